@@ -1,0 +1,42 @@
+// The catalogue: one row per artifact. The command line, the man page's list, the evaluation grid
+// and the report read this table.
+#pragma once
+#include <array>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace mr::artifact {
+
+enum class Stage { object, field, coil, encoding, receiver, reconstruction, export_ };
+std::string stage_name(Stage stage);
+
+struct Parameter {
+  std::string name;         // "snr"
+  std::string unit;         // "1", "mm", "deg", ...
+  std::string description;  // one line
+  double low, high;         // allowed range
+  std::array<double, 5> levels;  // severities 1..5
+  double off;               // value at severity 0 (fractions interpolate from here)
+};
+
+struct Artifact;  // the row; see catalogue.cpp and the files in the stages' folders
+
+struct Row {
+  std::string name;     // "motion"
+  std::string summary;  // one line
+  std::string source;   // author, year, equation or section
+  Stage stage;
+  std::vector<Parameter> parameters;
+  double cost_ffts;     // FFTs of the item
+  bool in_study;        // one of the study's grid
+};
+
+const std::vector<Row>& catalogue();
+const Row& find(const std::string& name);  // throws UsageError with the nearest name
+std::vector<std::string> names();
+
+/// Parameter values of a severity in [0, 5]; fractions interpolate linearly between levels.
+std::map<std::string, double> at_severity(const Row& row, double severity);
+
+}  // namespace mr::artifact

@@ -1,0 +1,29 @@
+// Text: hashes, base64, the nearest of a list of names.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mr {
+
+std::string sha256_hex(std::string_view bytes);
+std::string sha256_file(const std::string& path);
+std::string base64_encode(std::string_view bytes);
+std::string base64_decode(std::string_view text, const std::string& name);  // throws DataError
+
+/// The candidate with the smallest edit distance, or "" where none is close.
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+
+/// "NAME: unknown X 'foo'; did you mean 'fog'?" without the leading name.
+std::string unknown(const std::string& what, std::string_view word,
+                    const std::vector<std::string>& candidates);
+
+/// Shortest decimal that reads back as the same number ("0.1", "1e-05"); locale-free.
+std::string shortest(double value);
+std::string fixed(double value, int decimals);
+
+std::vector<std::string> split(std::string_view text, char separator);
+bool ends_with(std::string_view text, std::string_view end);
+
+}  // namespace mr

@@ -1,0 +1,59 @@
+// Reading and writing of image files: NIfTI-1/2 (.nii, .nii.gz, pairs), DICOM (a single-frame
+// file, or a folder that holds one series). Recognised by content, not by name.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "image/volume.h"
+
+namespace mr::image {
+
+/// Reads a whole image. `path` is a NIfTI file, a DICOM file or a folder with one DICOM series.
+/// throws MissingInputError, DataError "PATH: what is wrong", IoError. Non-finite voxels, RGB,
+/// and sizes that the file does not hold are DataErrors; nothing is allocated before the check.
+Volume read_image(const std::string& path);
+
+/// The same for bytes in memory (standard input); `name` is for messages.
+Volume read_image(std::string bytes, const std::string& name);
+
+/// What a header says, without reading voxels.
+struct Header {
+  Shape shape;  // [F, Z, Y, X]
+  Affine affine{};
+  std::array<double, 3> spacing_mm{1, 1, 1};
+  Acquisition acquisition;
+  Json attributes;     // manufacturer, scanner model, field strength, sequence; never who
+  std::string format;  // "nifti" | "dicom"
+};
+Header read_header(const std::string& path);
+
+/// True when the bytes (at least 512 where there are as many) begin an image file we know.
+bool looks_like_image(std::string_view prefix);
+
+/// What the change was, for the file's own header (NIfTI descrip, DICOM derivation description).
+struct Derivation {
+  std::string text;  // "mr-corrupt: motion:3"
+};
+
+/// The voxels that a reader of the written file will see: rounds and, where the datatype cannot
+/// hold a value, rescales (storage.slope, .intercept change). Idempotent. float32/complex64
+/// storage is left untouched. Never wraps or clips.
+void quantise(Volume& volume);
+
+/// Bytes of the image file, in the format and datatype it came from (NIfTI only; a DICOM folder
+/// has no single file: UsageError; a single DICOM file has).
+std::string encode_image(const Volume& volume, const Derivation& derivation, bool gzip);
+
+/// Writes whole or not at all. NIfTI: `path` gets .nii.gz or .nii as it names; DICOM folder:
+/// a folder of files, new UIDs, derived. `uid_seed` keys the new UIDs: same input, same UIDs.
+void write_image(const Volume& volume, const std::string& path, const Derivation& derivation,
+                 std::uint64_t uid_seed, Overwrite overwrite);
+
+/// Extension that write_image wants for this volume: ".nii.gz", ".nii", ".dcm" or "" (a folder).
+std::string natural_extension(const Volume& volume);
+
+/// A new NIfTI-1 image in memory: voxels set by the caller, identity-like affine from spacing.
+Volume make_volume(Shape shape, const Affine& affine, Datatype datatype);
+
+}  // namespace mr::image

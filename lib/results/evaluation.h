@@ -1,0 +1,91 @@
+// results/: the evaluation file mr-eval/1 (JSON Lines): reader, writer, contrasts over it.
+// Line 1 is the header; then one line per model and condition, thumbnails, and an end line.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace mr::results {
+
+/// How a test-time scheme changed a model ("" none, "batch-stats:slice", "batch-stats:volume").
+struct Model {
+  std::string id;             // unique in the file: "batch-s1", "batch-s1+batch-stats:volume"
+  std::string normalization;  // "batch", "group(8)", "layer"
+  std::string adaptation;     // "" or as above
+  std::int64_t run = 0;       // the training seed
+  std::string sha256;         // of the model file
+  std::vector<std::optional<double>> thresholds;  // per label, logit scale, from clean validation
+  Json info = Json::object();                     // architecture, preprocessing, training, ...
+};
+
+/// The arm a model belongs to in contrasts: normalization, plus "+adaptation" where there is one.
+std::string arm(const Model& model);
+
+struct Header {
+  std::vector<Model> models;
+  std::vector<std::string> labels;              // L
+  std::vector<std::string> sample_ids;          // N
+  std::vector<std::int32_t> sample_subject;     // N, index into subjects
+  std::vector<std::string> subjects;            // P
+  std::vector<std::vector<std::int8_t>> truth;  // L x N: 0, 1, -1 unknown
+  Json attributes = Json::object();             // per-image facts: {"image": [...N index], ...}
+  Json grid = Json::object();                   // what was asked: artifacts, severities, seed
+  Json notes = Json::array();                   // statements the report must repeat (e.g. proxies)
+  Json provenance = Json::array();
+};
+
+enum class Kind { clean, artifact, recipe, as_given };
+
+struct Condition {
+  Kind kind = Kind::clean;
+  std::string artifact;  // name, or the recipe's name
+  double severity = 0;
+  bool operator==(const Condition& o) const {
+    return kind == o.kind && artifact == o.artifact && severity == o.severity;
+  }
+};
+std::string name(const Condition& condition);  // "clean", "motion:3", ...
+
+struct Result {
+  std::size_t model = 0;  // index into header.models
+  Condition condition;
+  std::vector<float> scores;          // L x N logits, row-major
+  std::vector<double> influence;      // L x P, U_p of stats/; zeros where undefined
+  Json metrics = Json::object();      // label -> {auroc, auroc_ci, ap, ...}
+  Json fidelity = Json::object();     // medians over images: {gain, nrmse, nrmse_matched, ...}
+};
+
+struct Thumbnail {
+  Condition condition;
+  std::string sample_id;
+  std::string png;  // bytes
+};
+
+class EvaluationWriter {
+ public:
+  using Sink = std::function<void(std::string_view)>;
+  EvaluationWriter(Sink sink, const Header& header);
+  void write(const Result& result);
+  void write(const Thumbnail& thumbnail);
+  void finish();
+
+ private:
+  Sink sink_;
+  std::size_t results_ = 0, thumbnails_ = 0, labels_ = 0, samples_ = 0, subjects_ = 0;
+};
+
+/// Streams an evaluation: header first, then the lines through the callbacks.
+/// throws DataError: not an evaluation, a version we do not read, a cut-off file (no end line)
+struct Visitor {
+  std::function<void(const Header&)> header;
+  std::function<void(Result&&)> result;
+  std::function<void(Thumbnail&&)> thumbnail;
+};
+void read_evaluation(const std::string& path, const Visitor& visitor);  // "-" standard input
+
+}  // namespace mr::results
