@@ -59,9 +59,11 @@ class AtomicFolder {
   std::string path_, temporary_;
 };
 
-/// Standard output, checked: a full disk is an IoError, a closed pipe ends the tool silently
-/// (status 0 is kept by tool_main).
+/// Standard output, unbuffered and checked: a full disk is an IoError, a reader that went away
+/// throws ClosedPipe, on which tool_main ends the tool silently.
 void write_stdout(std::string_view bytes);
-void flush_stdout();
+void close_stdout();
+
+struct ClosedPipe {};
 
 }  // namespace mr
