@@ -1,0 +1,46 @@
+// From an image in memory to what a network sees, in one fixed order (recorded in the model):
+// whole-image standardisation; slice; orientation; resampling; crop or pad; slice standardisation.
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "dataset/manifest.h"
+#include "image/volume.h"
+
+namespace mr::dataset {
+
+enum class Standardisation { none, scale, volume_percentile, slice_zscore };
+
+struct Preprocess {
+  Standardisation standardisation = Standardisation::volume_percentile;
+  double scale = 1;                        // of `scale`: pixels are multiplied by it
+  std::array<int, 2> size{64, 64};         // H, W [px]
+  std::optional<double> spacing_mm;        // resample rows and columns to it; unset: keep
+};
+
+/// "none" | "scale:K" | "volume-percentile" | "slice-zscore". throws UsageError
+void set_standardisation(Preprocess& preprocess, const std::string& text);
+std::string standardisation_name(const Preprocess& preprocess);
+Json to_json(const Preprocess& preprocess);
+Preprocess preprocess_from_json(const Json& object, const std::string& name);
+
+/// Facts of a whole image that its slices' standardisation needs, computed once per image.
+/// volume-percentile: x -> (x - p1) / (p99 - p1), percentiles 1 and 99 of the whole image
+/// (Hyndman and Fan 1996, type 7); a constant image maps to 0.
+struct Scaling {
+  double offset = 0, factor = 1;
+};
+Scaling measure_scaling(const image::Volume& volume, const Preprocess& preprocess);
+
+/// One sample's pixels [H, W], frame 0, magnitude. Rows run superior to inferior (or anterior to
+/// posterior in an axial slice), columns right to left, or anterior to posterior (radiological).
+/// out has H * W elements.
+/// throws DataError when the slice is not in the image, or the image is not one slice and the
+/// sample names none
+void extract(const image::Volume& volume, const std::optional<Slice>& slice, const Scaling& scaling,
+             const Preprocess& preprocess, float* out);
+
+}  // namespace mr::dataset

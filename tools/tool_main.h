@@ -1,0 +1,96 @@
+// The shared end of every main: common options, exit statuses, one-line errors, signals.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/run.h"
+
+namespace mr {
+
+/// The command line without what must not matter to the result: how loud, how parallel, where to.
+inline std::string recorded_command(const std::string& tool, int argc, char** argv) {
+  static const std::vector<std::string> bare = {"--resume", "--force", "-f",        "--quiet",
+                                                "-q",       "-v",      "--verbose"};
+  static const std::vector<std::string> valued = {"--threads",      "-t",    "-o", "--output",
+                                                  "--manifest-out", "--log", "--checkpoint"};
+  const auto has = [](const std::vector<std::string>& list, const std::string& s) {
+    return std::find(list.begin(), list.end(), s) != list.end();
+  };
+  std::string command = tool;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (has(bare, word)) continue;
+    if (has(valued, word)) {
+      ++i;
+      continue;
+    }
+    if (word.rfind("--", 0) == 0 && has(valued, word.substr(0, word.find('=')))) continue;
+    const bool plain = !word.empty() && word.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789-_./:,=+%@") == std::string::npos;
+    if (plain) {
+      command += " " + word;
+      continue;
+    }
+    command += " '";
+    for (const char c : word) command += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    command += "'";
+  }
+  return command;
+}
+
+inline std::uint64_t parsed_seed(const CLI::App& app) {
+  if (const auto* option = app.get_option_no_throw("--seed")) return option->as<std::uint64_t>();
+  for (const auto* sub : app.get_subcommands()) return parsed_seed(*sub);
+  return 0;
+}
+
+/// First line alone: an error is one line.
+inline int fail(const std::string& tool, std::string what, ExitStatus status) {
+  std::replace(what.begin(), what.end(), '\n', ' ');
+  std::cerr << tool << ": " << what << std::endl;
+  return static_cast<int>(status);
+}
+
+/// Parses, runs, and turns what went wrong into one line and an exit status. `body` gets who runs
+/// and how to talk. A default "--seed" must be made with capture_default_str() where one exists.
+inline int tool_main(CLI::App& app, int argc, char** argv,
+                     const std::function<void(const Run&, const Messages&)>& body) {
+  const std::string tool = app.get_name();
+  bool quiet = false, verbose = false;
+  app.add_flag("-q,--quiet", quiet, "Errors only: no warnings, no progress");
+  app.add_flag("-v,--verbose", verbose, "Say more on standard error");
+  app.set_version_flag("--version", tool + " " + version(), "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.fallthrough();
+  app.get_formatter()->column_width(32);
+  try {
+    app.parse(argc, argv);
+    install_stop_handlers();
+    const auto verbosity =
+        quiet ? Verbosity::quiet : (verbose ? Verbosity::verbose : Verbosity::normal);
+    body({tool, recorded_command(tool, argc, argv), parsed_seed(app)}, Messages(tool, verbosity));
+    close_stdout();
+    return 0;
+  } catch (const CLI::Success& e) {  // --help, --version
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return fail(tool, e.what(), ExitStatus::usage);
+  } catch (const ClosedPipe&) {
+    return 0;
+  } catch (const Error& e) {
+    return fail(tool, e.what(), e.exit_status());
+  } catch (const std::bad_alloc&) {
+    return fail(tool, "out of memory", ExitStatus::internal);
+  } catch (const std::exception& e) {
+    return fail(tool, std::string("internal error: ") + e.what(), ExitStatus::internal);
+  }
+}
+
+}  // namespace mr
