@@ -54,10 +54,10 @@ std::string name(const Condition& condition);  // "clean", "motion:3", ...
 struct Result {
   std::size_t model = 0;  // index into header.models
   Condition condition;
-  std::vector<float> scores;          // L x N logits, row-major
-  std::vector<double> influence;      // L x P, U_p of stats/; zeros where undefined
-  Json metrics = Json::object();      // label -> {auroc, auroc_ci, ap, ...}
-  Json fidelity = Json::object();     // medians over images: {gain, nrmse, nrmse_matched, ...}
+  std::vector<float> scores;       // L x N logits, row-major
+  std::vector<double> influence;   // L x P, U_p of stats/; zeros where undefined
+  Json metrics = Json::object();   // label -> {auroc, auroc_ci, ap, ...}
+  Json fidelity = Json::object();  // medians over images: {gain, nrmse, nrmse_matched, ...}
 };
 
 struct Thumbnail {

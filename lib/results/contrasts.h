@@ -1,0 +1,133 @@
+// results/: questions put to a set of evaluations. An arm is a normalization (with its test-time
+// adaptation), a run one training of it; a contrast weighs arms under conditions, and its estimate
+// takes subjects and runs as random.
+#pragma once
+#include "results/evaluation.h"
+#include "stats/contrast.h"
+#include "stats/influence.h"
+#include "stats/robustness.h"
+
+namespace mr::results {
+
+using stats::Metric;
+
+/// What a model scored, label by label and metric by metric, from its scores and truth.
+/// returns  [L], each with one Linearized per stats::all_metrics, in that order
+std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result);
+
+/// Fills result.metrics and result.influence from result.scores:
+/// metrics[label] = {"positives", "negatives", "positive_subjects", "negative_subjects",
+/// "threshold", and each metric by name: {"value", "low", "high", "reason"}}, null where undefined.
+void measure(const Header& header, Result& result);
+
+/// A weighted sum of arms under conditions. Build with Study::at and the like, combine with minus.
+struct Contrast {
+  struct Term {
+    std::string arm;
+    Condition condition;
+    double weight;
+  };
+  std::vector<Term> terms;
+};
+Contrast operator-(Contrast a, const Contrast& b);
+
+/// A label's index, or `macro`: the mean over the labels that are defined, equal weights.
+using Label = std::optional<std::size_t>;
+inline constexpr std::nullopt_t macro = std::nullopt;
+
+struct Estimate : stats::Estimate {
+  std::size_t labels_used = 0, labels = 0;    // macro: k of K
+  std::int64_t positives = 0, negatives = 0;  // samples; of the scarcest label for macro
+  std::int64_t positive_subjects = 0, negative_subjects = 0;  // likewise
+};
+
+/// One candidate against the baseline, p adjusted within its family.
+struct Comparison {
+  std::string arm;
+  std::optional<Condition> condition;  // none: the endpoint, the mean over artifacts and severities
+  Estimate difference;                 // arm minus baseline
+  std::optional<double> p_adjusted;
+};
+
+/// A set of evaluations of the same samples. Holds influences, not scores: its size is models x
+/// conditions x labels x subjects.
+class Study {
+ public:
+  /// Sees each result with its scores while the files are read once ("-" may be among them).
+  using ResultSeen = std::function<void(const Header&, const Result&)>;
+
+  /// throws DataError when two files differ in labels, samples, subjects or truth, when two models
+  /// claim the same arm and run, or when a model has a condition twice; it names both files
+  explicit Study(const std::vector<std::string>& paths, const ResultSeen& result_seen = {});
+
+  const std::vector<std::string>& labels() const { return common_.labels; }
+  /// Labels, samples, subjects, truth and attributes, which all files share; the other members are
+  /// those of the first file.
+  const Header& common() const { return common_; }
+  const std::vector<Model>& models() const { return models_; }    // of all files
+  const std::vector<std::string>& arms() const { return arms_; }  // in order of appearance
+  std::vector<std::int64_t> runs(const std::string& arm) const;   // ascending
+  const std::vector<Condition>& conditions() const { return conditions_; }
+  bool has_clean() const;
+  std::vector<std::string> artifacts() const;                         // in order of appearance
+  std::vector<double> severities(const std::string& artifact) const;  // ascending
+  const std::vector<Thumbnail>& thumbnails() const { return thumbnails_; }  // each image once
+  Json fidelity(const Condition& condition) const;        // {} where none was recorded
+  const Json& notes() const { return notes_; }            // of all files, each once
+  const Json& provenance() const { return provenance_; }  // of all files, each once
+
+  // Contrasts, each with weights that sum to 1.
+  Contrast at(const std::string& arm, const Condition& condition) const;
+  Contrast clean(const std::string& arm) const;
+  Contrast over_severities(const std::string& arm, const std::string& artifact) const;
+  Contrast endpoint(const std::string& arm) const;  // over severities, then over artifacts
+
+  /// The contrast's value, interval and p value. Arms that share their trained networks (one with,
+  /// one without adaptation) are paired by run. A contrast with a negative weight is a difference.
+  /// No value, with its reason, where the study lacks a condition in some run, arms that share
+  /// networks have different runs, or no label is defined.
+  Estimate estimate(const Contrast& contrast, Label label = macro,
+                    Metric metric = Metric::auroc) const;
+  /// The same for each run by itself, in the order of runs(arm); contrast of one arm only.
+  std::vector<Estimate> each_run(const Contrast& contrast, Label label = macro,
+                                 Metric metric = Metric::auroc) const;
+
+  /// Mean performance over runs at clean and at each severity; none where a value is missing.
+  std::optional<stats::Curve> curve(const std::string& arm, const std::string& artifact,
+                                    Label label = macro, Metric metric = Metric::auroc) const;
+
+  /// All other arms against the baseline on the endpoint; Holm over these arms.
+  std::vector<Comparison> compare(const std::string& baseline, Label label = macro,
+                                  Metric metric = Metric::auroc) const;
+  /// One arm against the baseline in each artifact x severity; Benjamini-Hochberg over the cells.
+  std::vector<Comparison> heat_map(const std::string& arm, const std::string& baseline,
+                                   Label label = macro, Metric metric = Metric::auroc) const;
+
+ private:
+  // One model's metric under one condition; float halves the memory and is far finer than the
+  // sampling error that these influences describe.
+  struct Cell {
+    std::optional<double> value;
+    std::vector<float> influence;  // [P]
+    std::int64_t subjects = 0;
+    std::string reason;
+  };
+  struct ModelResults {
+    std::size_t model;                               // index into models_
+    std::map<std::string, std::vector<Cell>> cells;  // by condition's name; [L x metrics]
+  };
+
+  void add_file(const std::string& path, const ResultSeen& result_seen);
+
+  Header common_;
+  std::vector<Model> models_;
+  std::vector<std::string> arms_;
+  std::vector<Condition> conditions_;
+  std::vector<Thumbnail> thumbnails_;
+  std::map<std::string, Json> fidelity_;
+  Json notes_ = Json::array(), provenance_ = Json::array();
+  std::map<std::string, std::map<std::int64_t, ModelResults>> results_;  // by arm, run
+  std::string first_path_;
+};
+
+}  // namespace mr::results

@@ -1,0 +1,57 @@
+// stats/: intervals and tests of contrasts between trained networks, with subjects and training
+// runs both as random factors.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mr::stats {
+
+/// The contrast's share in one arm: theta_gj and its influences for each training run j. A
+/// combination within the arm (over conditions, labels) is formed per run first; the arm's
+/// coefficient c_g is in them already.
+struct Arm {
+  std::vector<double> values;                   // [J]
+  std::vector<std::vector<double>> influences;  // [J][P]
+};
+
+struct Variance {
+  double subjects = 0;     // V_S
+  double runs = 0;         // V_R
+  double interaction = 0;  // V_SR, which V_S and V_R both contain
+  double total = 0;        // V = max(V_S, V_S + V_R - V_SR)
+  double df = 0;           // Satterthwaite
+};
+
+/// Variance of sum_g mean_j theta_gj over subjects and runs. An arm with one run adds nothing to
+/// V_R and V_SR: the result is then about that trained network only.
+/// independent_subjects  I = min(I10, I01), at least 2
+/// throws                DataError on an arm without runs or lengths that differ
+/// source                two-way random effects; df after Satterthwaite 1946
+Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects);
+
+enum class Scale {
+  logit,  // for one level in [0, 1]
+  plain,  // for a difference, with a test of 0
+};
+
+/// A level or a difference with all that a table says of it. What is absent has its reason.
+struct Estimate {
+  std::optional<double> value;
+  std::optional<double> low, high;  // 95 % interval
+  std::optional<double> p;          // two-sided, of a difference against 0, Student t
+  std::optional<double> mde;        // of a difference: minimal detectable at 80 % power, 5 % level
+  Variance variance;                // zero where there is no interval
+  std::int64_t subjects = 0;        // I; below 10 there is no p value
+  std::int64_t runs = 0;            // smallest number of runs per arm
+  bool this_network_only = false;   // an arm has one run: says nothing of a training anew
+  std::string reason;               // why value, interval or p is absent; "" when all are there
+};
+
+/// Interval, p value and minimal detectable effect of sum_g mean_j theta_gj.
+/// No interval where a level is 0 or 1, all influences are 0, or there are fewer than 2 subjects;
+/// no p value with fewer than 10 subjects.
+Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale);
+
+}  // namespace mr::stats
