@@ -15,10 +15,10 @@ namespace mr {
 
 /// The command line without what must not matter to the result: how loud, how parallel, where to.
 inline std::string recorded_command(const std::string& tool, int argc, char** argv) {
-  static const std::vector<std::string> bare = {"--resume", "--force", "-f",        "--quiet",
+  static const std::vector<std::string> bare = {"--resume", "--force", "-f",       "--quiet",
                                                 "-q",       "-v",      "--verbose"};
-  static const std::vector<std::string> valued = {"--threads",      "-t",    "-o", "--output",
-                                                  "--manifest-out", "--log", "--checkpoint"};
+  static const std::vector<std::string> valued = {
+      "--threads", "-t", "-o", "--output", "--manifest-out", "--log", "--checkpoint"};
   const auto has = [](const std::vector<std::string>& list, const std::string& s) {
     return std::find(list.begin(), list.end(), s) != list.end();
   };

@@ -18,7 +18,9 @@ namespace mr {
 namespace fs = std::filesystem;
 namespace {
 
-std::string reason(int error) { return std::generic_category().message(error); }
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
 
 void write_fully(int descriptor, std::string_view bytes, const std::string& name) {
   while (!bytes.empty()) {
@@ -33,7 +35,8 @@ void write_fully(int descriptor, std::string_view bytes, const std::string& name
 /// A name beside `path` that no other process uses.
 std::string temporary_beside(const std::string& path) {
   const fs::path p(path);
-  return (p.parent_path() / ("." + p.filename().string() + "." + std::to_string(::getpid()) + ".part"))
+  return (p.parent_path() /
+          ("." + p.filename().string() + "." + std::to_string(::getpid()) + ".part"))
       .string();
 }
 
@@ -86,8 +89,10 @@ std::string read_prefix(const std::string& path, std::size_t n) {
   ssize_t got = 1;
   while (have < n && got > 0) {
     got = ::read(descriptor, bytes.data() + have, n - have);
-    if (got < 0 && errno == EINTR) got = 1;
-    else if (got > 0) have += static_cast<std::size_t>(got);
+    if (got < 0 && errno == EINTR)
+      got = 1;
+    else if (got > 0)
+      have += static_cast<std::size_t>(got);
   }
   const int error = got < 0 ? errno : 0;
   ::close(descriptor);
@@ -142,7 +147,8 @@ AtomicFile::AtomicFile(std::string path, Overwrite overwrite) : path_(std::move(
   const bool special = fs::exists(status) && !fs::is_regular_file(status);
   temporary_ = special ? "" : temporary_beside(path_);
   const auto& target = special ? path_ : temporary_;
-  descriptor_ = ::open(target.c_str(), O_WRONLY | O_CLOEXEC | (special ? 0 : O_CREAT | O_TRUNC), 0666);
+  descriptor_ =
+      ::open(target.c_str(), O_WRONLY | O_CLOEXEC | (special ? 0 : O_CREAT | O_TRUNC), 0666);
   if (descriptor_ < 0) throw CannotCreateError(path_ + ": cannot be created: " + reason(errno));
   if (!special) cleanup::remember(temporary_);
 }
@@ -155,7 +161,9 @@ AtomicFile::~AtomicFile() {
   cleanup::forget(temporary_);
 }
 
-void AtomicFile::write(std::string_view bytes) { write_fully(descriptor_, bytes, path_); }
+void AtomicFile::write(std::string_view bytes) {
+  write_fully(descriptor_, bytes, path_);
+}
 
 void AtomicFile::commit() {
   const bool special = temporary_.empty();
@@ -218,7 +226,9 @@ void AtomicFolder::commit() {
   if (replace) fs::remove_all(old, error);
 }
 
-void write_stdout(std::string_view bytes) { write_fully(STDOUT_FILENO, bytes, "standard output"); }
+void write_stdout(std::string_view bytes) {
+  write_fully(STDOUT_FILENO, bytes, "standard output");
+}
 
 void close_stdout() {
   // Some file systems report a full disk only when the file is closed.

@@ -8,7 +8,8 @@ namespace mr {
 
 enum class Overwrite { no, yes };
 
-/// Whole content; "-" is standard input. throws MissingInputError when it cannot be opened, IoError.
+/// Whole content; "-" is standard input. throws MissingInputError when it cannot be opened,
+/// IoError.
 std::string read_all(const std::string& path);
 
 /// First bytes of a file (at most n), for recognising its kind.

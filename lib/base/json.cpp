@@ -22,8 +22,8 @@ Json parse_json(std::string_view text, const std::string& name, std::size_t firs
   } catch (const Json::parse_error& e) {
     const auto at = std::min(text.size(), e.byte > 0 ? e.byte - 1 : 0);
     const auto before = text.substr(0, at);
-    const auto line = first_line + static_cast<std::size_t>(
-                                       std::count(before.begin(), before.end(), '\n'));
+    const auto line =
+        first_line + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
     const auto newline = before.rfind('\n');
     const auto column = at - (newline == std::string_view::npos ? 0 : newline + 1) + 1;
     std::string what = e.what();
@@ -31,8 +31,8 @@ Json parse_json(std::string_view text, const std::string& name, std::size_t firs
     const auto detail = what.find(": ");
     what = detail == std::string::npos ? what : what.substr(detail + 2);
     std::replace(what.begin(), what.end(), '\n', ' ');
-    throw DataError(name + ": line " + std::to_string(line) + ", column " +
-                    std::to_string(column) + ": " + what);
+    throw DataError(name + ": line " + std::to_string(line) + ", column " + std::to_string(column) +
+                    ": " + what);
   } catch (const Json::exception& e) {
     throw DataError(name + ": " + e.what());
   }
@@ -49,7 +49,8 @@ void require_schema(const Json& document, const std::string& want, const std::st
   if (found == want) return;
   const auto kind = want.substr(0, want.find('/'));
   if (found.substr(0, found.find('/')) == kind)
-    throw DataError(name + ": schema version " + found + " is not known; this version reads " + want);
+    throw DataError(name + ": schema version " + found + " is not known; this version reads " +
+                    want);
   throw DataError(name + ": want schema " + want + ", found " + found);
 }
 

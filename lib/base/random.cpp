@@ -41,7 +41,8 @@ inline float fast_log(float x) {
   __builtin_memcpy(&m, &mantissa_bits, sizeof m);
   const float s = (m - 1.0f) / (m + 1.0f), z = s * s;
   const float series =
-      2.0f + z * (0.666666667f + z * (0.4f + z * (0.285714286f + z * (0.222222222f + z * 0.181818182f))));
+      2.0f +
+      z * (0.666666667f + z * (0.4f + z * (0.285714286f + z * (0.222222222f + z * 0.181818182f))));
   return static_cast<float>(exponent) * 0.693147181f + s * series;
 }
 
@@ -50,8 +51,11 @@ inline void fast_sincos(float u, float& sine, float& cosine) {
   const float quarter = u * 4.0f;
   const std::int32_t q = static_cast<std::int32_t>(quarter + 0.5f);
   const float r = (quarter - static_cast<float>(q)) * 1.57079633f, z = r * r;
-  const float s = r * (1.0f + z * (-0.166666667f + z * (8.33333333e-3f + z * (-1.98412698e-4f + z * 2.75573192e-6f))));
-  const float c = 1.0f + z * (-0.5f + z * (4.16666667e-2f + z * (-1.38888889e-3f + z * 2.48015873e-5f)));
+  const float s =
+      r * (1.0f +
+           z * (-0.166666667f + z * (8.33333333e-3f + z * (-1.98412698e-4f + z * 2.75573192e-6f))));
+  const float c =
+      1.0f + z * (-0.5f + z * (4.16666667e-2f + z * (-1.38888889e-3f + z * 2.48015873e-5f)));
   const bool odd = (q & 1) != 0;
   const float a = odd ? c : s, b = odd ? s : c;
   sine = (q & 2) != 0 ? -a : a;
@@ -59,7 +63,8 @@ inline void fast_sincos(float u, float& sine, float& cosine) {
 }
 
 inline void philox_round(std::uint32_t* c, std::uint32_t k0, std::uint32_t k1) {
-  const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0], p1 = std::uint64_t{0xCD9E8D57u} * c[2];
+  const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0],
+                      p1 = std::uint64_t{0xCD9E8D57u} * c[2];
   const std::uint32_t c1 = c[1], c3 = c[3];
   c[0] = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ k0;
   c[1] = static_cast<std::uint32_t>(p1);
@@ -75,7 +80,8 @@ __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
 #endif
 void normal_batch(std::uint64_t key, std::uint64_t counter, float* out) {
   alignas(64) std::array<std::array<std::uint32_t, lanes>, 4> c;
-  const auto low = static_cast<std::uint32_t>(counter), high = static_cast<std::uint32_t>(counter >> 32);
+  const auto low = static_cast<std::uint32_t>(counter),
+             high = static_cast<std::uint32_t>(counter >> 32);
   for (std::size_t i = 0; i < lanes; ++i) {
     const auto n = static_cast<std::uint32_t>(i);
     c[0][i] = low + n;
@@ -101,8 +107,10 @@ void normal_batch(std::uint64_t key, std::uint64_t counter, float* out) {
   for (int pair = 0; pair < 2; ++pair)
     for (std::size_t i = 0; i < lanes; ++i) {
       // 24 bits each; the radius' uniform is in (0, 1], the angle's in [0, 1).
-      const float u = (static_cast<float>(static_cast<std::int32_t>(c[2 * pair][i] >> 8)) + 1.0f) * scale;
-      const float v = static_cast<float>(static_cast<std::int32_t>(c[2 * pair + 1][i] >> 8)) * scale;
+      const float u =
+          (static_cast<float>(static_cast<std::int32_t>(c[2 * pair][i] >> 8)) + 1.0f) * scale;
+      const float v =
+          static_cast<float>(static_cast<std::int32_t>(c[2 * pair + 1][i] >> 8)) * scale;
       const float radius = __builtin_sqrtf(-2.0f * fast_log(u));
       float sine, cosine;
       fast_sincos(v, sine, cosine);
@@ -128,8 +136,10 @@ RandomKey random_key(std::uint64_t seed, std::initializer_list<std::string_view>
 
 RandomKey sub_key(RandomKey key, std::uint64_t index) {
   // A counter range of its own (third word 1), so that a sub-key is never one of the key's numbers.
-  std::uint32_t c[4] = {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), 1, 0};
-  std::uint32_t k0 = static_cast<std::uint32_t>(key.value), k1 = static_cast<std::uint32_t>(key.value >> 32);
+  std::uint32_t c[4] = {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+                        1, 0};
+  std::uint32_t k0 = static_cast<std::uint32_t>(key.value),
+                k1 = static_cast<std::uint32_t>(key.value >> 32);
   for (int round = 0; round < 10; ++round) {
     philox_round(c, k0, k1);
     k0 += 0x9E3779B9u;
@@ -141,7 +151,8 @@ RandomKey sub_key(RandomKey key, std::uint64_t index) {
 std::array<std::uint32_t, 4> philox(RandomKey key, std::uint64_t counter) {
   std::array<std::uint32_t, 4> c{static_cast<std::uint32_t>(counter),
                                  static_cast<std::uint32_t>(counter >> 32), 0, 0};
-  std::uint32_t k0 = static_cast<std::uint32_t>(key.value), k1 = static_cast<std::uint32_t>(key.value >> 32);
+  std::uint32_t k0 = static_cast<std::uint32_t>(key.value),
+                k1 = static_cast<std::uint32_t>(key.value >> 32);
   for (int round = 0; round < 10; ++round) {
     philox_round(c.data(), k0, k1);
     k0 += 0x9E3779B9u;

@@ -25,7 +25,7 @@ std::array<std::uint32_t, 4> philox(RandomKey key, std::uint64_t counter);
 
 double uniform(RandomKey key, std::uint64_t index);  // in (0, 1), 53 bits
 double uniform(RandomKey key, std::uint64_t index, double low, double high);
-double normal(RandomKey key, std::uint64_t index);   // mean 0, variance 1
+double normal(RandomKey key, std::uint64_t index);             // mean 0, variance 1
 int poisson(RandomKey key, std::uint64_t index, double mean);  // by inversion; mean <= 100
 std::uint64_t below(RandomKey key, std::uint64_t index, std::uint64_t n);  // 0 .. n-1
 

@@ -68,7 +68,9 @@ double now_s() {
 
 }  // namespace
 
-std::string version() { return MR_VERSION; }
+std::string version() {
+  return MR_VERSION;
+}
 
 Json provenance_entry(const Run& run,
                       const std::vector<std::pair<std::string, std::string>>& inputs) {
@@ -92,7 +94,9 @@ void install_stop_handlers() {
   signal(SIGPIPE, SIG_IGN);  // a closed pipe is met as EPIPE where it is written
 }
 
-bool stop_requested() { return stop_flag != 0; }
+bool stop_requested() {
+  return stop_flag != 0;
+}
 
 void throw_if_stopped() {
   if (stop_requested()) throw InterruptedError("stopped by a signal");
@@ -120,7 +124,10 @@ bool Messages::progress_shown() const {
 }
 
 Progress::Progress(const Messages& messages, std::string label, std::int64_t total)
-    : shown_(messages.progress_shown()), label_(std::move(label)), total_(total), began_s_(now_s()) {}
+    : shown_(messages.progress_shown()),
+      label_(std::move(label)),
+      total_(total),
+      began_s_(now_s()) {}
 
 Progress::~Progress() {
   if (shown_ && last_shown_s_ > 0) std::fputs("\r\033[K", stderr);

@@ -19,7 +19,8 @@ struct Run {
 std::string version();  // of the toolkit
 
 /// {"tool", "version", "command", "seed", "inputs": [{"name", "sha256"}]}
-Json provenance_entry(const Run& run, const std::vector<std::pair<std::string, std::string>>& inputs);
+Json provenance_entry(const Run& run,
+                      const std::vector<std::pair<std::string, std::string>>& inputs);
 
 /// SIGINT and SIGTERM: set a flag that long work looks at; a second signal ends at once.
 void install_stop_handlers();

@@ -22,7 +22,8 @@ void parallel_for(int threads, std::int64_t n, const std::function<void(std::int
 
 /// Reads items with `produce` (nullopt ends), turns each into a result on `threads` threads, and
 /// hands the results to `consume` in the order of production. At most `threads` + 2 items are in
-/// memory. produce and consume run on the caller's thread. The first exception stops and is rethrown.
+/// memory. produce and consume run on the caller's thread. The first exception stops and is
+/// rethrown.
 template <typename Produce, typename Transform, typename Consume>
 void ordered_pipeline(int threads, Produce produce, Transform transform, Consume consume) {
   using Item = typename decltype(produce())::value_type;

@@ -50,8 +50,8 @@ class SampleSet {
 };
 
 /// Samples of the named splits of a manifest, e.g. {"train", "val"}; "" takes every image.
-/// Also checks that no subject stands in two splits. The manifest's hash and provenance come beside.
-/// throws DataError when a wanted split has no sample
+/// Also checks that no subject stands in two splits. The manifest's hash and provenance come
+/// beside. throws DataError when a wanted split has no sample
 struct LoadedManifest {
   std::vector<SampleSet> splits;  // in the order asked for
   Json provenance = Json::array();

@@ -16,9 +16,9 @@ enum class Standardisation { none, scale, volume_percentile, slice_zscore };
 
 struct Preprocess {
   Standardisation standardisation = Standardisation::volume_percentile;
-  double scale = 1;                        // of `scale`: pixels are multiplied by it
-  std::array<int, 2> size{64, 64};         // H, W [px]
-  std::optional<double> spacing_mm;        // resample rows and columns to it; unset: keep
+  double scale = 1;                  // of `scale`: pixels are multiplied by it
+  std::array<int, 2> size{64, 64};   // H, W [px]
+  std::optional<double> spacing_mm;  // resample rows and columns to it; unset: keep
 };
 
 /// "none" | "scale:K" | "volume-percentile" | "slice-zscore". throws UsageError

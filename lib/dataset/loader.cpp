@@ -1,0 +1,276 @@
+#include "dataset/loader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <future>
+
+#include "base/error.h"
+#include "image/image_file.h"
+
+namespace mr::dataset {
+
+void SampleSet::add(ImageEntry entry) {
+  const auto image = images_.size();
+  if (!image_index_.emplace(entry.id, image).second)
+    throw DataError("image id '" + entry.id + "' stands twice");
+  const auto [found, is_new] =
+      subject_index_.emplace(entry.subject, static_cast<int>(subjects_.size()));
+  if (is_new) subjects_.push_back(entry.subject);
+  image_subject_.push_back(found->second);
+  for (std::size_t i = 0; i < entry.samples.size(); ++i) samples_.push_back({image, i});
+  images_.push_back(std::move(entry));
+}
+
+LoadedManifest load_manifest(const std::string& path, const std::string& root,
+                             const std::vector<std::string>& splits) {
+  ManifestReader reader(path, root);
+  LoadedManifest loaded;
+  loaded.name = reader.name();
+  loaded.splits.assign(splits.size(), SampleSet(reader.labels()));
+  std::unordered_map<std::string, std::string> split_of_subject;
+  ImageEntry entry;
+  while (reader.next(entry)) {
+    const auto [found, is_new] = split_of_subject.emplace(entry.subject, entry.split);
+    if (!is_new && found->second != entry.split)
+      throw DataError(reader.name() + ": subject '" + entry.subject + "' is in two splits: '" +
+                      found->second + "' and '" + entry.split + "'");
+    for (std::size_t i = 0; i < splits.size(); ++i)
+      if (splits[i].empty() || splits[i] == entry.split) {
+        try {
+          loaded.splits[i].add(entry);
+        } catch (const DataError& e) {
+          throw DataError(reader.name() + ": " + e.what());
+        }
+      }
+  }
+  for (std::size_t i = 0; i < splits.size(); ++i)
+    if (loaded.splits[i].size() == 0)
+      throw DataError(reader.name() + ": " +
+                      (splits[i].empty() ? "no samples" : "split '" + splits[i] + "' is empty"));
+  loaded.provenance = reader.provenance();
+  loaded.sha256 = reader.sha256();
+  return loaded;
+}
+
+namespace {
+
+struct Decoded {
+  image::Volume volume;
+  Scaling scaling;
+  std::optional<artifact::Facts> facts;
+  std::size_t bytes = 0;
+};
+
+/// Decoded images, the least recently used dropped beyond a number of bytes. An image that two
+/// threads want at once is read once.
+class ImageCache {
+ public:
+  using Entry = std::shared_ptr<const Decoded>;
+  ImageCache(std::size_t bytes, std::function<Decoded(std::size_t)> decode)
+      : limit_(bytes), decode_(std::move(decode)) {}
+
+  Entry get(std::size_t image) {
+    std::promise<Entry> promise;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      const auto found = index_.find(image);
+      if (found != index_.end()) {
+        recent_.splice(recent_.begin(), recent_, found->second);
+        const auto future = recent_.front().entry;
+        lock.unlock();
+        return future.get();
+      }
+      recent_.push_front({image, promise.get_future().share(), 0});
+      index_[image] = recent_.begin();
+    }
+    try {
+      auto decoded = std::make_shared<const Decoded>(decode_(image));
+      promise.set_value(decoded);
+      keep(image, decoded->bytes);
+      return decoded;
+    } catch (...) {  // every thread that waits for this image gets the error
+      promise.set_exception(std::current_exception());
+      throw;
+    }
+  }
+
+ private:
+  struct Slot {
+    std::size_t image;
+    std::shared_future<Entry> entry;
+    std::size_t bytes;
+  };
+
+  void keep(std::size_t image, std::size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = index_.find(image);
+    if (found == index_.end()) return;
+    found->second->bytes = bytes;
+    used_ += bytes;
+    while (used_ > limit_ && recent_.size() > 1 && recent_.back().bytes > 0) {
+      used_ -= recent_.back().bytes;
+      index_.erase(recent_.back().image);
+      recent_.pop_back();
+    }
+  }
+
+  std::size_t limit_, used_ = 0;
+  std::function<Decoded(std::size_t)> decode_;
+  std::mutex mutex_;
+  std::list<Slot> recent_;
+  std::unordered_map<std::size_t, std::list<Slot>::iterator> index_;
+};
+
+}  // namespace
+
+struct BatchLoader::State {
+  State(const SampleSet& s, const Preprocess& p, LoaderOptions o)
+      : samples(s),
+        preprocess(p),
+        options(std::move(o)),
+        pixels(static_cast<std::size_t>(p.size[0]) * static_cast<std::size_t>(p.size[1])),
+        cache(options.cache_bytes, [this](std::size_t image) { return decode(image); }) {
+    for (int t = 0; t < std::max(1, options.threads); ++t) pool.emplace_back([this] { work(); });
+  }
+
+  ~State() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      closed = true;
+    }
+    wake.notify_all();
+    for (auto& thread : pool) thread.join();
+  }
+
+  Decoded decode(std::size_t image) const {
+    const auto& entry = samples.images()[image];
+    Decoded decoded;
+    decoded.volume = image::read_image(entry.file);
+    decoded.volume.acquisition =
+        image::merge_acquisition(decoded.volume.acquisition, entry.acquisition, entry.file);
+    decoded.scaling = measure_scaling(decoded.volume, preprocess);
+    decoded.bytes = static_cast<std::size_t>(count(decoded.volume.shape())) *
+                        (decoded.volume.is_complex() ? 8 : 4) +
+                    1024;
+    if (options.augment) {
+      decoded.facts = artifact::measure_facts(decoded.volume);
+      decoded.bytes += static_cast<std::size_t>(count(decoded.volume.shape()));
+    }
+    return decoded;
+  }
+
+  void fill(std::size_t sample, std::int64_t pass, float* out) {
+    const auto& entry = samples.images()[samples.image_of(sample)];
+    const auto& slice = samples.sample(sample).slice;
+    const auto decoded = cache.get(samples.image_of(sample));
+    try {
+      if (!options.augment) {
+        extract(decoded->volume, slice, decoded->scaling, preprocess, out);
+        return;
+      }
+      const artifact::Draw draw{options.seed, entry.id, pass};
+      auto volume = decoded->volume;
+      if (slice && artifact::in_plane(*options.augment, volume) &&
+          slice->axis == volume.acquisition.slice_axis.value_or(-1))
+        artifact::corrupt_slice(volume, slice->index, *options.augment, *decoded->facts, draw);
+      else
+        artifact::corrupt(volume, *options.augment, *decoded->facts, draw);
+      extract(volume, slice, measure_scaling(volume, preprocess), preprocess, out);
+    } catch (const DataError& e) {
+      const std::string what = e.what();
+      if (what.rfind(entry.file, 0) == 0) throw;
+      throw DataError(entry.file + ": " + what);
+    }
+  }
+
+  Batch make(std::vector<std::size_t> wanted, std::int64_t pass) {
+    Batch batch;
+    batch.samples = std::move(wanted);
+    batch.pixels.resize(batch.samples.size() * pixels);
+    for (std::size_t i = 0; i < batch.samples.size(); ++i)
+      fill(batch.samples[i], pass, batch.pixels.data() + i * pixels);
+    return batch;
+  }
+
+  void work() {
+    for (;;) {
+      std::packaged_task<Batch()> task;
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        wake.wait(lock, [&] { return closed || !tasks.empty(); });
+        if (closed) return;
+        task = std::move(tasks.front());
+        tasks.pop_front();
+      }
+      task();
+    }
+  }
+
+  /// Keeps a few batches under way beyond the one that is used.
+  void refill() {
+    const auto ahead = pool.size() + 2;
+    const std::lock_guard<std::mutex> lock(mutex);
+    while (position < order.size() && waiting.size() < ahead) {
+      const auto end = std::min(order.size(), position + static_cast<std::size_t>(batch_size));
+      std::vector<std::size_t> wanted(order.begin() + static_cast<std::ptrdiff_t>(position),
+                                      order.begin() + static_cast<std::ptrdiff_t>(end));
+      position = end;
+      std::packaged_task<Batch()> task(
+          [this, wanted = std::move(wanted), pass = epoch] { return make(wanted, pass); });
+      waiting.push_back(task.get_future());
+      tasks.push_back(std::move(task));
+    }
+    wake.notify_all();
+  }
+
+  const SampleSet& samples;
+  const Preprocess preprocess;
+  const LoaderOptions options;
+  const std::size_t pixels;
+  ImageCache cache;
+  std::vector<std::size_t> order;
+  std::size_t position = 0;
+  int batch_size = 1;
+  std::int64_t epoch = 0;
+  std::deque<std::future<Batch>> waiting;
+  std::deque<std::packaged_task<Batch()>> tasks;
+  std::mutex mutex;
+  std::condition_variable wake;
+  bool closed = false;
+  std::vector<std::thread> pool;
+};
+
+BatchLoader::BatchLoader(const SampleSet& samples, const Preprocess& preprocess,
+                         LoaderOptions options)
+    : state_(std::make_unique<State>(samples, preprocess, std::move(options))) {}
+
+BatchLoader::~BatchLoader() = default;
+
+void BatchLoader::start(std::vector<std::size_t> order, int batch_size, std::int64_t epoch) {
+  auto& s = *state_;
+  while (!s.waiting.empty()) {  // a pass that was left early
+    s.waiting.front().wait();
+    s.waiting.pop_front();
+  }
+  s.order = std::move(order);
+  s.position = 0;
+  s.batch_size = batch_size;
+  s.epoch = epoch;
+  s.refill();
+}
+
+bool BatchLoader::next(Batch& batch) {
+  auto& s = *state_;
+  if (s.waiting.empty()) return false;
+  const auto began = std::chrono::steady_clock::now();
+  auto future = std::move(s.waiting.front());
+  s.waiting.pop_front();
+  batch = future.get();
+  batch.waited_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  s.refill();
+  return true;
+}
+
+}  // namespace mr::dataset
