@@ -1,0 +1,46 @@
+#include "nn/device.h"
+
+#include <malloc.h>
+#include <torch/script.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+
+namespace mr::nn {
+namespace {
+
+c10::Device choose_device(const std::string& name) {
+  const auto devices =
+      torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  if (name == "cpu" || (name == "auto" && devices == 0)) return c10::kCPU;
+  const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
+                        name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (name != "auto" && name != "cuda" && !numbered)
+    throw UsageError("--device: want cpu, cuda, cuda:N or auto, got '" + name + "'");
+  const int index = numbered ? std::stoi(name.substr(5)) : 0;
+  if (index >= devices)
+    throw UsageError("--device: " + name + " asked for, but LibTorch sees " +
+                     std::to_string(devices) + " CUDA devices");
+  return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+}  // namespace
+
+c10::Device configure_torch(const std::string& device, int threads) {
+  const auto chosen = choose_device(device);
+  torch::set_num_threads(threads);
+  torch::jit::getProfilingMode() = false;
+  torch::jit::getExecutorMode() = false;
+  torch::jit::setGraphExecutorOptimize(false);  // of this thread: runs the operators as written
+  at::globalContext().setDeterministicCuDNN(true);
+  at::globalContext().setBenchmarkCuDNN(false);
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  // Activations of many megabytes come and go at every step: keep their pages, instead of having
+  // the kernel clear new ones each time.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  return chosen;
+}
+
+}  // namespace mr::nn

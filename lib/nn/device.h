@@ -1,0 +1,18 @@
+// nn/: networks and normalization layers, the model file, and how LibTorch is set up. Networks and
+// norms exist once, as TorchScript source; Python opens what is saved here. Tensors are
+// [N, C, H, W] float32.
+#pragma once
+#include <c10/core/Device.h>
+
+#include <string>
+
+namespace mr::nn {
+
+/// Sets LibTorch up for the calling thread, which is the one that may run networks: `threads`
+/// intra-op threads, deterministic float32 kernels, and no profiling executor, whose first run
+/// rounds differently from the later ones.
+/// device  "cpu", "cuda", "cuda:N" or "auto" (CUDA where there is one)
+/// throws  UsageError for another word, or when a CUDA device is asked for and absent
+c10::Device configure_torch(const std::string& device, int threads);
+
+}  // namespace mr::nn

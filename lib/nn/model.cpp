@@ -1,0 +1,80 @@
+#include "nn/model.h"
+
+#include <torch/script.h>
+
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace mr::nn {
+namespace {
+
+const char* const info_file = "mr.json";
+
+}  // namespace
+
+std::string name(const Normalization& normalization) {
+  switch (normalization.kind) {
+    case Norm::batch:
+      return "batch";
+    case Norm::layer:
+      return "layer";
+    case Norm::group:
+      break;
+  }
+  return "group(" + std::to_string(normalization.groups) + ")";
+}
+
+Json to_json(const Architecture& architecture) {
+  return {{"name", "preact-resnet"},
+          {"width", architecture.width},
+          {"blocks", architecture.blocks},
+          {"channels", architecture.channels},
+          {"labels", architecture.labels}};
+}
+
+std::int64_t count_parameters(const torch::jit::Module& network) {
+  std::int64_t n = 0;
+  for (const auto& parameter : network.parameters()) n += parameter.numel();
+  return n;
+}
+
+Model load_model(const std::string& path, c10::Device device) {
+  return decode_model(read_all(path), path, device);
+}
+
+Model decode_model(const std::string& bytes, const std::string& name, c10::Device device) {
+  Model model;
+  torch::jit::ExtraFilesMap extra = {{info_file, ""}};
+  std::istringstream stream(bytes);
+  try {
+    model.network = torch::jit::load(stream, device, extra);
+  } catch (const c10::Error&) {
+    throw DataError(name + ": not a TorchScript archive that this LibTorch can read");
+  }
+  model.network.eval();
+  if (!extra[info_file].empty()) {
+    model.info = parse_json(extra[info_file], name + ": " + info_file);
+    require_schema(model.info, "mr-model/1", name);
+  }
+  return model;
+}
+
+std::string encode_model(const Model& model) {
+  std::ostringstream stream;  // save(path) would write the file's name into the archive
+  model.network.save(stream, {{info_file, model.info.dump(2) + "\n"}});
+  return stream.str();
+}
+
+int set_batch_statistics(torch::jit::Module& network, BatchStatistics statistics) {
+  int layers = 0;
+  for (auto module : network.modules())
+    if (module.hasattr("use_batch_statistics")) {
+      module.setattr("use_batch_statistics", statistics == BatchStatistics::batch);
+      ++layers;
+    }
+  return layers;
+}
+
+}  // namespace mr::nn
