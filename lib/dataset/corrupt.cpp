@@ -1,0 +1,195 @@
+#include "dataset/corrupt.h"
+
+#include <algorithm>
+#include <fstream>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/threads.h"
+#include "image/image_file.h"
+
+namespace mr::dataset {
+namespace {
+
+struct Done {
+  ImageEntry entry;
+  std::string line;  // as JSON, absolute paths
+};
+
+/// What a stopped run had finished: a first line that says which run, then one entry a line.
+class Journal {
+ public:
+  Journal(const std::string& folder, const Run& run, const std::string& manifest, bool resume)
+      : path_(folder + "/.mr-corrupt.jsonl"),
+        head_(to_line({{"command", run.command}, {"version", version()}, {"manifest", manifest}})) {
+    if (resume) read();
+    out_.open(path_, std::ios::app);
+    if (!out_) throw CannotCreateError(path_ + ": cannot be created");
+    if (lines_.empty() && out_.tellp() == 0) append(head_);
+  }
+
+  const Json* find(const std::string& id) const {
+    const auto found = lines_.find(id);
+    return found == lines_.end() ? nullptr : &found->second;
+  }
+
+  void append(const std::string& line) {
+    out_ << line << '\n' << std::flush;
+    if (!out_) throw IoError(path_ + ": cannot be written");
+  }
+
+  void remove() {
+    out_.close();
+    std::remove(path_.c_str());
+  }
+
+ private:
+  void read() {
+    std::ifstream in(path_);
+    std::string line;
+    if (!in || !std::getline(in, line)) return;
+    if (line != head_)
+      throw DataError(path_ + ": begun by another command; use --force without --resume");
+    std::string whole = head_ + "\n";
+    while (std::getline(in, line) && !in.eof()) {  // a last line without its end is not whole
+      auto object = parse_json(line, path_);
+      whole += line + "\n";
+      lines_[string_member(object, "id", path_)] = std::move(object);
+    }
+    in.close();
+    write_file(path_, whole, Overwrite::yes);
+  }
+
+  std::string path_, head_;
+  std::unordered_map<std::string, Json> lines_;
+  std::ofstream out_;
+};
+
+ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
+  throw_if_stopped();
+  const auto clean = read_clean(entry);
+  const auto result =
+      corrupt_image(clean, options.recipe, {options.seed, entry.id, std::nullopt}, entry.file);
+  const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
+  make_folders(parent_folder(path));
+  image::write_image(
+      result.volume, path, {"mr-corrupt: " + describe(options.recipe)}, options.seed,
+      options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
+  if (entry.source.empty()) entry.source = entry.file;
+  entry.file = resolve(path, "");
+  for (const auto& step : result.artifacts) entry.artifacts.push_back(step);
+  entry.extra["fidelity"] = artifact::to_json(result.fidelity);
+  return entry;
+}
+
+}  // namespace
+
+CleanImage read_clean(const ImageEntry& entry) {
+  CleanImage clean;
+  clean.volume = image::read_image(entry.file);
+  clean.volume.acquisition =
+      image::merge_acquisition(clean.volume.acquisition, entry.acquisition, entry.file);
+  if (entry.source.empty()) {
+    clean.facts = artifact::measure_facts(clean.volume);
+  } else {
+    clean.source = image::read_image(entry.source);
+    if (clean.source->shape() != clean.volume.shape())
+      throw DataError(entry.file + ": its size differs from its source's, " + entry.source);
+    clean.facts = artifact::measure_facts(*clean.source);
+  }
+  return clean;
+}
+
+CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
+                             const artifact::Draw& draw, const std::string& name) {
+  CorruptedImage result;
+  result.volume = clean.volume;
+  try {
+    result.artifacts = artifact::corrupt(result.volume, recipe, clean.facts, draw);
+    image::quantise(result.volume);
+    result.fidelity =
+        artifact::compare(clean.source ? *clean.source : clean.volume, result.volume, clean.facts);
+  } catch (const DataError& e) {
+    throw DataError(name + ": " + e.what());
+  }
+  return result;
+}
+
+std::string describe(const artifact::Recipe& recipe) {
+  std::string text;
+  for (const auto& step : recipe.steps) {
+    text += (text.empty() ? "" : " ") + step.artifact;
+    if (step.severity) text += ":" + shortest(*step.severity);
+  }
+  return text;
+}
+
+std::string image_path(const std::string& folder, const std::string& id,
+                       const std::string& extension) {
+  std::string name;
+  for (const char c : id) {
+    const auto u = static_cast<unsigned char>(c);
+    const bool plain = std::isalnum(u) || c == '-' || c == '_' || c == '/' ||
+                       (c == '.' && !name.empty() && name.back() != '/');
+    if (plain && u < 128 && !(c == '/' && (name.empty() || name.back() == '/'))) {
+      name += c;
+    } else {
+      static const char* hex = "0123456789ABCDEF";
+      name += {'%', hex[u >> 4], hex[u & 15]};
+    }
+  }
+  return folder + "/" + name + extension;
+}
+
+void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, const Run& run,
+                      const Messages& messages) {
+  const bool to_file = !options.manifest_out.empty() && options.manifest_out != "-";
+  if (to_file) require_absent(options.manifest_out, options.overwrite);
+  if (!options.resume) require_absent(options.folder, options.overwrite);
+  make_folders(options.folder);
+  Journal journal(options.folder, run, reader.name(), options.resume);
+  std::optional<AtomicFile> file;
+  if (to_file) file.emplace(options.manifest_out, options.overwrite);
+  const auto sink = [&](std::string_view bytes) {
+    if (file)
+      file->write(bytes);
+    else
+      write_stdout(bytes);
+  };
+  ManifestWriter writer(sink, reader.labels(),
+                        to_file ? parent_folder(resolve(options.manifest_out, "")) : "",
+                        reader.extra());
+  Progress progress(messages, "corrupting", 0);
+  std::unordered_set<std::string> ids;
+  ordered_pipeline(
+      options.threads,
+      [&]() -> std::optional<ImageEntry> {
+        throw_if_stopped();
+        ImageEntry entry;
+        if (!reader.next(entry)) return std::nullopt;
+        if (!ids.insert(entry.id).second)
+          throw DataError(reader.name() + ": image id '" + entry.id + "' stands twice");
+        return entry;
+      },
+      [&](ImageEntry entry) {
+        if (const auto* finished = journal.find(entry.id))
+          return Done{entry_from_json(*finished, reader.labels(), "", reader.name()), ""};
+        auto corrupted = corrupt_entry(std::move(entry), options);
+        auto line = to_line(to_json(corrupted, ""));
+        return Done{std::move(corrupted), std::move(line)};
+      },
+      [&](Done done) {
+        if (!done.line.empty()) journal.append(done.line);
+        writer.write(done.entry);
+        progress.advance();
+      });
+  auto provenance = reader.provenance();
+  provenance.push_back(provenance_entry(run, {{file_name(reader.name()), reader.sha256()}}));
+  writer.finish(provenance);
+  if (file) file->commit();
+  journal.remove();
+}
+
+}  // namespace mr::dataset

@@ -1,0 +1,56 @@
+// Corrupting images on their way from a manifest (or alone) to files and a new manifest.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "artifact/recipe.h"
+#include "base/file.h"
+#include "base/run.h"
+#include "dataset/manifest.h"
+
+namespace mr::dataset {
+
+/// What one image became.
+struct CorruptedImage {
+  image::Volume volume;  // quantised: what a reader of its file sees
+  Json artifacts;        // the steps taken, with what was drawn
+  artifact::Fidelity fidelity;
+};
+
+/// Reads the image of an entry and its clean source (the image itself where it has none), applies
+/// the manifest's acquisition, corrupts and quantises. Both evaluation in memory and mr-corrupt go
+/// through here, so a score does not depend on the way.
+/// throws DataError that names the file
+struct CleanImage {
+  image::Volume volume;                 // what the next step acts on
+  std::optional<image::Volume> source;  // the clean image, where that is another one
+  artifact::Facts facts;                // of the clean image
+};
+CleanImage read_clean(const ImageEntry& entry);
+CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
+                             const artifact::Draw& draw, const std::string& name);
+
+/// "motion:3 rician:2", for headers of files and messages.
+std::string describe(const artifact::Recipe& recipe);
+
+struct CorruptOptions {
+  artifact::Recipe recipe;
+  std::uint64_t seed = 0;
+  std::string folder;        // where the images go
+  std::string manifest_out;  // "" or "-": standard output, absolute paths
+  Overwrite overwrite = Overwrite::no;
+  bool resume = false;
+  int threads = 1;
+};
+
+/// Manifest in, images and manifest out, image by image; the order of the images is kept. Each
+/// finished image is noted in FOLDER/.mr-corrupt.jsonl until the end, where --resume goes on.
+void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, const Run& run,
+                      const Messages& messages);
+
+/// Path of an image's file below `folder`: its id, with what a file name cannot hold escaped.
+std::string image_path(const std::string& folder, const std::string& id,
+                       const std::string& extension);
+
+}  // namespace mr::dataset

@@ -1,0 +1,194 @@
+// mr-corrupt: put MR artifacts into images. Only the command line lives here.
+#include <unistd.h>
+
+#include <cctype>
+#include <iterator>
+
+#include "artifact/catalogue.h"
+#include "artifact/recipe.h"
+#include "base/text.h"
+#include "base/threads.h"
+#include "dataset/corrupt.h"
+#include "image/image_file.h"
+#include "tool_main.h"
+
+namespace {
+
+struct Options {
+  std::string input = "-";
+  std::vector<std::string> steps;
+  std::string preset, recipe, output, manifest_out, id, root, mode, phase_encode;
+  std::uint64_t seed = 1;
+  int threads = 0;
+  bool resume = false, force = false, list = false;
+};
+
+void declare(CLI::App& app, Options& o) {
+  app.description("Put MR artifacts into an image, or into every image of a manifest.");
+  app.add_option("input", o.input,
+                 "Image (NIfTI, DICOM file or folder) or manifest; - is standard input")
+      ->capture_default_str();
+  auto* steps =
+      app.add_option("-a,--artifact", o.steps,
+                     "NAME[:SEVERITY 0..5][,PARAMETER=VALUE...]; repeat to chain, in order")
+          ->allow_extra_args(false);
+  app.add_option("--recipe", o.recipe, "Recipe file (mr-recipe/1) instead of -a")->excludes(steps);
+  app.add_option("--preset", o.preset,
+                 "mri-robustness:N: the published parametrisation at N percent of the artifacts "
+                 "named by -a");
+  app.add_option("-o,--output", o.output,
+                 "File for an image (default: standard output), folder for a manifest");
+  app.add_option("--manifest-out", o.manifest_out,
+                 "Where the manifest goes, with paths relative to it (default for a manifest: "
+                 "standard output, with absolute paths)");
+  app.add_option("--id", o.id,
+                 "Id of a lone image (default: SHA-256 of its voxels); keys the draws");
+  app.add_option("--mode", o.mode, "2d or 3d: encoding of a lone image")
+      ->check(CLI::IsMember({"2d", "3d"}));
+  app.add_option("--phase-encode", o.phase_encode, "i, j or k: phase-encode axis of a lone image")
+      ->check(CLI::IsMember({"i", "j", "k", "i-", "j-", "k-"}));
+  app.add_option("--root", o.root, "Where relative paths of a manifest on standard input start");
+  app.add_option("--seed", o.seed, "Same seed, same bytes")->capture_default_str();
+  app.add_option("-t,--threads", o.threads, "Threads (default: what the machine allows)")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--resume", o.resume, "Go on where a stopped run over a manifest ended");
+  app.add_flag("-f,--force", o.force, "Replace what exists");
+  app.add_flag("--list", o.list, "List the artifacts with their parameters and severities");
+  app.footer(
+      "Examples:\n"
+      "  mr-corrupt -a motion:3 < knee.nii.gz > moved.nii.gz\n"
+      "  mr-corrupt -a bias:2 -a rician:4 knee.nii.gz -o noisy.nii.gz\n"
+      "  mr-corrupt -a ghosting:3 -o ghosted/ test.json > ghosted.json\n"
+      "  mr-corrupt --preset mri-robustness:5 -a rician knee.nii.gz -o published.nii.gz");
+}
+
+std::string list() {
+  std::string text;
+  for (const auto& row : mr::artifact::catalogue()) {
+    text += row.name + " (" + mr::artifact::stage_name(row.stage) + "): " + row.summary + "\n";
+    for (const auto& p : row.parameters) {
+      text += "  " + p.name + " [" + p.unit + "], " + mr::shortest(p.low) + " to " +
+              mr::shortest(p.high) + ": " + p.description + "\n    severities 1 to 5:";
+      for (const double level : p.levels) text += " " + mr::shortest(level);
+      text += "\n";
+    }
+    text += "  source: " + row.source + "\n";
+  }
+  return text;
+}
+
+mr::artifact::Recipe recipe_of(const Options& o) {
+  if (!o.recipe.empty()) return mr::artifact::recipe_from_json(mr::read_json(o.recipe), o.recipe);
+  if (o.steps.empty())
+    throw mr::UsageError("no artifact: name one with -a (--list shows them), or a --recipe");
+  if (!o.preset.empty()) return mr::artifact::parse_preset(o.preset, o.steps);
+  mr::artifact::Recipe recipe;
+  for (const auto& step : o.steps) recipe.steps.push_back(mr::artifact::parse_step(step));
+  return recipe;
+}
+
+/// A manifest begins with '{'; no image format does.
+bool is_manifest(std::string_view prefix) {
+  for (const char c : prefix)
+    if (!std::isspace(static_cast<unsigned char>(c))) return c == '{';
+  return false;
+}
+
+std::string voxel_hash(const mr::image::Volume& v) {
+  const auto* bytes = v.is_complex() ? reinterpret_cast<const char*>(v.complex_voxels.data())
+                                     : reinterpret_cast<const char*>(v.voxels.data());
+  return mr::sha256_hex(
+      {bytes, static_cast<std::size_t>(mr::count(v.shape())) * (v.is_complex() ? 8u : 4u)});
+}
+
+void corrupt_one(mr::image::Volume volume, const std::string& name, const Options& o,
+                 const mr::artifact::Recipe& recipe, const mr::Run& run) {
+  const bool to_stdout = o.output.empty() || o.output == "-";
+  if (to_stdout && isatty(STDOUT_FILENO))
+    throw mr::UsageError("an image would go to the terminal: redirect it, or name a file with -o");
+  const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
+  if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite);
+  if (!to_stdout) mr::require_absent(o.output, overwrite);
+
+  mr::dataset::ImageEntry entry;
+  if (!o.mode.empty()) entry.acquisition["mode"] = o.mode;
+  if (!o.phase_encode.empty()) entry.acquisition["phase_encode_axis"] = o.phase_encode;
+  volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
+  const auto input_hash = voxel_hash(volume);
+  entry.id = o.id.empty() ? input_hash : o.id;
+  entry.subject = entry.id;
+  auto facts = mr::artifact::measure_facts(volume);
+  const auto result =
+      mr::dataset::corrupt_image({std::move(volume), std::nullopt, std::move(facts)}, recipe,
+                                 {o.seed, entry.id, std::nullopt}, name);
+  const mr::image::Derivation derivation{"mr-corrupt: " + mr::dataset::describe(recipe)};
+  if (to_stdout)
+    mr::write_stdout(mr::image::encode_image(
+        result.volume, derivation, mr::image::natural_extension(result.volume) == ".nii.gz"));
+  else
+    mr::image::write_image(result.volume, o.output, derivation, o.seed, overwrite);
+  if (o.manifest_out.empty()) return;
+
+  entry.file = to_stdout ? "-" : mr::resolve(o.output, "");
+  entry.source = o.input == "-" ? "" : mr::resolve(o.input, "");
+  entry.artifacts = result.artifacts;
+  entry.extra["fidelity"] = mr::artifact::to_json(result.fidelity);
+  entry.samples.push_back({});
+  mr::AtomicFile file(o.manifest_out, overwrite);
+  mr::dataset::ManifestWriter writer([&](std::string_view bytes) { file.write(bytes); }, {},
+                                     mr::parent_folder(mr::resolve(o.manifest_out, "")));
+  writer.write(entry);
+  writer.finish(mr::Json::array(
+      {mr::provenance_entry(run, {{o.input == "-" ? "-" : mr::file_name(o.input), input_hash}})}));
+  file.commit();
+}
+
+void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
+                 const mr::artifact::Recipe& recipe, const mr::Run& run,
+                 const mr::Messages& messages) {
+  if (o.output.empty() || o.output == "-")
+    throw mr::UsageError("a manifest's images need a folder: name it with -o");
+  mr::dataset::CorruptOptions options;
+  options.recipe = recipe;
+  options.seed = o.seed;
+  options.folder = o.output;
+  options.manifest_out = o.manifest_out;
+  options.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
+  options.resume = o.resume;
+  options.threads = o.threads > 0 ? o.threads : mr::available_threads();
+  mr::dataset::corrupt_manifest(reader, options, run, messages);
+}
+
+void run(const Options& o, const mr::Run& this_run, const mr::Messages& messages) {
+  if (o.list) {
+    mr::write_stdout(list());
+    return;
+  }
+  const auto recipe = recipe_of(o);
+  if (o.input != "-") {
+    const bool manifest = !mr::is_folder(o.input) && is_manifest(mr::read_prefix(o.input, 64));
+    if (!manifest) return corrupt_one(mr::image::read_image(o.input), o.input, o, recipe, this_run);
+    mr::dataset::ManifestReader reader(o.input, o.root);
+    return corrupt_all(reader, o, recipe, this_run, messages);
+  }
+  std::cin >> std::ws;  // no image format begins with white space
+  if (std::cin.peek() == '{') {
+    mr::dataset::ManifestReader reader(std::make_unique<std::istream>(std::cin.rdbuf()),
+                                       "standard input", o.root);
+    return corrupt_all(reader, o, recipe, this_run, messages);
+  }
+  std::string bytes{std::istreambuf_iterator<char>(std::cin), {}};
+  corrupt_one(mr::image::read_image(std::move(bytes), "standard input"), "standard input", o,
+              recipe, this_run);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  CLI::App app("", "mr-corrupt");
+  declare(app, o);
+  return mr::tool_main(app, argc, argv, [&](const mr::Run& this_run, const mr::Messages& messages) {
+    run(o, this_run, messages);
+  });
+}
