@@ -49,9 +49,10 @@ struct Linearized {
 /// threshold  frozen, positive is score >= threshold; without one the thresholded metrics have no
 ///            value
 /// AUROC: U_p = sqrt(I10/(I10-1)) X_p/m + sqrt(I01/(I01-1)) Y_p/n with X_p, Y_p the subject's sums
-/// of centred placements; with one sample per subject sum U_p^2 is DeLong's variance. The other
-/// metrics: sums over the subject of the derivative by a sample's weight (infinitesimal jackknife),
-/// with the same factors.
+/// of centred placements; with one sample per subject sum U_p^2 is DeLong's variance. Sensitivity
+/// and specificity: likewise, of their class; balanced accuracy: half their sum. Average precision
+/// and alarm rate: sums of the derivative by a sample's weight (infinitesimal jackknife) times
+/// sqrt(I/(I-1)), I the subjects with known truth.
 /// throws     DataError as auroc, or when a subject's index is out of range
 /// source     DeLong et al. 1988; Obuchowski 1997 (clusters); Sun and Xu 2014 (n log n); Jaeckel
 /// 1972

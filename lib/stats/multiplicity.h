@@ -4,6 +4,8 @@
 
 namespace mr::stats {
 
+// Both throw DataError on a p value outside 0 to 1.
+
 /// Family-wise error (Holm 1979): for the candidates against the baseline.
 std::vector<double> holm(const std::vector<double>& p);
 

@@ -1,0 +1,122 @@
+#include "stats/contrast.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "stats/distribution.h"
+
+namespace mr::stats {
+namespace {
+
+constexpr std::int64_t fewest_subjects_for_p = 10;
+
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+void check(const std::vector<Arm>& arms) {
+  if (arms.empty() || arms[0].influences.empty()) throw DataError("contrast: no runs");
+  for (const auto& arm : arms) {
+    if (arm.values.empty() || arm.values.size() != arm.influences.size())
+      throw DataError("contrast: " + std::to_string(arm.values.size()) + " values and " +
+                      std::to_string(arm.influences.size()) + " influence vectors in one arm");
+    for (const auto& influence : arm.influences)
+      if (influence.size() != arms[0].influences[0].size())
+        throw DataError("contrast: influences of " + std::to_string(influence.size()) +
+                        " subjects beside " + std::to_string(arms[0].influences[0].size()));
+  }
+}
+
+/// Ubar_gp [P] of one arm.
+std::vector<double> mean_influence(const Arm& arm) {
+  std::vector<double> sum(arm.influences[0].size());
+  for (const auto& influence : arm.influences)
+    for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += influence[p];
+  for (double& value : sum) value /= static_cast<double>(arm.influences.size());
+  return sum;
+}
+
+void set_interval(Estimate& e, Scale scale) {
+  const double v = *e.value;
+  const double t = student_t_quantile(0.975, e.variance.df);
+  const double se = std::sqrt(e.variance.total);
+  if (scale == Scale::plain) {
+    e.low = v - t * se;
+    e.high = v + t * se;
+    return;
+  }
+  const double logit = std::log(v / (1 - v));
+  const double half = t * se / (v * (1 - v));
+  e.low = 1 / (1 + std::exp(half - logit));
+  e.high = 1 / (1 + std::exp(-half - logit));
+}
+
+}  // namespace
+
+Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects) {
+  check(arms);
+  if (independent_subjects < 2)
+    throw DataError("contrast: want at least 2 subjects, got " +
+                    std::to_string(independent_subjects));
+  Variance v;
+  std::vector<double> of_subject(arms[0].influences[0].size());
+  double runs_over_df = 0;
+  for (const auto& arm : arms) {
+    const auto bar = mean_influence(arm);
+    for (std::size_t p = 0; p < bar.size(); ++p) of_subject[p] += bar[p];
+    const auto runs = static_cast<double>(arm.values.size());
+    if (arm.values.size() < 2) continue;
+    double spread = 0, interaction = 0;
+    for (const double value : arm.values) spread += std::pow(value - mean(arm.values), 2);
+    for (const auto& influence : arm.influences)
+      for (std::size_t p = 0; p < bar.size(); ++p)
+        interaction += std::pow(influence[p] - bar[p], 2);
+    const double of_runs = spread / (runs - 1) / runs;
+    v.runs += of_runs;
+    v.interaction += interaction / (runs * (runs - 1));
+    runs_over_df += of_runs * of_runs / (runs - 1);
+  }
+  for (const double u : of_subject) v.subjects += u * u;
+  v.total = std::max(v.subjects, v.subjects + v.runs - v.interaction);
+  const double over_df =
+      v.subjects * v.subjects / static_cast<double>(independent_subjects - 1) + runs_over_df;
+  if (over_df > 0) v.df = v.total * v.total / over_df;
+  return v;
+}
+
+Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale) {
+  check(arms);
+  Estimate e;
+  e.subjects = independent_subjects;
+  e.value = 0;
+  e.runs = static_cast<std::int64_t>(arms[0].values.size());
+  for (const auto& arm : arms) {
+    *e.value += mean(arm.values);
+    e.runs = std::min(e.runs, static_cast<std::int64_t>(arm.values.size()));
+  }
+  e.this_network_only = e.runs == 1;
+  if (independent_subjects < 2) {
+    e.reason = std::to_string(independent_subjects) + " independent subjects: no interval";
+    return e;
+  }
+  const auto variance = contrast_variance(arms, independent_subjects);
+  if (scale == Scale::logit && !(*e.value > 0 && *e.value < 1))
+    e.reason = "the estimate is at its limit: no interval";
+  else if (!(variance.total > 0))
+    e.reason = "no variation between subjects: no interval";
+  if (!e.reason.empty()) return e;
+  e.variance = variance;
+  set_interval(e, scale);
+  if (scale == Scale::logit) return e;
+  const double se = std::sqrt(variance.total);
+  e.mde = se * (student_t_quantile(0.975, variance.df) + student_t_quantile(0.80, variance.df));
+  if (independent_subjects < fewest_subjects_for_p)
+    e.reason = "fewer than 10 subjects (" + std::to_string(independent_subjects) + "): no p value";
+  else
+    e.p = two_sided_p(*e.value / se, variance.df);
+  return e;
+}
+
+}  // namespace mr::stats

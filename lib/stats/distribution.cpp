@@ -1,0 +1,46 @@
+#include "stats/distribution.h"
+
+#include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace mr::stats {
+namespace {
+
+void check_probability(double p) {
+  if (!(p > 0 && p < 1)) throw DataError("quantile: want 0 < p < 1, got " + shortest(p));
+}
+
+boost::math::students_t student_t(double df) {
+  if (!(df > 0)) throw DataError("Student t: want df > 0, got " + shortest(df));
+  return boost::math::students_t(df);
+}
+
+}  // namespace
+
+double normal_cdf(double z) {
+  return boost::math::cdf(boost::math::normal(), z);
+}
+
+double normal_quantile(double p) {
+  check_probability(p);
+  return boost::math::quantile(boost::math::normal(), p);
+}
+
+double student_t_cdf(double t, double df) {
+  return boost::math::cdf(student_t(df), t);
+}
+
+double student_t_quantile(double p, double df) {
+  check_probability(p);
+  return boost::math::quantile(student_t(df), p);
+}
+
+double two_sided_p(double t, double df) {
+  return 2 * boost::math::cdf(student_t(df), -std::fabs(t));  // the lower tail keeps its digits
+}
+
+}  // namespace mr::stats

@@ -1,0 +1,485 @@
+// Golden numbers without another source: sets D1 and the robustness toy of the statistical survey,
+// computed there with scikit-learn 1.2.1, pROC 1.18 and exhaustive enumeration.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "check.h"
+#include "stats/contrast.h"
+#include "stats/distribution.h"
+#include "stats/influence.h"
+#include "stats/multiplicity.h"
+#include "stats/robustness.h"
+#include "stats/threshold.h"
+
+using namespace mr::stats;
+using doctest::Approx;
+
+namespace {
+
+Approx near(double value, double tolerance = 1e-12) {
+  return Approx(value).epsilon(tolerance).scale(0);
+}
+
+const std::vector<std::int8_t> d1_truth{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0};
+const std::vector<float> d1_a{.1f, .2f, .2f, .4f, .5f, .6f, .4f, .5f, .7f, .8f, .9f, .7f};
+const std::vector<float> d1_b{.3f, .1f, .4f, .4f, .2f, .7f, .3f, .6f, .5f, .8f, .6f, .5f};
+const std::vector<std::int32_t> d1_patient{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5};
+
+Cases d1(const std::vector<float>& scores) {
+  return {scores, d1_truth, d1_patient, 6};
+}
+
+Cases singletons(std::vector<float> scores, std::vector<std::int8_t> truth) {
+  std::vector<std::int32_t> subject(scores.size());
+  std::iota(subject.begin(), subject.end(), 0);
+  const auto n = static_cast<std::int32_t>(scores.size());
+  return {std::move(scores), std::move(truth), std::move(subject), n};
+}
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+double variance(const Linearized& metric) {
+  return dot(metric.influence, metric.influence);
+}
+
+Arm one_run(const Linearized& metric, double sign = 1) {
+  auto influence = metric.influence;
+  for (double& u : influence) u *= sign;
+  return {{sign * *metric.value}, {influence}};
+}
+
+/// Clustered data with ties and unknown truth: scores in quarters, 1 + (p mod 5) samples a subject.
+Cases clustered(std::uint64_t seed, std::int32_t subjects) {
+  const auto key = mr::random_key(seed, {"clustered"});
+  Cases cases;
+  cases.subjects = subjects;
+  std::uint64_t draw = 0;
+  for (std::int32_t p = 0; p < subjects; ++p) {
+    const double effect = mr::normal(key, draw++);
+    const double prevalence = mr::uniform(key, draw++, 0, 0.8);
+    for (int s = 0; s <= p % 5; ++s) {
+      const bool positive = mr::uniform(key, draw++) < prevalence;
+      const double score = effect + mr::normal(key, draw++) + (positive ? 1 : 0);
+      cases.scores.push_back(static_cast<float>(std::round(4 * score) / 4));
+      cases.truth.push_back(mr::uniform(key, draw++) < 0.1 ? -1 : positive ? 1 : 0);
+      cases.subject.push_back(p);
+    }
+  }
+  return cases;
+}
+
+/// Placements by comparing every pair.
+struct Placements {
+  double area = 0;
+  std::vector<double> of_positive, of_negative;
+};
+Placements brute_force(const Cases& c) {
+  Placements v;
+  std::vector<std::size_t> pos, neg;
+  for (std::size_t i = 0; i < c.truth.size(); ++i) {
+    if (c.truth[i] == 1) pos.push_back(i);
+    if (c.truth[i] == 0) neg.push_back(i);
+  }
+  v.of_positive.resize(pos.size());
+  v.of_negative.resize(neg.size());
+  for (std::size_t i = 0; i < pos.size(); ++i)
+    for (std::size_t j = 0; j < neg.size(); ++j) {
+      const float x = c.scores[pos[i]], y = c.scores[neg[j]];
+      const double won = x > y ? 1 : x == y ? 0.5 : 0;
+      v.of_positive[i] += won / static_cast<double>(neg.size());
+      v.of_negative[j] += won / static_cast<double>(pos.size());
+      v.area += won / static_cast<double>(pos.size() * neg.size());
+    }
+  return v;
+}
+
+double sample_variance(const std::vector<double>& x) {
+  const double mean = std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
+  double sum = 0;
+  for (const double value : x) sum += (value - mean) * (value - mean);
+  return sum / static_cast<double>(x.size() - 1);
+}
+
+}  // namespace
+
+TEST_CASE("AUROC and average precision are those of scikit-learn") {
+  CHECK(*auroc(d1_a, d1_truth).value == near(.8142857142857143));
+  CHECK(*auroc(d1_b, d1_truth).value == near(.7714285714285714));
+  CHECK(*average_precision(d1_a, d1_truth).value == near(.7753968253968255));
+  CHECK(*average_precision(d1_b, d1_truth).value == near(.7333333333333333));
+}
+
+TEST_CASE("AUROC counts every pair once, ties half, and leaves unknown truth out") {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
+    const auto cases = clustered(seed, 60);
+    CHECK(*auroc(cases.scores, cases.truth).value == near(brute_force(cases).area));
+  }
+}
+
+TEST_CASE("AUROC knows order alone: monotone maps keep it, a change of sign mirrors it") {
+  const auto cases = clustered(4, 40);
+  auto stretched = cases.scores, mirrored = cases.scores;
+  for (float& s : stretched) s = s * s * s + 8 * s;
+  for (float& s : mirrored) s = -s;
+  const double area = *auroc(cases.scores, cases.truth).value;
+  CHECK(area > 0.55);
+  CHECK(*auroc(stretched, cases.truth).value == area);
+  CHECK(*auroc(mirrored, cases.truth).value == near(1 - area));
+}
+
+TEST_CASE("an infinite score is ranked, a NaN is an error that says where") {
+  const float inf = std::numeric_limits<float>::infinity();
+  CHECK(*auroc({-inf, 0, 1, inf}, {0, 1, 0, 1}).value == 0.75);
+  CHECK_THROWS_WITH_AS(auroc({0, NAN}, {0, 1}), "scores: NaN at sample 1", mr::DataError);
+  CHECK_THROWS_WITH_AS(auroc({0, 1}, {0, 2}), "truth: want 0, 1 or -1, got 2 at sample 1",
+                       mr::DataError);
+  CHECK_THROWS_AS(auroc({0, 1}, {0}), mr::DataError);
+}
+
+TEST_CASE("a missing class gives no number, and the reason") {
+  CHECK_FALSE(auroc({0, 1}, {0, -1}).value);
+  CHECK(auroc({0, 1}, {0, -1}).reason == "no positive samples");
+  CHECK(auroc({0, 1}, {1, 1}).reason == "no negative samples");
+  CHECK(average_precision({0, 1}, {0, 0}).reason == "no positive samples");
+  CHECK(roc_points({0, 1}, {1, 1}).empty());
+  const auto metric = linearize(Metric::auroc, {{0, 1}, {0, 0}, {0, 1}, 2});
+  CHECK_FALSE(metric.value);
+  CHECK(metric.reason == "no positive samples");
+  CHECK(metric.influence == std::vector<double>(2, 0.0));
+}
+
+TEST_CASE("the ROC curve runs from (0, 0) to (1, 1) and its trapezoids are the AUROC") {
+  const auto cases = clustered(5, 50);
+  const auto points = roc_points(cases.scores, cases.truth);
+  CHECK(points.front().sensitivity == 0);
+  CHECK(std::isinf(points.front().threshold));
+  CHECK(points.back().sensitivity == 1);
+  CHECK(points.back().false_positive_rate == 1);
+  double area = 0;
+  for (std::size_t i = 1; i < points.size(); ++i) {
+    CHECK(points[i].threshold < points[i - 1].threshold);
+    area += 0.5 * (points[i].sensitivity + points[i - 1].sensitivity) *
+            (points[i].false_positive_rate - points[i - 1].false_positive_rate);
+  }
+  CHECK(area == near(*auroc(cases.scores, cases.truth).value));
+}
+
+TEST_CASE("operating points of D1") {
+  // scikit-learn's ROC thresholds; a sample is called positive where score >= threshold
+  const auto at = [](const char* rule) {
+    return *choose_threshold(d1_a, d1_truth, parse_operating_rule(rule)).value;
+  };
+  CHECK(at("youden") == .7f);
+  CHECK(at("sens>=0.90") == .4f);
+  CHECK(at("sens>=0.8") == .5f);  // exactly 4 of 5: reached, not exceeded
+  CHECK(at("sens>=0.81") == .4f);
+}
+
+TEST_CASE("of equal Youden indices the more sensitive point is taken") {
+  // t = 3: 1/2 - 0/2; t = 1: 2/2 - 1/2
+  CHECK(*choose_threshold({3, 2, 1, 0}, {1, 0, 1, 0}, parse_operating_rule("youden")).value == 1);
+}
+
+TEST_CASE("an operating rule is read back from its name; nonsense is refused") {
+  CHECK(name(parse_operating_rule("sens>=0.90")) == "sens>=0.9");
+  CHECK(name(parse_operating_rule("youden")) == "youden");
+  for (const char* text : {"", "sens>=", "sens>=0", "sens>=1.1", "sens>=.9x", "spec>=0.9"}) {
+    CAPTURE(text);
+    CHECK_THROWS_AS(parse_operating_rule(text), mr::UsageError);
+  }
+  CHECK(choose_threshold({0, 1}, {0, 0}, {}).reason == "no positive samples");
+}
+
+TEST_CASE("clustered variances of D1 by patient") {
+  const auto a = linearize(Metric::auroc, d1(d1_a)), b = linearize(Metric::auroc, d1(d1_b));
+  CHECK(*a.value == near(.8142857142857143));
+  CHECK(variance(a) == near(.02829184136853377));
+  CHECK(variance(b) == near(.01685950046131053));
+  const auto difference = contrast_variance({one_run(a), one_run(b, -1)}, a.subjects);
+  CHECK(difference.total == near(.003180441653549704));
+  CHECK(a.subjects == 3);  // patients 3, 4, 5 have positives; 0, 1, 2, 5 negatives
+}
+
+TEST_CASE("with one sample per subject it is DeLong, as in pROC") {
+  const auto a = linearize(Metric::auroc, singletons(d1_a, d1_truth));
+  const auto b = linearize(Metric::auroc, singletons(d1_b, d1_truth));
+  CHECK(variance(a) == near(.01690476190476190));
+  CHECK(variance(b) == near(.0227551020408163));
+  CHECK(dot(a.influence, b.influence) == near(.0133673469387755));
+  const double z =
+      (*a.value - *b.value) / std::sqrt(contrast_variance({one_run(a), one_run(b, -1)}, 5).total);
+  CHECK(z == near(.3769685175, 1e-9));
+  CHECK(2 * normal_cdf(-z) == near(.706197001, 1e-9));
+}
+
+TEST_CASE("300 samples with many ties agree with scikit-learn 1.2.1 and pROC 1.18") {
+  // i = np.arange(300); y = ((3*i*i + i) % 7 < 2).astype(int)
+  // a = (37*i + 11*i*i) % 101 + 20*y;  b = (53*i + 5*i*i*i) % 67 + 9*y
+  // sklearn.metrics: roc_auc_score(y, a), average_precision_score(y, a)
+  // pROC: r <- roc(y, a, direction = "<", levels = 0:1); var(r); cov(r, s); roc.test(r, s)
+  std::vector<float> a, b;
+  std::vector<std::int8_t> y;
+  for (int i = 0; i < 300; ++i) {
+    const int positive = (3 * i * i + i) % 7 < 2;
+    y.push_back(static_cast<std::int8_t>(positive));
+    a.push_back(static_cast<float>((37 * i + 11 * i * i) % 101 + 20 * positive));
+    b.push_back(static_cast<float>((53 * i + 5 * i * i * i) % 67 + 9 * positive));
+  }
+  CHECK(*auroc(a, y).value == near(0.6716474679417518));
+  CHECK(*auroc(b, y).value == near(0.6232069115409693));
+  CHECK(*average_precision(a, y).value == near(0.5046521984299425));
+  CHECK(*average_precision(b, y).value == near(0.465082749494658));
+  const auto of_a = linearize(Metric::auroc, singletons(a, y));
+  const auto of_b = linearize(Metric::auroc, singletons(b, y));
+  CHECK(variance(of_a) == near(1.08988393498839e-03));
+  CHECK(variance(of_b) == near(1.22849395699766e-03));
+  CHECK(dot(of_a.influence, of_b.influence) == near(2.79359657952291e-05));
+  const auto difference = contrast_variance({one_run(of_a), one_run(of_b, -1)}, 86);
+  const double z = (*of_a.value - *of_b.value) / std::sqrt(difference.total);
+  CHECK(z == near(1.018390306659426));
+  CHECK(2 * normal_cdf(-z) == near(0.308492506930842));
+}
+
+TEST_CASE("with one sample per subject it is DeLong by brute force, on data with ties") {
+  for (const std::uint64_t seed : {6u, 7u}) {
+    auto drawn = clustered(seed, 70);
+    const auto cases = singletons(drawn.scores, drawn.truth);
+    const auto v = brute_force(cases);
+    const double delong =
+        sample_variance(v.of_positive) / static_cast<double>(v.of_positive.size()) +
+        sample_variance(v.of_negative) / static_cast<double>(v.of_negative.size());
+    CHECK(variance(linearize(Metric::auroc, cases)) == near(delong));
+  }
+}
+
+TEST_CASE("influences of any metric sum to zero when every factor is the same") {
+  // Every subject has both classes, so I10 = I01 = I and one factor scales all.
+  auto cases = clustered(8, 30);
+  for (std::int32_t p = 0; p < 30; ++p)
+    for (const std::int8_t truth : {0, 1}) {
+      cases.scores.push_back(0.25f * static_cast<float>(p % 7));
+      cases.truth.push_back(truth);
+      cases.subject.push_back(p);
+    }
+  for (const auto metric : all_metrics) {
+    CAPTURE(name(metric));
+    const auto result = linearize(metric, cases, 0.5);
+    CHECK(variance(result) > 1e-5);
+    CHECK(std::fabs(std::accumulate(result.influence.begin(), result.influence.end(), 0.0)) <
+          1e-12);
+  }
+}
+
+TEST_CASE("the influence is the derivative of the metric by the subject's weight") {
+  // A subject that appears 1 + 1/k times as often: all others k times, this one k + 1 times. The
+  // metric moves by U_p / k (less the factors, equal here) and terms of second order.
+  auto cases = clustered(9, 24);
+  for (std::int32_t p = 0; p < 24; ++p)
+    for (const std::int8_t truth : {0, 1}) {
+      cases.scores.push_back(0.5f * static_cast<float>((p * 5) % 9) - 1);
+      cases.truth.push_back(truth);
+      cases.subject.push_back(p);
+    }
+  const int k = 400;
+  const double factor = std::sqrt(24.0 / 23.0);
+  for (const auto metric : all_metrics) {
+    CAPTURE(name(metric));
+    const auto plain = linearize(metric, cases, 0.5);
+    for (const std::int32_t heavier : {3, 17}) {
+      auto weighted = cases;
+      for (std::size_t i = 0; i < cases.scores.size(); ++i)
+        for (int copy = 1; copy < k + (cases.subject[i] == heavier); ++copy) {
+          weighted.scores.push_back(cases.scores[i]);
+          weighted.truth.push_back(cases.truth[i]);
+          weighted.subject.push_back(cases.subject[i]);
+        }
+      const double moved = *linearize(metric, weighted, 0.5).value - *plain.value;
+      const double expected = plain.influence[static_cast<std::size_t>(heavier)] / factor;
+      CHECK(std::fabs(k * moved - expected) < 3.0 / k);
+    }
+  }
+}
+
+TEST_CASE("the order of samples does not matter, nor do samples of unknown truth") {
+  const auto cases = clustered(10, 40);
+  std::vector<std::size_t> order(cases.scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  mr::shuffle(mr::random_key(10, {"order"}), order);
+  Cases shuffled{{}, {}, {}, cases.subjects};
+  for (const auto i : order) {
+    if (cases.truth[i] < 0) continue;
+    shuffled.scores.push_back(cases.scores[i]);
+    shuffled.truth.push_back(cases.truth[i]);
+    shuffled.subject.push_back(cases.subject[i]);
+  }
+  REQUIRE(shuffled.scores.size() < cases.scores.size());
+  for (const auto metric : all_metrics) {
+    CAPTURE(name(metric));
+    const auto a = linearize(metric, cases, 0.5), b = linearize(metric, shuffled, 0.5);
+    CHECK(*a.value == near(*b.value));
+    CHECK(a.subjects == b.subjects);
+    for (std::size_t p = 0; p < a.influence.size(); ++p)
+      CHECK(std::fabs(a.influence[p] - b.influence[p]) < 1e-14);
+  }
+}
+
+TEST_CASE("thresholded metrics count score >= threshold as positive") {
+  const auto at = [](Metric metric, double threshold) {
+    return *linearize(metric, d1(d1_a), threshold).value;
+  };
+  CHECK(at(Metric::sensitivity, .7f) == near(3. / 5));
+  CHECK(at(Metric::specificity, .7f) == near(6. / 7));
+  CHECK(at(Metric::balanced_accuracy, .7f) == near((3. / 5 + 6. / 7) / 2));
+  CHECK(at(Metric::alarm_rate, .7f) == near(4. / 12));
+  CHECK(linearize(Metric::sensitivity, d1(d1_a)).reason == "no operating point");
+}
+
+TEST_CASE("a share over single samples has the binomial variance with n - 1") {
+  const auto s = linearize(Metric::sensitivity, singletons(d1_a, d1_truth), .7f);
+  CHECK(variance(s) == near(.6 * .4 / 4));
+  CHECK(s.subjects == 5);
+  const auto alarm = linearize(Metric::alarm_rate, singletons(d1_a, d1_truth), .7f);
+  CHECK(variance(alarm) == near((1. / 3) * (2. / 3) / 11));
+}
+
+TEST_CASE("a subject index out of range is refused") {
+  CHECK_THROWS_WITH_AS(linearize(Metric::auroc, {{0, 1}, {0, 1}, {0, 2}, 2}),
+                       "subjects: want an index below 2, got 2 at sample 1", mr::DataError);
+}
+
+TEST_CASE("one network: V is V_S, df counts subjects, the interval is on the logit scale") {
+  const auto a = linearize(Metric::auroc, d1(d1_a));
+  const auto e = estimate({one_run(a)}, a.subjects, Scale::logit);
+  CHECK(e.this_network_only);
+  CHECK(e.variance.df == near(2));
+  CHECK(e.variance.total == near(.02829184136853377));
+  // logit(.8142857142857143) +- 4.302652729911275 se / (A (1 - A))
+  const double half =
+      4.302652729911275 * std::sqrt(.02829184136853377) / (.8142857142857143 * .1857142857142857);
+  const double logit = std::log(.8142857142857143 / .1857142857142857);
+  CHECK(*e.low == near(1 / (1 + std::exp(half - logit)), 1e-9));
+  CHECK(*e.high == near(1 / (1 + std::exp(-half - logit)), 1e-9));
+  CHECK_FALSE(e.p);
+  CHECK_FALSE(e.mde);
+  CHECK(e.reason.empty());
+}
+
+TEST_CASE("fewer than 10 subjects: a difference keeps its interval and has no p value") {
+  const auto a = linearize(Metric::auroc, d1(d1_a)), b = linearize(Metric::auroc, d1(d1_b));
+  const auto e = estimate({one_run(a), one_run(b, -1)}, a.subjects, Scale::plain);
+  const double half = 4.302652729911275 * std::sqrt(.003180441653549704);
+  CHECK(*e.low == near(*e.value - half, 1e-9));
+  CHECK(*e.high == near(*e.value + half, 1e-9));
+  CHECK_FALSE(e.p);
+  CHECK(e.reason == "fewer than 10 subjects (3): no p value");
+}
+
+TEST_CASE("a perfect AUROC has no interval, and neither has an estimate without variation") {
+  const auto perfect = linearize(Metric::auroc, singletons({0, 1, 2, 3, 4, 5}, {0, 0, 0, 1, 1, 1}));
+  const auto e = estimate({one_run(perfect)}, perfect.subjects, Scale::logit);
+  CHECK(*e.value == 1);
+  CHECK_FALSE(e.low);
+  CHECK(e.reason == "the estimate is at its limit: no interval");
+  const auto same = estimate({one_run(perfect), one_run(perfect, -1)}, 3, Scale::plain);
+  CHECK(*same.value == 0);
+  CHECK_FALSE(same.high);
+  CHECK_FALSE(same.p);
+  CHECK(same.reason == "no variation between subjects: no interval");
+  const auto lone = linearize(Metric::auroc, {{0, 1, 2}, {0, 1, 0}, {0, 0, 1}, 2});
+  CHECK(lone.subjects == 1);
+  CHECK(estimate({one_run(lone)}, 1, Scale::logit).reason == "1 independent subjects: no interval");
+}
+
+TEST_CASE("runs and subjects: the variance parts of a small contrast, by hand") {
+  // arm 1: runs .8 and .9; arm 2 (coefficient -1): runs -.7, -.7, -.76. Three subjects.
+  const Arm first{{.8, .9}, {{.03, 0, -.03}, {.01, .02, -.03}}};
+  const Arm second{{-.7, -.7, -.76}, {{-.01, 0, .01}, {-.01, 0, .01}, {-.01, .03, -.02}}};
+  const auto v = contrast_variance({first, second}, 3);
+  // Ubar: (.02, .01, -.03) + (-.01, .01, 0) = (.01, .02, -.03)
+  CHECK(v.subjects == near(.0014));
+  // s^2: .005 / 2 runs and .0012 / 3 runs
+  CHECK(v.runs == near(.005 / 2 + .0012 / 3));
+  // (1e-4 + 1e-4) * 2 / (2 * 1) and (2 (0 + 1e-4 + 1e-4) + 4e-4 + 4e-4) / (3 * 2)
+  CHECK(v.interaction == near(4e-4 / 2 + 12e-4 / 6));
+  CHECK(v.total == near(.0014 + .0029 - .0004));
+  CHECK(v.df ==
+        near(v.total * v.total / (.0014 * .0014 / 2 + .0025 * .0025 / 1 + .0004 * .0004 / 2)));
+}
+
+TEST_CASE("runs that agree leave the variance over subjects, never less") {
+  const auto a = linearize(Metric::auroc, clustered(11, 50));
+  const Arm three{{*a.value, *a.value, *a.value}, {a.influence, a.influence, a.influence}};
+  const auto v = contrast_variance({three}, a.subjects);
+  CHECK(v.runs == 0);
+  CHECK(v.total == near(variance(a)));
+  CHECK(v.df == near(static_cast<double>(a.subjects - 1)));
+}
+
+TEST_CASE("minimal detectable effect and p value come from Student's t") {
+  const Arm arm{{.05}, {std::vector<double>(16, .005)}};  // V = 16 * 25e-6 = 4e-4, se .02
+  const auto e = estimate({arm}, 11, Scale::plain);
+  CHECK(*e.p == near(0.0314468442366088, 1e-10));  // R: 2 * pt(-2.5, 10)
+  CHECK(*e.mde ==
+        near(.02 * (2.228138851986274 + 0.879057828550589), 1e-10));  // R: qt(c(.975, .8), 10)
+  CHECK(*e.high == near(.05 + .02 * 2.228138851986274, 1e-10));
+}
+
+TEST_CASE("arms whose shapes disagree are refused") {
+  CHECK_THROWS_AS(contrast_variance({}, 10), mr::DataError);
+  CHECK_THROWS_AS(contrast_variance({{{.5}, {}}}, 10), mr::DataError);
+  CHECK_THROWS_AS(contrast_variance({{{.5}, {{0, 1}}}, {{.5}, {{0, 1, 2}}}}, 10), mr::DataError);
+}
+
+TEST_CASE("distributions agree with R") {
+  CHECK(normal_cdf(-1.96) == near(0.0249978951482204, 1e-12));
+  CHECK(normal_quantile(.975) == near(1.95996398454005, 1e-13));
+  CHECK(student_t_quantile(.975, 2) == near(4.30265272974946, 1e-12));
+  CHECK(student_t_cdf(2.5, 3.7) == near(0.964088988544087, 1e-12));
+  CHECK(two_sided_p(0, 5) == near(1));
+  CHECK(student_t_cdf(student_t_quantile(.8, 4.25), 4.25) == near(.8, 1e-12));
+  CHECK_THROWS_AS(normal_quantile(1), mr::DataError);
+  CHECK_THROWS_AS(student_t_quantile(.5, 0), mr::DataError);
+}
+
+TEST_CASE("adjusted p values of Holm and Benjamini-Hochberg, in the order given") {
+  const std::vector<double> p{.04, .001, .02, .2, .01, .03};
+  const std::vector<double> holm_golden{.09, .006, .08, .2, .05, .09};
+  const std::vector<double> bh_golden{.048, .006, .04, .2, .03, .045};
+  const auto h = holm(p), q = benjamini_hochberg(p);
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    CHECK(h[i] == near(holm_golden[i]));
+    CHECK(q[i] == near(bh_golden[i]));
+  }
+  CHECK(holm({.6, .7}) == std::vector<double>{1, 1});
+  CHECK(benjamini_hochberg({}).empty());
+  CHECK_THROWS_AS(holm({NAN}), mr::DataError);
+}
+
+TEST_CASE("robustness summaries of the toy curve") {
+  const Curve arm{.90, {.88, .84, .80, .70, .58}}, baseline{.88, {.86, .78, .70, .56, .40}};
+  CHECK(*corruption_error(arm, baseline).value == near(.7058823529, 1e-9));
+  CHECK(*relative_corruption_error(arm, baseline).value == near(.6363636364, 1e-9));
+  CHECK(rood_overall(arm) == near(.8447218045, 1e-9));
+  CHECK(rood_degradation(arm) == near(.0871090047, 1e-9));
+  CHECK(area_under_curve(arm) == near(.792));
+  CHECK(*retention(arm).value == near(.65));
+}
+
+TEST_CASE("a ratio over nothing is undefined with its reason, and a mean says how many it used") {
+  const Curve arm{.9, {.8}}, perfect{1, {1}}, chance{.5, {.5}};
+  CHECK(corruption_error(arm, perfect).reason == "the baseline's error is 0, not above 0");
+  CHECK_FALSE(relative_corruption_error(arm, perfect).value);
+  CHECK_FALSE(relative_corruption_error(arm, {.8, {.9}}).value);  // the baseline gained
+  CHECK_FALSE(retention(chance).value);
+  const auto mean = mean_of_defined({corruption_error(arm, perfect), {.5, ""}, {.7, ""}});
+  CHECK(*mean.value == near(.6));
+  CHECK(mean.reason == "2 of 3 defined");
+  CHECK_THROWS_AS(corruption_error(arm, {.9, {.8, .7}}), mr::DataError);
+  CHECK_THROWS_AS(rood_overall({.9, {}}), mr::DataError);
+}
