@@ -159,8 +159,7 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
       write_stdout(bytes);
   };
   ManifestWriter writer(sink, reader.labels(),
-                        to_file ? parent_folder(resolve(options.manifest_out, "")) : "",
-                        reader.extra());
+                        to_file ? parent_folder(resolve(options.manifest_out, "")) : "");
   Progress progress(messages, "corrupting", 0);
   std::unordered_set<std::string> ids;
   ordered_pipeline(
@@ -187,7 +186,7 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
       });
   auto provenance = reader.provenance();
   provenance.push_back(provenance_entry(run, {{file_name(reader.name()), reader.sha256()}}));
-  writer.finish(provenance);
+  writer.finish(provenance, reader.extra());
   if (file) file->commit();
   journal.remove();
 }
