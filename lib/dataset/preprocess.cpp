@@ -256,4 +256,12 @@ void extract(const image::Volume& volume, const std::optional<Slice>& wanted,
                     static_cast<std::size_t>(preprocess.size[1]));
 }
 
+PictureSize picture_size(const image::Volume& volume, const std::optional<Slice>& wanted) {
+  const auto axes = picture_axes(volume.affine, resolve_slice(volume, wanted).axis);
+  const auto spacing = [&](int axis) { return volume.spacing_mm[static_cast<std::size_t>(axis)]; };
+  return {{static_cast<int>(volume.length(axes.rows.axis)),
+           static_cast<int>(volume.length(axes.columns.axis))},
+          {spacing(axes.rows.axis), spacing(axes.columns.axis)}};
+}
+
 }  // namespace mr::dataset

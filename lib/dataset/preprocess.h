@@ -43,4 +43,12 @@ Scaling measure_scaling(const image::Volume& volume, const Preprocess& preproces
 void extract(const image::Volume& volume, const std::optional<Slice>& slice, const Scaling& scaling,
              const Preprocess& preprocess, float* out);
 
+/// Rows and columns of the picture that extract() makes before resampling, cropping and padding,
+/// and their voxel size. Errors as extract.
+struct PictureSize {
+  std::array<int, 2> size;           // rows, columns
+  std::array<double, 2> spacing_mm;  // between rows, between columns
+};
+PictureSize picture_size(const image::Volume& volume, const std::optional<Slice>& slice);
+
 }  // namespace mr::dataset

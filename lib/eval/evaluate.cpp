@@ -1,0 +1,717 @@
+#include "eval/evaluate.h"
+
+#include <torch/script.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <memory>
+
+#include "artifact/catalogue.h"
+#include "artifact/recipe.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "base/threads.h"
+#include "dataset/corrupt.h"
+#include "dataset/loader.h"
+#include "image/png.h"
+#include "nn/device.h"
+#include "nn/model.h"
+#include "results/contrasts.h"
+
+namespace mr::eval {
+namespace {
+
+using dataset::ImageEntry;
+using dataset::Preprocess;
+using dataset::SampleSet;
+using results::Condition;
+using results::Kind;
+
+constexpr std::size_t block_samples = 256;  // a block is the images that reach this many samples
+constexpr int thumbnail_px = 96;
+
+/// A model file, as it is used: plain, or adapted in one way.
+struct Variant {
+  std::size_t network;  // index into Networks::models
+  Adaptation adaptation;
+};
+
+struct Networks {
+  std::vector<nn::Model> models;
+  std::vector<std::size_t> preprocess_of;  // per model, index into preprocessings
+  std::vector<Preprocess> preprocessings;  // the distinct ones
+  std::vector<Variant> variants;
+  c10::Device device = c10::kCPU;
+};
+
+const char* adaptation_name(Adaptation adaptation) {
+  switch (adaptation) {
+    case Adaptation::none:
+      return "";
+    case Adaptation::batch_stats_slice:
+      return "batch-stats:slice";
+    case Adaptation::batch_stats_volume:
+      return "batch-stats:volume";
+  }
+  throw Error(ExitStatus::internal, "adaptation out of range");
+}
+
+void require_labels(const Json& info, const SampleSet& samples, const std::string& model,
+                    const std::string& manifest) {
+  std::vector<std::string> wanted, found;
+  for (const auto& label : member(info, "labels", model))
+    wanted.push_back(label.is_string() ? label.get<std::string>()
+                                       : string_member(label, "name", model));
+  for (const auto& label : samples.label_names()) found.push_back(label.name);
+  if (wanted == found) return;
+  const auto joined = [](const std::vector<std::string>& names) {
+    std::string text;
+    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text.empty() ? std::string("none") : text;
+  };
+  throw DataError(manifest + ": its labels (" + joined(found) + ") differ from those of " + model +
+                  " (" + joined(wanted) + ")");
+}
+
+Networks load_networks(const Options& options, const SampleSet& samples,
+                       const std::string& manifest) {
+  Networks networks;
+  networks.device = nn::configure_torch(options.device, options.threads);
+  std::vector<std::string> keys;
+  for (const auto& path : options.models) {
+    auto model = nn::load_model(path, networks.device);
+    if (model.info.is_null()) throw DataError(path + ": not a model of mr-train: it lacks mr.json");
+    require_labels(model.info, samples, path, manifest);
+    const auto& described = member(model.info, "preprocessing", path);
+    const auto key = to_line(described);
+    auto place = static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin());
+    if (place == keys.size()) {
+      keys.push_back(key);
+      networks.preprocessings.push_back(dataset::preprocess_from_json(described, path));
+    }
+    networks.preprocess_of.push_back(place);
+    const auto index = networks.models.size();
+    const int layers = nn::set_batch_statistics(model.network, nn::BatchStatistics::running);
+    networks.models.push_back(std::move(model));
+    networks.variants.push_back({index, Adaptation::none});
+    if (layers > 0)
+      for (const auto adaptation : options.adaptations)
+        networks.variants.push_back({index, adaptation});
+  }
+  if (!options.adaptations.empty() && networks.variants.size() == networks.models.size())
+    throw UsageError("--adapt: no model has batch norm to adapt");
+  return networks;
+}
+
+// ---- conditions ----
+
+std::vector<Condition> grid_conditions(const Options& options) {
+  std::vector<Condition> conditions{{Kind::clean, "", 0}};
+  for (const auto& artifact : options.artifacts)
+    for (const double severity : options.severities)
+      conditions.push_back({Kind::artifact, artifact, severity});
+  return conditions;
+}
+
+/// The manifest as it stands: clean where nothing was done to any image; else named after what
+/// mr-corrupt did, where it did the same to all.
+Condition condition_as_given(const SampleSet& samples) {
+  std::string common;
+  bool first = true;
+  for (const auto& image : samples.images()) {
+    std::string text;
+    for (const auto& step : image.artifacts) {
+      text += (text.empty() ? "" : " ") + step.value("artifact", std::string("?"));
+      if (step.contains("severity") && step["severity"].is_number())
+        text += ":" + shortest(step["severity"].get<double>());
+    }
+    if (!first && text != common) return {Kind::as_given, "mixed", 0};
+    common = text;
+    first = false;
+  }
+  if (common.empty()) return {Kind::clean, "", 0};
+  return {Kind::as_given, common, 0};
+}
+
+// ---- images ----
+
+/// The pixels of one image's samples under one condition, per distinct preprocessing.
+struct Prepared {
+  std::size_t image = 0, condition = 0;
+  std::vector<std::vector<float>> pixels;  // [preprocessings][samples x H x W]
+  Json fidelity;
+  std::string thumbnail;  // PNG, of the chosen sample alone
+};
+
+struct Window {
+  float low = 0, high = 1;
+};
+
+/// The sample that the contact sheet shows: the middle one of the samples of the first image that
+/// has a positive, else of the first image.
+std::size_t thumbnail_sample(const SampleSet& samples) {
+  std::vector<std::size_t> candidates;
+  for (const bool positive : {true, false}) {
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      const auto& labels = samples.labels(i);
+      const bool is_positive = std::find(labels.begin(), labels.end(), 1) != labels.end();
+      if (positive && !is_positive) continue;
+      if (!candidates.empty() && samples.image_of(candidates[0]) != samples.image_of(i)) break;
+      candidates.push_back(i);
+    }
+    if (!candidates.empty()) break;
+  }
+  return candidates[candidates.size() / 2];
+}
+
+std::vector<float> thumbnail_pixels(const image::Volume& volume,
+                                    const std::optional<dataset::Slice>& slice,
+                                    std::array<int, 2>& size) {
+  const auto picture = dataset::picture_size(volume, slice);
+  Preprocess preprocess;
+  preprocess.standardisation = dataset::Standardisation::none;
+  double extent_mm[2];
+  for (std::size_t d = 0; d < 2; ++d) extent_mm[d] = picture.size[d] * picture.spacing_mm[d];
+  const double spacing = std::max({extent_mm[0] / thumbnail_px, extent_mm[1] / thumbnail_px,
+                                   std::min(picture.spacing_mm[0], picture.spacing_mm[1])});
+  preprocess.spacing_mm = spacing;
+  for (std::size_t d = 0; d < 2; ++d)
+    preprocess.size[d] =
+        std::clamp(static_cast<int>(std::lround(extent_mm[d] / spacing)), 1, thumbnail_px);
+  size = preprocess.size;
+  std::vector<float> pixels(static_cast<std::size_t>(size[0]) * static_cast<std::size_t>(size[1]));
+  dataset::extract(volume, slice, {0, 1}, preprocess, pixels.data());
+  return pixels;
+}
+
+Window window_of(std::vector<float> pixels) {
+  std::sort(pixels.begin(), pixels.end());
+  const float high = pixels[(pixels.size() - 1) * 995 / 1000];
+  return {0, high > 0 ? high : 1};
+}
+
+std::string thumbnail_png(const image::Volume& volume, const std::optional<dataset::Slice>& slice,
+                          const Window& window) {
+  std::array<int, 2> size{};
+  const auto pixels = thumbnail_pixels(volume, slice, size);
+  std::vector<std::uint8_t> grey(pixels.size());
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    const float part = (pixels[i] - window.low) / (window.high - window.low);
+    grey[i] = static_cast<std::uint8_t>(std::lround(255 * std::clamp(part, 0.0f, 1.0f)));
+  }
+  return image::encode_png(grey, size[1], size[0]);
+}
+
+/// What stays the same over all blocks.
+struct Plan {
+  const Options& options;
+  const SampleSet& samples;
+  Networks networks;
+  std::vector<Condition> conditions;
+  std::vector<std::size_t> first_sample;  // per image, in the SampleSet
+  std::size_t thumbnail = 0;              // sample
+  std::size_t labels() const { return samples.label_names().size(); }
+};
+
+struct Block {
+  std::size_t first_image, end_image, first_sample, end_sample;
+};
+
+std::vector<Block> make_blocks(const Plan& plan) {
+  std::vector<Block> blocks;
+  const auto& images = plan.samples.images();
+  Block block{0, 0, 0, 0};
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    block.end_image = i + 1;
+    block.end_sample += images[i].samples.size();
+    if (block.end_sample - block.first_sample >= block_samples || i + 1 == images.size()) {
+      if (block.end_sample > block.first_sample) blocks.push_back(block);
+      block = {i + 1, i + 1, block.end_sample, block.end_sample};
+    }
+  }
+  return blocks;
+}
+
+Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t image,
+                 std::size_t condition, const Window& window) {
+  throw_if_stopped();
+  const auto& entry = plan.samples.images()[image];
+  const auto& wanted = plan.conditions[condition];
+  Prepared prepared;
+  prepared.image = image;
+  prepared.condition = condition;
+  const image::Volume* volume = &clean.volume;
+  dataset::CorruptedImage corrupted;
+  if (wanted.kind == Kind::artifact) {
+    artifact::Recipe recipe;
+    recipe.steps.push_back({wanted.artifact, wanted.severity, {}});
+    corrupted = dataset::corrupt_image(clean, recipe, {plan.options.seed, entry.id, std::nullopt},
+                                       entry.file);
+    volume = &corrupted.volume;
+    prepared.fidelity = artifact::to_json(corrupted.fidelity);
+  } else if (wanted.kind == Kind::as_given && entry.extra.contains("fidelity")) {
+    prepared.fidelity = entry.extra["fidelity"];
+  }
+  const auto first = plan.first_sample[image];
+  try {
+    for (const auto& preprocess : plan.networks.preprocessings) {
+      const auto scaling = dataset::measure_scaling(*volume, preprocess);
+      const auto size = static_cast<std::size_t>(preprocess.size[0]) *
+                        static_cast<std::size_t>(preprocess.size[1]);
+      std::vector<float> pixels(size * entry.samples.size());
+      for (std::size_t s = 0; s < entry.samples.size(); ++s)
+        dataset::extract(*volume, entry.samples[s].slice, scaling, preprocess,
+                         pixels.data() + s * size);
+      prepared.pixels.push_back(std::move(pixels));
+    }
+    if (plan.thumbnail >= first && plan.thumbnail < first + entry.samples.size())
+      prepared.thumbnail =
+          thumbnail_png(*volume, plan.samples.sample(plan.thumbnail).slice, window);
+  } catch (const DataError& e) {
+    throw DataError(entry.file + ": " + e.what());
+  }
+  return prepared;
+}
+
+// ---- scores ----
+
+/// Runs one variant on n samples' pixels; `pad_to` > n repeats the last sample, whose extra scores
+/// are dropped, so that every batch has the same shape.
+void run_network(Plan& plan, const Variant& variant, const float* pixels, std::size_t n,
+                 std::size_t pad_to, std::vector<float>& scores) {
+  auto& network = plan.networks.models[variant.network].network;
+  const auto& preprocess =
+      plan.networks.preprocessings[plan.networks.preprocess_of[variant.network]];
+  const auto height = preprocess.size[0], width = preprocess.size[1];
+  auto input = torch::empty({static_cast<std::int64_t>(pad_to), 1, height, width});
+  const auto size = static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+  auto* to = input.data_ptr<float>();
+  std::memcpy(to, pixels, n * size * sizeof(float));
+  for (std::size_t i = n; i < pad_to; ++i)
+    std::memcpy(to + i * size, pixels + (n - 1) * size, size * sizeof(float));
+  const torch::NoGradGuard no_gradient;
+  try {
+    const auto output =
+        network.forward({input.to(plan.networks.device)}).toTensor().to(torch::kCPU).contiguous();
+    const auto* values = output.data_ptr<float>();
+    scores.insert(scores.end(), values, values + n * plan.labels());
+  } catch (const c10::Error& e) {
+    throw DataError(plan.options.models[variant.network] +
+                    ": cannot be run: " + e.what_without_backtrace());
+  }
+}
+
+/// Scores of one block: [variants][conditions], each [samples of the block x labels].
+using BlockScores = std::vector<std::vector<std::vector<float>>>;
+
+/// Collects the samples of one condition into batches of one shape for the models as they are, and
+/// runs the adapted ones image by image.
+class Scorer {
+ public:
+  Scorer(Plan& plan, BlockScores& scores)
+      : plan_(plan), scores_(scores), waiting_(plan.networks.preprocessings.size()) {}
+
+  void add(const Prepared& prepared) {
+    const auto n = plan_.samples.images()[prepared.image].samples.size();
+    if (n == 0) return;
+    for (std::size_t v = 0; v < plan_.networks.variants.size(); ++v) {
+      const auto& variant = plan_.networks.variants[v];
+      if (variant.adaptation != Adaptation::none)
+        adapted(variant, prepared, n, scores_[v][prepared.condition]);
+    }
+    for (std::size_t p = 0; p < waiting_.size(); ++p)
+      waiting_[p].insert(waiting_[p].end(), prepared.pixels[p].begin(), prepared.pixels[p].end());
+    count_ += n;
+    const auto batch = static_cast<std::size_t>(plan_.options.batch_size);
+    while (count_ >= batch) run(prepared.condition, batch);
+  }
+
+  void finish(std::size_t condition) {
+    if (count_ > 0) run(condition, count_);
+  }
+
+ private:
+  void run(std::size_t condition, std::size_t n) {
+    for (std::size_t v = 0; v < plan_.networks.variants.size(); ++v) {
+      const auto& variant = plan_.networks.variants[v];
+      if (variant.adaptation != Adaptation::none) continue;
+      run_network(plan_, variant, waiting_[plan_.networks.preprocess_of[variant.network]].data(), n,
+                  static_cast<std::size_t>(plan_.options.batch_size), scores_[v][condition]);
+    }
+    for (auto& pixels : waiting_) {
+      const auto size = pixels.size() / count_;
+      pixels.erase(pixels.begin(), pixels.begin() + static_cast<std::ptrdiff_t>(n * size));
+    }
+    count_ -= n;
+  }
+
+  void adapted(const Variant& variant, const Prepared& prepared, std::size_t n,
+               std::vector<float>& scores) {
+    auto& network = plan_.networks.models[variant.network].network;
+    const auto& pixels = prepared.pixels[plan_.networks.preprocess_of[variant.network]];
+    nn::set_batch_statistics(network, nn::BatchStatistics::batch);
+    const std::size_t each = variant.adaptation == Adaptation::batch_stats_slice ? 1 : n;
+    for (std::size_t i = 0; i < n; i += each)
+      run_network(plan_, variant, pixels.data() + i * (pixels.size() / n), each, each, scores);
+    nn::set_batch_statistics(network, nn::BatchStatistics::running);
+  }
+
+  Plan& plan_;
+  BlockScores& scores_;
+  std::vector<std::vector<float>> waiting_;  // [preprocessings], pixels of count_ samples
+  std::size_t count_ = 0;
+};
+
+struct BlockResult {
+  BlockScores scores;
+  std::vector<std::vector<Json>> fidelity;  // [conditions][images of the block]
+  std::vector<std::string> thumbnails;      // [conditions], "" where the block has none
+};
+
+BlockResult run_block(Plan& plan, const Block& block, Progress& progress) {
+  const auto images = block.end_image - block.first_image;
+  std::vector<dataset::CleanImage> clean(images);
+  std::vector<Window> windows(images);
+  parallel_for(plan.options.threads, static_cast<std::int64_t>(images), [&](std::int64_t at) {
+    const auto i = static_cast<std::size_t>(at), image = block.first_image + i;
+    clean[i] = dataset::read_clean(plan.samples.images()[image]);
+    const auto first = plan.first_sample[image];
+    const auto& entry = plan.samples.images()[image];
+    if (plan.thumbnail >= first && plan.thumbnail < first + entry.samples.size()) {
+      std::array<int, 2> size{};
+      windows[i] = window_of(thumbnail_pixels(clean[i].source ? *clean[i].source : clean[i].volume,
+                                              plan.samples.sample(plan.thumbnail).slice, size));
+    }
+  });
+  BlockResult result;
+  const auto conditions = plan.conditions.size();
+  result.scores.assign(plan.networks.variants.size(), std::vector<std::vector<float>>(conditions));
+  result.fidelity.assign(conditions, {});
+  result.thumbnails.assign(conditions, "");
+  Scorer scorer(plan, result.scores);
+  std::size_t next = 0;
+  ordered_pipeline(
+      plan.options.threads,
+      [&]() -> std::optional<std::size_t> {
+        return next < conditions * images ? std::optional<std::size_t>(next++) : std::nullopt;
+      },
+      [&](std::size_t task) {
+        const auto i = task % images;
+        return prepare(plan, clean[i], block.first_image + i, task / images, windows[i]);
+      },
+      [&](Prepared prepared) {
+        scorer.add(prepared);
+        if (prepared.image + 1 == block.end_image) scorer.finish(prepared.condition);
+        if (!prepared.fidelity.is_null())
+          result.fidelity[prepared.condition].push_back(std::move(prepared.fidelity));
+        if (!prepared.thumbnail.empty())
+          result.thumbnails[prepared.condition] = std::move(prepared.thumbnail);
+        progress.advance();
+      });
+  return result;
+}
+
+// ---- the partial file ----
+
+std::string pack(const std::vector<float>& values) {
+  static_assert(sizeof(float) == 4);
+  return base64_encode({reinterpret_cast<const char*>(values.data()), values.size() * 4});
+}
+
+std::vector<float> unpack(const std::string& text, const std::string& name) {
+  const auto bytes = base64_decode(text, name);
+  std::vector<float> values(bytes.size() / 4);
+  std::memcpy(values.data(), bytes.data(), values.size() * 4);
+  return values;
+}
+
+Json to_json(const BlockResult& block, std::size_t index) {
+  Json scores = Json::array();
+  for (const auto& variant : block.scores)
+    for (const auto& values : variant) scores.push_back(pack(values));
+  Json fidelity = Json::array();
+  for (const auto& condition : block.fidelity) fidelity.push_back(condition);
+  Json thumbnails = Json::array();
+  for (const auto& png : block.thumbnails) thumbnails.push_back(base64_encode(png));
+  return {{"block", index},
+          {"scores", std::move(scores)},
+          {"fidelity", std::move(fidelity)},
+          {"thumbnails", std::move(thumbnails)}};
+}
+
+BlockResult block_from_json(const Json& line, const Plan& plan, const std::string& name) {
+  BlockResult block;
+  const auto& scores = member(line, "scores", name);
+  const auto conditions = plan.conditions.size();
+  if (scores.size() != plan.networks.variants.size() * conditions)
+    throw DataError(name + ": of another evaluation");
+  for (std::size_t v = 0, at = 0; v < plan.networks.variants.size(); ++v) {
+    block.scores.emplace_back();
+    for (std::size_t c = 0; c < conditions; ++c, ++at)
+      block.scores.back().push_back(unpack(scores[at].get<std::string>(), name));
+  }
+  for (const auto& condition : member(line, "fidelity", name))
+    block.fidelity.emplace_back(condition.begin(), condition.end());
+  for (const auto& png : member(line, "thumbnails", name))
+    block.thumbnails.push_back(base64_decode(png.get<std::string>(), name));
+  return block;
+}
+
+/// Finished blocks beside the output, a line each after one that says which evaluation it is.
+class Partial {
+ public:
+  Partial(const std::string& output, const Json& identity, bool resume)
+      : path_(output.empty() || output == "-" ? "" : output + ".partial"),
+        head_(to_line(identity)) {
+    if (path_.empty()) return;
+    if (resume) read();
+    out_.open(path_, resume ? std::ios::app : std::ios::trunc);
+    if (!out_) throw CannotCreateError(path_ + ": cannot be created");
+    if (!resume || out_.tellp() == 0) put(head_);
+  }
+
+  const std::vector<Json>& finished() const { return finished_; }
+  const std::string& path() const { return path_; }
+
+  void append(const BlockResult& block, std::size_t index) {
+    if (!path_.empty()) put(to_line(to_json(block, index)));
+  }
+
+  void remove() {
+    if (path_.empty()) return;
+    out_.close();
+    std::remove(path_.c_str());
+  }
+
+ private:
+  void put(const std::string& line) {
+    out_ << line << '\n' << std::flush;
+    if (!out_) throw IoError(path_ + ": cannot be written");
+  }
+
+  void read() {
+    std::ifstream in(path_);
+    std::string line;
+    if (!in || !std::getline(in, line)) return;
+    if (line != head_)
+      throw DataError(path_ +
+                      ": begun with other models, images or options; remove it to start anew");
+    std::string whole = line + "\n";
+    while (std::getline(in, line) && !in.eof()) {  // a last line without its end is not whole
+      finished_.push_back(parse_json(line, path_));
+      whole += line + "\n";
+    }
+    in.close();
+    write_file(path_, whole, Overwrite::yes);
+  }
+
+  std::string path_, head_;
+  std::vector<Json> finished_;
+  std::ofstream out_;
+};
+
+// ---- the evaluation file ----
+
+/// Medians over images of each member that is a number in at least one of them.
+Json median_fidelity(const std::vector<Json>& images) {
+  Json medians = Json::object();
+  if (images.empty()) return medians;
+  for (const auto& [key, unused] : images[0].items()) {
+    std::vector<double> values;
+    for (const auto& image : images)
+      if (image.contains(key) && image[key].is_number()) values.push_back(image[key].get<double>());
+    if (values.empty()) continue;
+    std::sort(values.begin(), values.end());
+    const auto n = values.size();
+    medians[key] = n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+  }
+  medians["images"] = images.size();
+  return medians;
+}
+
+std::vector<results::Model> describe_models(const Plan& plan) {
+  std::vector<results::Model> models;
+  for (const auto& variant : plan.networks.variants) {
+    const auto& path = plan.options.models[variant.network];
+    const auto& info = plan.networks.models[variant.network].info;
+    results::Model model;
+    model.normalization = string_member(info, "normalization", path);
+    model.adaptation = adaptation_name(variant.adaptation);
+    model.run = integer_member(member(info, "training", path), "seed", path);
+    model.sha256 = sha256_file(path);
+    model.id = file_name(path) + (model.adaptation.empty() ? "" : "+" + model.adaptation);
+    for (const auto& label : plan.samples.label_names()) {
+      const auto& points = member(info, "operating_points", path);
+      const auto found = points.find(label.name);
+      const bool known = found != points.end() && found->is_object() &&
+                         found->contains("threshold") && (*found)["threshold"].is_number();
+      model.thresholds.push_back(known ? std::optional<double>((*found)["threshold"].get<double>())
+                                       : std::nullopt);
+    }
+    model.info = info;
+    models.push_back(std::move(model));
+  }
+  return models;
+}
+
+results::Header make_header(const Plan& plan, const Json& provenance, Json notes) {
+  results::Header header;
+  header.models = describe_models(plan);
+  for (const auto& label : plan.samples.label_names()) header.labels.push_back(label.name);
+  header.truth.assign(plan.labels(), {});
+  header.subjects = plan.samples.subjects();
+  Json image_of = Json::array(), attributes = Json::array();
+  for (std::size_t i = 0; i < plan.samples.size(); ++i) {
+    header.sample_ids.push_back(plan.samples.id(i));
+    header.sample_subject.push_back(plan.samples.subject(i));
+    image_of.push_back(plan.samples.image_of(i));
+    for (std::size_t l = 0; l < plan.labels(); ++l)
+      header.truth[l].push_back(static_cast<std::int8_t>(plan.samples.labels(i)[l]));
+  }
+  for (const auto& image : plan.samples.images()) attributes.push_back(image.attributes);
+  header.attributes = {{"sample_image", std::move(image_of)}, {"images", std::move(attributes)}};
+  header.grid = {{"artifacts", plan.options.artifacts},
+                 {"severities",
+                  plan.options.artifacts.empty() ? Json::array() : Json(plan.options.severities)},
+                 {"seed", plan.options.seed},
+                 {"split", plan.options.split},
+                 {"batch_size", plan.options.batch_size}};
+  header.notes = std::move(notes);
+  header.provenance = provenance;
+  return header;
+}
+
+/// What the report must say of these images and of what was done to them.
+Json make_notes(const Plan& plan) {
+  Json notes = Json::array();
+  const auto& first = plan.samples.images()[0];
+  const bool corrupted = !plan.options.artifacts.empty() || !first.artifacts.empty();
+  if (corrupted && !image::read_image(first.file).is_complex())
+    notes.push_back(
+        "These are magnitude images: a magnitude image, and a cropped one all the more, has no "
+        "acquired k-space. The artifacts act on the Fourier transform of the magnitude with zero "
+        "phase and are proxies for what a scanner would have produced.");
+  const auto& acquisition = first.acquisition;
+  if (corrupted && !acquisition.contains("phase_encode_axis"))
+    notes.push_back(
+        "The manifest does not say which axis was phase-encoded; where the header is silent too, "
+        "the rows of the image were taken.");
+  return notes;
+}
+
+void write_evaluation(const Plan& plan, const std::vector<BlockResult>& blocks,
+                      const results::Header& header, const results::EvaluationWriter::Sink& sink) {
+  results::EvaluationWriter writer(sink, header);
+  const auto labels = plan.labels(), n = plan.samples.size();
+  for (std::size_t c = 0; c < plan.conditions.size(); ++c) {
+    std::vector<Json> fidelity;
+    for (const auto& block : blocks)
+      fidelity.insert(fidelity.end(), block.fidelity[c].begin(), block.fidelity[c].end());
+    for (std::size_t v = 0; v < plan.networks.variants.size(); ++v) {
+      results::Result result;
+      result.model = v;
+      result.condition = plan.conditions[c];
+      result.scores.resize(labels * n);
+      std::size_t sample = 0;
+      for (const auto& block : blocks) {
+        const auto& values = block.scores[v][c];
+        for (std::size_t i = 0; i < values.size() / labels; ++i, ++sample)
+          for (std::size_t l = 0; l < labels; ++l)
+            result.scores[l * n + sample] = values[i * labels + l];
+      }
+      result.fidelity = median_fidelity(fidelity);
+      results::measure(header, result);
+      writer.write(result);
+    }
+  }
+  for (std::size_t c = 0; c < plan.conditions.size(); ++c)
+    for (const auto& block : blocks)
+      if (!block.thumbnails[c].empty())
+        writer.write(results::Thumbnail{plan.conditions[c], plan.samples.id(plan.thumbnail),
+                                        block.thumbnails[c]});
+  writer.finish();
+}
+
+SampleSet choose_split(const dataset::LoadedManifest& loaded, const std::string& split) {
+  const auto& all = loaded.splits[0];
+  bool is_split = false;
+  for (const auto& image : all.images()) is_split |= !image.split.empty();
+  if (split == "all" || !is_split) return all;
+  SampleSet chosen(all.label_names());
+  for (const auto& image : all.images())
+    if (image.split == split) chosen.add(image);
+  if (chosen.size() == 0) throw DataError(loaded.name + ": split '" + split + "' is empty");
+  return chosen;
+}
+
+}  // namespace
+
+Adaptation parse_adaptation(const std::string& text) {
+  if (text == "batch-stats" || text == "batch-stats:volume") return Adaptation::batch_stats_volume;
+  if (text == "batch-stats:slice") return Adaptation::batch_stats_slice;
+  throw UsageError("--adapt: " +
+                   unknown("scheme", text, {"batch-stats:volume", "batch-stats:slice"}));
+}
+
+std::vector<std::string> parse_grid(const std::string& text) {
+  std::vector<std::string> names;
+  if (text == "study") {
+    for (const auto& row : artifact::catalogue())
+      if (row.in_study) names.push_back(row.name);
+    return names;
+  }
+  for (const auto& name : split(text, ',')) names.push_back(artifact::find(name).name);
+  return names;
+}
+
+void evaluate(const Options& options, const Run& run, const Messages& messages) {
+  const bool to_file = !options.output.empty() && options.output != "-";
+  if (to_file) require_absent(options.output, options.overwrite);
+  const auto loaded = dataset::load_manifest(options.manifest, options.root, {""});
+  const auto samples = choose_split(loaded, options.split);
+  if (samples.label_names().empty()) throw DataError(loaded.name + ": has no labels to evaluate");
+  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, 0};
+  plan.conditions = options.artifacts.empty() ? std::vector<Condition>{condition_as_given(samples)}
+                                              : grid_conditions(options);
+  std::size_t first = 0;
+  for (const auto& image : samples.images()) {
+    plan.first_sample.push_back(first);
+    first += image.samples.size();
+  }
+  plan.thumbnail = thumbnail_sample(samples);
+
+  auto provenance = loaded.provenance;
+  std::vector<std::pair<std::string, std::string>> inputs = {
+      {file_name(loaded.name), loaded.sha256}};
+  for (const auto& path : options.models) inputs.emplace_back(file_name(path), sha256_file(path));
+  provenance.push_back(provenance_entry(run, inputs));
+
+  const auto blocks = make_blocks(plan);
+  Partial partial(options.output, provenance.back(), options.resume);
+  std::vector<BlockResult> results;
+  for (const auto& line : partial.finished())
+    results.push_back(block_from_json(line, plan, partial.path()));
+  if (results.size() > blocks.size()) throw DataError(partial.path() + ": of another evaluation");
+  Progress progress(messages, "evaluating",
+                    static_cast<std::int64_t>(samples.images().size() * plan.conditions.size()));
+  for (const auto& done : results)
+    progress.advance(static_cast<std::int64_t>(done.fidelity.size()));
+  for (std::size_t b = results.size(); b < blocks.size(); ++b) {
+    results.push_back(run_block(plan, blocks[b], progress));
+    partial.append(results.back(), b);
+  }
+  const auto header = make_header(plan, provenance, make_notes(plan));
+  if (to_file) {
+    AtomicFile file(options.output, options.overwrite);
+    write_evaluation(plan, results, header, [&](std::string_view bytes) { file.write(bytes); });
+    file.commit();
+  } else {
+    write_evaluation(plan, results, header, [](std::string_view bytes) { write_stdout(bytes); });
+  }
+  partial.remove();
+}
+
+}  // namespace mr::eval

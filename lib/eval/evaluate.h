@@ -1,0 +1,45 @@
+// eval/: runs trained models over a manifest's images under every condition, and keeps every score.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/run.h"
+#include "results/evaluation.h"
+
+namespace mr::eval {
+
+/// Prediction-time batch norm (Nado et al. 2020): the statistics of the samples at hand replace
+/// the running ones. slice: of each sample alone; volume: of one image's samples together.
+enum class Adaptation { none, batch_stats_slice, batch_stats_volume };
+
+/// "batch-stats", "batch-stats:volume" (the same), "batch-stats:slice". throws UsageError
+Adaptation parse_adaptation(const std::string& text);
+
+struct Options {
+  std::vector<std::string> models;      // files
+  std::vector<Adaptation> adaptations;  // beside the models as they are, where they have BN
+  std::string manifest, root;
+  std::string split = "test";          // "all": every image, also where none is split
+  std::vector<std::string> artifacts;  // grid; empty: the manifest as it stands
+  std::vector<double> severities = {1, 2, 3, 4, 5};
+  std::string device = "cpu";
+  int batch_size = 32;  // recorded: the shape that scores belong to
+  int threads = 1;
+  std::uint64_t seed = 1;  // of the artifacts
+  std::string output;      // "" or "-": standard output
+  Overwrite overwrite = Overwrite::no;
+  bool resume = false;
+};
+
+/// Artifacts of a grid: "study", or names separated by commas. throws UsageError
+std::vector<std::string> parse_grid(const std::string& text);
+
+/// Images go in blocks: one decoding and one corruption of an image serve all models, in threads
+/// ahead of the network. A finished block is appended to OUTPUT.partial; --resume goes on there.
+/// throws DataError (labels of model and manifest differ, no batch norm to adapt, ...),
+/// InterruptedError
+void evaluate(const Options& options, const Run& run, const Messages& messages);
+
+}  // namespace mr::eval
