@@ -16,6 +16,7 @@
 #include "base/threads.h"
 #include "dataset/corrupt.h"
 #include "dataset/loader.h"
+#include "image/image_file.h"
 #include "image/png.h"
 #include "nn/device.h"
 #include "nn/model.h"
