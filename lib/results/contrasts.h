@@ -3,22 +3,13 @@
 // takes subjects and runs as random.
 #pragma once
 #include "results/evaluation.h"
+#include "results/measure.h"
 #include "stats/contrast.h"
-#include "stats/influence.h"
 #include "stats/robustness.h"
 
 namespace mr::results {
 
 using stats::Metric;
-
-/// What a model scored, label by label and metric by metric, from its scores and truth.
-/// returns  [L], each with one Linearized per stats::all_metrics, in that order
-std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result);
-
-/// Fills result.metrics and result.influence from result.scores:
-/// metrics[label] = {"positives", "negatives", "positive_subjects", "negative_subjects",
-/// "threshold", and each metric by name: {"value", "low", "high", "reason"}}, null where undefined.
-void measure(const Header& header, Result& result);
 
 /// A weighted sum of arms under conditions. Build with Study::at and the like, combine with minus.
 struct Contrast {
@@ -36,7 +27,7 @@ using Label = std::optional<std::size_t>;
 inline constexpr std::nullopt_t macro = std::nullopt;
 
 struct Estimate : stats::Estimate {
-  std::size_t labels_used = 0, labels = 0;    // macro: k of K
+  std::size_t labels_used = 0;                // macro: k of the labels().size()
   std::int64_t positives = 0, negatives = 0;  // samples; of the scarcest label for macro
   std::int64_t positive_subjects = 0, negative_subjects = 0;  // likewise
 };
@@ -112,22 +103,49 @@ class Study {
     std::int64_t subjects = 0;
     std::string reason;
   };
-  struct ModelResults {
-    std::size_t model;                               // index into models_
-    std::map<std::string, std::vector<Cell>> cells;  // by condition's name; [L x metrics]
+  struct Measured {
+    std::string path;         // of the file it came from
+    std::vector<Cell> cells;  // [L x metrics]
+  };
+  struct Trained {
+    std::string path;
+    Model model;
+    std::map<std::string, Measured> at;  // by the condition's name
+  };
+  struct Family {  // terms over the same networks, with and without adaptation
+    std::vector<std::int64_t> runs;
+    std::vector<const Contrast::Term*> terms;
+  };
+  struct Formed {                  // a contrast, one stats::Arm per family, before its estimate
+    std::vector<stats::Arm> arms;  // empty where there is a reason
+    std::int64_t subjects = 0;
+    std::size_t labels_used = 0;
+    std::size_t scarcest_label = 0;
+    std::string reason;
   };
 
   void add_file(const std::string& path, const ResultSeen& result_seen);
+  void add_header(const std::string& path, const Header& header);
+  void add_model(const std::string& path, const Model& model);
+  void add_result(const std::string& path, const Model& model, const Header& header,
+                  const Result& result);
+  const std::map<std::int64_t, Trained>& networks(const std::string& arm) const;
+  std::vector<Family> families(const Contrast& contrast) const;
+  Formed form_label(const std::vector<Family>& families, std::size_t label, Metric metric) const;
+  Formed form(const Contrast& contrast, Label label, Metric metric) const;
+  Estimate estimate_formed(const Formed& formed, const std::vector<stats::Arm>& arms,
+                           stats::Scale scale) const;
 
+  std::string first_path_;
   Header common_;
+  std::vector<stats::Counts> counts_;  // [L]
   std::vector<Model> models_;
   std::vector<std::string> arms_;
   std::vector<Condition> conditions_;
   std::vector<Thumbnail> thumbnails_;
-  std::map<std::string, Json> fidelity_;
+  std::map<std::string, Json> fidelity_;  // by the condition's name
   Json notes_ = Json::array(), provenance_ = Json::array();
-  std::map<std::string, std::map<std::int64_t, ModelResults>> results_;  // by arm, run
-  std::string first_path_;
+  std::map<std::string, std::map<std::int64_t, Trained>> trained_;  // by arm, run
 };
 
 }  // namespace mr::results

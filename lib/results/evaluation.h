@@ -1,5 +1,6 @@
 // results/: the evaluation file mr-eval/1 (JSON Lines): reader, writer, contrasts over it.
 // Line 1 is the header; then one line per model and condition, thumbnails, and an end line.
+// Shapes: L labels, N samples, P subjects.
 #pragma once
 #include <functional>
 #include <map>
@@ -19,7 +20,7 @@ struct Model {
   std::string adaptation;     // "" or as above
   std::int64_t run = 0;       // the training seed
   std::string sha256;         // of the model file
-  std::vector<std::optional<double>> thresholds;  // per label, logit scale, from clean validation
+  std::vector<std::optional<double>> thresholds;  // L, logit scale, from clean validation
   Json info = Json::object();                     // architecture, preprocessing, training, ...
 };
 
@@ -56,7 +57,7 @@ struct Result {
   Condition condition;
   std::vector<float> scores;       // L x N logits, row-major
   std::vector<double> influence;   // L x P, U_p of stats/; zeros where undefined
-  Json metrics = Json::object();   // label -> {auroc, auroc_ci, ap, ...}
+  Json metrics = Json::object();   // label -> ...; see measure.h
   Json fidelity = Json::object();  // medians over images: {gain, nrmse, nrmse_matched, ...}
 };
 
@@ -66,26 +67,33 @@ struct Thumbnail {
   std::string png;  // bytes
 };
 
+/// Writes line after line to a sink; each call of the sink gets one whole line.
 class EvaluationWriter {
  public:
   using Sink = std::function<void(std::string_view)>;
-  EvaluationWriter(Sink sink, const Header& header);
-  void write(const Result& result);
+  EvaluationWriter(Sink sink, const Header& header);  // throws DataError where lengths disagree
+  void write(const Result& result);                   // likewise
   void write(const Thumbnail& thumbnail);
   void finish();
 
  private:
+  void write_line(const Json& line);
+
   Sink sink_;
-  std::size_t results_ = 0, thumbnails_ = 0, labels_ = 0, samples_ = 0, subjects_ = 0;
+  Header header_;
+  std::int64_t results_ = 0, thumbnails_ = 0;
 };
 
-/// Streams an evaluation: header first, then the lines through the callbacks.
-/// throws DataError: not an evaluation, a version we do not read, a cut-off file (no end line)
+/// What a reader does with each part, in the order of the file; a part without one is passed over.
 struct Visitor {
   std::function<void(const Header&)> header;
   std::function<void(Result&&)> result;
   std::function<void(Thumbnail&&)> thumbnail;
 };
-void read_evaluation(const std::string& path, const Visitor& visitor);  // "-" standard input
+
+/// Streams an evaluation, one line in memory beside the header. "-" is standard input.
+/// throws  MissingInputError; DataError that names the line: not an evaluation, a version we do
+///         not read, a syntax error (line and column), lengths that disagree, no end line
+void read_evaluation(const std::string& path, const Visitor& visitor);
 
 }  // namespace mr::results

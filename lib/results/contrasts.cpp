@@ -1,0 +1,382 @@
+#include "results/contrasts.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "stats/multiplicity.h"
+
+namespace mr::results {
+namespace {
+
+std::string display(const std::string& path) {
+  return path == "-" ? "standard input" : path;
+}
+
+void require_same(const Header& a, const std::string& path_a, const Header& b,
+                  const std::string& path_b) {
+  const auto differ = [&](const std::string& what) {
+    throw DataError(path_b + ": " + what + " differ from those of " + path_a);
+  };
+  if (a.labels != b.labels) differ("labels");
+  if (a.sample_ids != b.sample_ids) differ("samples");
+  if (a.subjects != b.subjects || a.sample_subject != b.sample_subject)
+    differ("subjects of the samples");
+  if (a.truth != b.truth) differ("true labels");
+}
+
+void append_new(Json& all, const Json& more) {
+  for (const auto& item : more)
+    if (std::find(all.begin(), all.end(), item) == all.end()) all.push_back(item);
+}
+
+template <typename T>
+void append_new(std::vector<T>& all, const T& item) {
+  if (std::find(all.begin(), all.end(), item) == all.end()) all.push_back(item);
+}
+
+std::string listed(const std::vector<std::int64_t>& runs) {
+  std::string text;
+  for (const auto run : runs) text += (text.empty() ? "" : ", ") + std::to_string(run);
+  return text;
+}
+
+Contrast scaled(Contrast contrast, double factor) {
+  for (auto& term : contrast.terms) term.weight *= factor;
+  return contrast;
+}
+
+void add(Contrast& sum, const Contrast& more) {
+  sum.terms.insert(sum.terms.end(), more.terms.begin(), more.terms.end());
+}
+
+stats::Scale scale(const Contrast& contrast) {
+  const bool difference = std::any_of(contrast.terms.begin(), contrast.terms.end(),
+                                      [](const auto& term) { return term.weight < 0; });
+  return difference ? stats::Scale::plain : stats::Scale::logit;
+}
+
+/// Sets p_adjusted of the comparisons that have a p value; the others are no part of the family.
+void adjust(std::vector<Comparison>& family,
+            std::vector<double> (*method)(const std::vector<double>&)) {
+  std::vector<double> p;
+  for (const auto& member : family)
+    if (member.difference.p) p.push_back(*member.difference.p);
+  const auto adjusted = method(p);
+  auto next = adjusted.begin();
+  for (auto& member : family)
+    if (member.difference.p) member.p_adjusted = *next++;
+}
+
+}  // namespace
+
+Contrast operator-(Contrast a, const Contrast& b) {
+  add(a, scaled(b, -1));
+  return a;
+}
+
+Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_seen) {
+  for (const auto& path : paths) add_file(path, result_seen);
+}
+
+void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
+  Header header;
+  Visitor visitor;
+  visitor.header = [&](const Header& read) {
+    header = read;
+    add_header(display(path), read);
+  };
+  visitor.result = [&](Result&& result) {
+    add_result(display(path), header.models[result.model], header, result);
+    if (result_seen) result_seen(header, result);
+  };
+  visitor.thumbnail = [&](Thumbnail&& thumbnail) {
+    const auto same = [&](const Thumbnail& t) {
+      return t.condition == thumbnail.condition && t.sample_id == thumbnail.sample_id;
+    };
+    if (std::none_of(thumbnails_.begin(), thumbnails_.end(), same))
+      thumbnails_.push_back(std::move(thumbnail));
+  };
+  read_evaluation(path, visitor);
+}
+
+void Study::add_header(const std::string& path, const Header& header) {
+  if (first_path_.empty()) {
+    first_path_ = path;
+    common_ = header;
+    for (const auto& truth : common_.truth)
+      counts_.push_back(stats::count(truth, common_.sample_subject,
+                                     static_cast<std::int32_t>(common_.subjects.size())));
+  } else {
+    require_same(common_, first_path_, header, path);
+  }
+  append_new(notes_, header.notes);
+  append_new(provenance_, header.provenance);
+  for (const auto& model : header.models) add_model(path, model);
+}
+
+void Study::add_model(const std::string& path, const Model& model) {
+  const auto name = arm(model);
+  for (const auto& other : models_) {
+    if (other.normalization != model.normalization || other.run != model.run) continue;
+    const auto& known = trained_.at(arm(other)).at(other.run);
+    const bool same_arm = arm(other) == name;
+    if (other.sha256 != model.sha256 || (same_arm && known.path == path))
+      throw DataError(path + ": model " + model.id + ": run " + std::to_string(model.run) + " of " +
+                      model.normalization + " is already model " + other.id + " in " + known.path);
+    if (same_arm) return;
+  }
+  append_new(arms_, name);
+  models_.push_back(model);
+  trained_[name][model.run] = {path, model, {}};
+}
+
+void Study::add_result(const std::string& path, const Model& model, const Header& header,
+                       const Result& result) {
+  const auto condition = name(result.condition);
+  auto& at = trained_.at(arm(model)).at(model.run).at;
+  const auto known = at.find(condition);
+  if (known != at.end())
+    throw DataError(path + ": model " + model.id + " at " + condition + " is already in " +
+                    known->second.path);
+  auto& measured = at[condition];
+  measured.path = path;
+  for (const auto& label : linearize(header, result))
+    for (const auto& metric : label)
+      measured.cells.push_back({metric.value,
+                                {metric.influence.begin(), metric.influence.end()},
+                                metric.subjects,
+                                metric.reason});
+  append_new(conditions_, result.condition);
+  if (!result.fidelity.empty()) fidelity_.emplace(condition, result.fidelity);
+}
+
+const std::map<std::int64_t, Study::Trained>& Study::networks(const std::string& arm) const {
+  const auto found = trained_.find(arm);
+  if (found == trained_.end()) throw DataError(unknown("arm", arm, arms_));
+  return found->second;
+}
+
+std::vector<std::int64_t> Study::runs(const std::string& arm) const {
+  std::vector<std::int64_t> numbers;
+  for (const auto& [run, trained] : networks(arm)) numbers.push_back(run);
+  return numbers;
+}
+
+bool Study::has_clean() const {
+  return std::find(conditions_.begin(), conditions_.end(), Condition{}) != conditions_.end();
+}
+
+std::vector<std::string> Study::artifacts() const {
+  std::vector<std::string> names;
+  for (const auto& condition : conditions_)
+    if (condition.kind == Kind::artifact) append_new(names, condition.artifact);
+  return names;
+}
+
+std::vector<double> Study::severities(const std::string& artifact) const {
+  std::set<double> found;
+  for (const auto& condition : conditions_)
+    if (condition.kind == Kind::artifact && condition.artifact == artifact)
+      found.insert(condition.severity);
+  if (found.empty()) throw DataError(unknown("artifact", artifact, artifacts()));
+  return {found.begin(), found.end()};
+}
+
+Json Study::fidelity(const Condition& condition) const {
+  const auto found = fidelity_.find(name(condition));
+  return found == fidelity_.end() ? Json::object() : found->second;
+}
+
+Contrast Study::at(const std::string& arm, const Condition& condition) const {
+  return {{{arm, condition, 1.0}}};
+}
+
+Contrast Study::clean(const std::string& arm) const {
+  return at(arm, Condition{});
+}
+
+Contrast Study::over_severities(const std::string& arm, const std::string& artifact) const {
+  const auto levels = severities(artifact);
+  Contrast mean;
+  for (const double severity : levels)
+    mean.terms.push_back(
+        {arm, {Kind::artifact, artifact, severity}, 1.0 / static_cast<double>(levels.size())});
+  return mean;
+}
+
+Contrast Study::endpoint(const std::string& arm) const {
+  const auto names = artifacts();
+  Contrast mean;
+  for (const auto& artifact : names)
+    add(mean, scaled(over_severities(arm, artifact), 1.0 / static_cast<double>(names.size())));
+  return mean;
+}
+
+std::vector<Study::Family> Study::families(const Contrast& contrast) const {
+  std::vector<Family> all;
+  std::vector<std::string> names;
+  for (const auto& term : contrast.terms) {
+    const auto& normalization = networks(term.arm).begin()->second.model.normalization;
+    const auto known = std::find(names.begin(), names.end(), normalization);
+    if (known == names.end()) {
+      names.push_back(normalization);
+      all.push_back({runs(term.arm), {&term}});
+    } else {
+      all[static_cast<std::size_t>(known - names.begin())].terms.push_back(&term);
+    }
+  }
+  return all;
+}
+
+Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t label,
+                                Metric metric) const {
+  Formed formed;
+  formed.subjects = std::numeric_limits<std::int64_t>::max();
+  formed.labels_used = 1;
+  formed.scarcest_label = label;
+  const auto undefined = [](std::string reason) {
+    Formed none;
+    none.reason = std::move(reason);
+    return none;
+  };
+  const auto cell_index = label * std::size(stats::all_metrics) + static_cast<std::size_t>(metric);
+  for (const auto& family : families) {
+    stats::Arm sum;
+    for (const auto run : family.runs) {
+      sum.values.push_back(0);
+      sum.influences.emplace_back(common_.subjects.size());
+      for (const auto* term : family.terms) {
+        if (runs(term->arm) != family.runs)
+          return undefined(term->arm + " has runs " + listed(runs(term->arm)) + ", and " +
+                           family.terms[0]->arm + " " + listed(family.runs));
+        const auto& at = networks(term->arm).at(run).at;
+        const auto measured = at.find(name(term->condition));
+        if (measured == at.end())
+          return undefined("run " + std::to_string(run) + " of " + term->arm +
+                           " was not evaluated at " + name(term->condition));
+        const auto& cell = measured->second.cells[cell_index];
+        if (!cell.value) return undefined(common_.labels[label] + ": " + cell.reason);
+        sum.values.back() += term->weight * *cell.value;
+        for (std::size_t p = 0; p < cell.influence.size(); ++p)
+          sum.influences.back()[p] += term->weight * static_cast<double>(cell.influence[p]);
+        formed.subjects = std::min(formed.subjects, cell.subjects);
+      }
+    }
+    formed.arms.push_back(std::move(sum));
+  }
+  return formed;
+}
+
+Study::Formed Study::form(const Contrast& contrast, Label label, Metric metric) const {
+  Formed mean;
+  if (contrast.terms.empty()) {
+    mean.reason = "no artifact was evaluated";
+    return mean;
+  }
+  const auto parts = families(contrast);
+  if (label) return form_label(parts, *label, metric);
+  std::vector<Formed> defined;
+  for (std::size_t l = 0; l < common_.labels.size(); ++l) {
+    auto one = form_label(parts, l, metric);
+    if (one.reason.empty())
+      defined.push_back(std::move(one));
+    else if (mean.reason.empty())
+      mean.reason = one.reason;
+  }
+  if (defined.empty()) return mean;
+  mean = defined[0];
+  mean.labels_used = defined.size();
+  for (std::size_t g = 0; g < mean.arms.size(); ++g)
+    for (std::size_t j = 0; j < mean.arms[g].values.size(); ++j) {
+      auto& value = mean.arms[g].values[j];
+      auto& influence = mean.arms[g].influences[j];
+      for (std::size_t d = 1; d < defined.size(); ++d) {
+        value += defined[d].arms[g].values[j];
+        for (std::size_t p = 0; p < influence.size(); ++p)
+          influence[p] += defined[d].arms[g].influences[j][p];
+      }
+      value /= static_cast<double>(defined.size());
+      for (double& u : influence) u /= static_cast<double>(defined.size());
+    }
+  for (const auto& one : defined)
+    if (one.subjects < mean.subjects) {
+      mean.subjects = one.subjects;
+      mean.scarcest_label = one.scarcest_label;
+    }
+  return mean;
+}
+
+Estimate Study::estimate_formed(const Formed& formed, const std::vector<stats::Arm>& arms,
+                                stats::Scale on) const {
+  Estimate e;
+  e.reason = formed.reason;
+  if (!e.reason.empty()) return e;
+  static_cast<stats::Estimate&>(e) = stats::estimate(arms, formed.subjects, on);
+  e.labels_used = formed.labels_used;
+  const auto& counts = counts_[formed.scarcest_label];
+  e.positives = counts.positives;
+  e.negatives = counts.negatives;
+  e.positive_subjects = counts.positive_subjects;
+  e.negative_subjects = counts.negative_subjects;
+  return e;
+}
+
+Estimate Study::estimate(const Contrast& contrast, Label label, Metric metric) const {
+  const auto formed = form(contrast, label, metric);
+  return estimate_formed(formed, formed.arms, scale(contrast));
+}
+
+std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Metric metric) const {
+  const auto formed = form(contrast, label, metric);
+  if (formed.arms.size() > 1)
+    throw DataError("each run of a contrast: want one family of networks, got " +
+                    std::to_string(formed.arms.size()));
+  std::vector<Estimate> estimates;
+  for (const auto& arm : formed.arms)
+    for (std::size_t j = 0; j < arm.values.size(); ++j)
+      estimates.push_back(
+          estimate_formed(formed, {{{arm.values[j]}, {arm.influences[j]}}}, scale(contrast)));
+  return estimates;
+}
+
+std::optional<stats::Curve> Study::curve(const std::string& arm, const std::string& artifact,
+                                         Label label, Metric metric) const {
+  const auto at_clean = estimate(clean(arm), label, metric).value;
+  if (!at_clean) return {};
+  stats::Curve curve{*at_clean, {}};
+  for (const double severity : severities(artifact)) {
+    const auto value = estimate(at(arm, {Kind::artifact, artifact, severity}), label, metric).value;
+    if (!value) return {};
+    curve.at_severity.push_back(*value);
+  }
+  return curve;
+}
+
+std::vector<Comparison> Study::compare(const std::string& baseline, Label label,
+                                       Metric metric) const {
+  std::vector<Comparison> family;
+  for (const auto& arm : arms_)
+    if (arm != baseline)
+      family.push_back({arm, {}, estimate(endpoint(arm) - endpoint(baseline), label, metric), {}});
+  adjust(family, stats::holm);
+  return family;
+}
+
+std::vector<Comparison> Study::heat_map(const std::string& arm, const std::string& baseline,
+                                        Label label, Metric metric) const {
+  std::vector<Comparison> family;
+  for (const auto& artifact : artifacts())
+    for (const double severity : severities(artifact)) {
+      const Condition cell{Kind::artifact, artifact, severity};
+      family.push_back(
+          {arm, cell, estimate(at(arm, cell) - at(baseline, cell), label, metric), {}});
+    }
+  adjust(family, stats::benjamini_hochberg);
+  return family;
+}
+
+}  // namespace mr::results

@@ -1,0 +1,19 @@
+// results/: from the scores of one model under one condition to its metrics and influences.
+#pragma once
+#include "results/evaluation.h"
+#include "stats/influence.h"
+
+namespace mr::results {
+
+/// Every metric with its influences, from the scores, the truth and the model's operating points.
+/// returns  [L], each with one Linearized per stats::all_metrics, in that order
+/// throws   DataError on a NaN score, or lengths that disagree with the header
+std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result);
+
+/// Fills result.influence (that of the AUROC) and result.metrics from result.scores:
+/// metrics[label] = {"positives", "negatives", "positive_subjects", "negative_subjects",
+/// "threshold", and each metric by name: {"value", "low", "high", "reason"}}; null where undefined,
+/// "reason" only where something is.
+void measure(const Header& header, Result& result);
+
+}  // namespace mr::results
