@@ -1,0 +1,21 @@
+// NIfTI-1 and -2, both byte orders, plain or gzip, one file or a .hdr/.img pair. Private to the
+// room. The raw header and its extensions are kept; only what changes is written anew.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "image/byte_source.h"
+#include "image/image_file.h"
+
+namespace mr::image {
+
+/// Do these bytes (unpacked, the first 348 or more) begin a NIfTI header?
+bool looks_like_nifti(std::string_view bytes);
+
+Volume read_nifti(ByteSource& source);
+Header read_nifti_header(ByteSource& source);
+
+/// The whole file, not packed. A volume made in memory becomes little-endian NIfTI-1.
+std::string encode_nifti(const Volume& volume, const Derivation& derivation);
+
+}  // namespace mr::image

@@ -1,0 +1,298 @@
+#include "image/storage.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "image/image_file.h"
+
+namespace mr::image {
+namespace {
+
+struct Kind {
+  const char* name;
+  std::size_t bytes;
+};
+constexpr Kind kinds[] = {{"uint8", 1},   {"int8", 1},    {"uint16", 2},    {"int16", 2},
+                          {"uint32", 4},  {"int32", 4},   {"uint64", 8},    {"int64", 8},
+                          {"float32", 4}, {"float64", 8}, {"complex64", 8}, {"complex128", 16}};
+
+const Kind& kind(Datatype type) {
+  return kinds[static_cast<std::size_t>(type)];
+}
+
+/// Calls f with a value of the C++ type that holds one real number of the datatype.
+template <typename F>
+auto with_type(Datatype type, F f) {
+  switch (type) {
+    case Datatype::u8:
+      return f(std::uint8_t{});
+    case Datatype::i8:
+      return f(std::int8_t{});
+    case Datatype::u16:
+      return f(std::uint16_t{});
+    case Datatype::i16:
+      return f(std::int16_t{});
+    case Datatype::u32:
+      return f(std::uint32_t{});
+    case Datatype::i32:
+      return f(std::int32_t{});
+    case Datatype::u64:
+      return f(std::uint64_t{});
+    case Datatype::i64:
+      return f(std::int64_t{});
+    case Datatype::f32:
+    case Datatype::c64:
+      return f(float{});
+    case Datatype::f64:
+    case Datatype::c128:
+      break;
+  }
+  return f(double{});
+}
+
+bool is_plain(const Storage& s) {
+  return s.slope == 1 && s.intercept == 0;
+}
+
+/// std::nearbyint without the call: adding 2^52 leaves no fraction bits.
+double round_to_even(double x) {
+  constexpr double two52 = 4503599627370496.0;
+  const double magnitude = std::fabs(x);
+  const double rounded = (magnitude + two52) - two52;
+  return magnitude < two52 ? std::copysign(rounded, x) : x;
+}
+
+double to_stored(double value, const Storage& s) {
+  return (value - s.intercept) / s.slope;
+}
+
+const FileOrigin* file_origin(const Volume& volume) {
+  return dynamic_cast<const FileOrigin*>(volume.origin.get());
+}
+
+bool keeps_scaling(const FileOrigin& origin, const Storage& s) {
+  return s.datatype == origin.storage.datatype && s.slope == origin.storage.slope &&
+         s.intercept == origin.storage.intercept;
+}
+
+std::int64_t planes(const Volume& volume) {
+  return volume.shape()[0] * volume.shape()[1];
+}
+
+/// Does any voxel differ from what the source decodes to?
+bool changed(const Volume& volume, const FileOrigin& origin) {
+  if (origin.stored.empty() || volume.shape() != origin.shape) return true;
+  const auto n = numbers_per_plane(volume);
+  const auto bytes = origin.stored.size() / static_cast<std::size_t>(planes(volume));
+  std::vector<float> source(static_cast<std::size_t>(n));
+  for (std::int64_t p = 0; p < planes(volume); ++p) {
+    decode(origin.stored.data() + static_cast<std::size_t>(p) * bytes,
+           plane_storage(volume, origin.storage, p), n, source.data());
+    if (!std::equal(source.begin(), source.end(), plane_values(volume, p))) return true;
+  }
+  return false;
+}
+
+/// A scaling under which [low, high] fits [lowest, highest]. 0 stays exact unless the datatype is
+/// unsigned and a value negative. The 1e-6 is room for rounding `slope` to what the file can say.
+Storage rescaled(Datatype type, double low, double high, double lowest, double highest,
+                 const FileOrigin* origin) {
+  const auto storable = [&](double x) {
+    return origin ? origin->storable(x) : static_cast<double>(static_cast<float>(x));
+  };
+  Storage s{type, 1, 0};
+  if (low < 0 && lowest >= 0) {
+    s.intercept = storable(low - 1e-6 * std::fabs(low));
+    s.slope = (std::max(high, 0.0) - s.intercept) / highest;
+  } else {
+    s.slope = std::max(high / highest, low < 0 ? low / lowest : 0.0);
+  }
+  s.slope = storable(std::max(s.slope * (1 + 1e-6), 1e-37));  // no subnormal float32
+  return s;
+}
+
+}  // namespace
+
+std::string datatype_name(Datatype type) {
+  return kind(type).name;
+}
+std::size_t bytes_of(Datatype type) {
+  return kind(type).bytes;
+}
+bool is_complex(Datatype type) {
+  return type >= Datatype::c64;
+}
+bool is_integer(Datatype type) {
+  return type < Datatype::f32;
+}
+
+std::array<double, 2> range_of(Datatype type) {
+  return with_type(type, [](auto zero) -> std::array<double, 2> {
+    using Limits = std::numeric_limits<decltype(zero)>;
+    auto highest = static_cast<double>(Limits::max());
+    // 2^63 - 1 and 2^64 - 1 are no doubles; the double above them would overflow.
+    if (Limits::is_integer && Limits::digits > 53) highest = std::nextafter(highest, 0);
+    return {static_cast<double>(Limits::lowest()), highest};
+  });
+}
+
+bool loses_bits(const Storage& s) {
+  if (!is_integer(s.datatype))
+    return s.datatype == Datatype::f64 || s.datatype == Datatype::c128 || !is_plain(s);
+  const auto [low, high] = range_of(s.datatype);
+  const double largest = std::fabs(s.slope) * std::max(-low, high) + std::fabs(s.intercept);
+  return largest * 0x1p-24 > 0.25 * std::fabs(s.slope);  // rounding to float32 against half a step
+}
+
+void decode(const char* stored, const Storage& s, std::int64_t n, float* values) {
+  with_type(s.datatype, [&](auto zero) {
+    using T = decltype(zero);
+    const auto* in = reinterpret_cast<const T*>(stored);
+    if (is_plain(s))
+      for (std::int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(in[i]);
+    else
+      for (std::int64_t i = 0; i < n; ++i)
+        values[i] = static_cast<float>(static_cast<double>(in[i]) * s.slope + s.intercept);
+  });
+}
+
+void encode(const float* values, const Storage& s, std::int64_t n, char* stored) {
+  with_type(s.datatype, [&](auto zero) {
+    using T = decltype(zero);
+    auto* out = reinterpret_cast<T*>(stored);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double x = to_stored(static_cast<double>(values[i]), s);
+      out[i] = static_cast<T>(std::numeric_limits<T>::is_integer ? round_to_even(x) : x);
+    }
+  });
+}
+
+void swap_bytes(char* data, std::size_t element_bytes, std::size_t n) {
+  const auto swap_all = [&](auto zero, auto swap_one) {
+    using T = decltype(zero);
+    for (std::size_t i = 0; i < n; ++i) {
+      T x;
+      std::memcpy(&x, data + i * sizeof(T), sizeof(T));
+      x = swap_one(x);
+      std::memcpy(data + i * sizeof(T), &x, sizeof(T));
+    }
+  };
+  if (element_bytes == 2)
+    swap_all(std::uint16_t{}, [](std::uint16_t x) { return __builtin_bswap16(x); });
+  if (element_bytes == 4)
+    swap_all(std::uint32_t{}, [](std::uint32_t x) { return __builtin_bswap32(x); });
+  if (element_bytes == 8)
+    swap_all(std::uint64_t{}, [](std::uint64_t x) { return __builtin_bswap64(x); });
+}
+
+std::int64_t numbers_per_plane(const Volume& volume) {
+  return volume.shape()[2] * volume.shape()[3] * (volume.is_complex() ? 2 : 1);
+}
+
+const float* plane_values(const Volume& volume, std::int64_t plane) {
+  const auto* first = volume.is_complex()
+                          ? reinterpret_cast<const float*>(volume.complex_voxels.data())
+                          : volume.voxels.data();
+  return first + plane * numbers_per_plane(volume);
+}
+
+Storage plane_storage(const Volume& volume, const Storage& storage, std::int64_t plane) {
+  const auto* origin = file_origin(volume);
+  if (!origin || origin->slices.empty() || !keeps_scaling(*origin, storage)) return storage;
+  return origin->slices[static_cast<std::size_t>(plane % volume.shape()[1])];
+}
+
+Storage fitting_storage(const Volume& volume) {
+  require_finite(volume, "image to be written");
+  const auto* origin = file_origin(volume);
+  Storage s = volume.storage;
+  if (volume.is_complex() && !is_complex(s.datatype)) return {Datatype::c64, 1, 0};
+  if (!volume.is_complex() && is_complex(s.datatype))
+    return {s.datatype == Datatype::c64 ? Datatype::f32 : Datatype::f64, 1, 0};
+  if (!is_integer(s.datatype)) {
+    if (!is_plain(s) && (!origin || !keeps_scaling(*origin, s) || changed(volume, *origin)))
+      s.slope = 1, s.intercept = 0;
+    return s;
+  }
+  auto [lowest, highest] = range_of(s.datatype);
+  if (origin && origin->storage.datatype == s.datatype)
+    lowest = origin->lowest, highest = origin->highest;
+  bool fits = true;
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (std::int64_t p = 0; p < planes(volume); ++p) {
+    const float* values = plane_values(volume, p);
+    const auto [a, b] = std::minmax_element(values, values + numbers_per_plane(volume));
+    const auto own = plane_storage(volume, s, p);
+    for (const double end : {to_stored(*a, own), to_stored(*b, own)})
+      fits = fits && round_to_even(end) >= lowest && round_to_even(end) <= highest;
+    low = std::min<double>(low, *a);
+    high = std::max<double>(high, *b);
+  }
+  if (fits) return s;
+  return rescaled(s.datatype, low, high, lowest, highest, origin);
+}
+
+void encode_plane(const Volume& volume, const Storage& storage, std::int64_t plane, char* stored) {
+  const auto n = numbers_per_plane(volume);
+  const auto own = plane_storage(volume, storage, plane);
+  const float* values = plane_values(volume, plane);
+  encode(values, own, n, stored);
+  const auto* origin = file_origin(volume);
+  if (!origin || origin->stored.empty() || !keeps_scaling(*origin, storage) ||
+      volume.shape() != origin->shape)
+    return;
+  const auto bytes = bytes_of(own.datatype) / (is_complex(own.datatype) ? 2 : 1);
+  const char* source = origin->stored.data() + static_cast<std::size_t>(plane * n) * bytes;
+  std::vector<float> was(static_cast<std::size_t>(n));
+  decode(source, own, n, was.data());
+  for (std::size_t i = 0; i < was.size(); ++i)
+    if (was[i] == values[i]) std::memcpy(stored + i * bytes, source + i * bytes, bytes);
+}
+
+void quantise(Volume& volume) {
+  const auto storage = fitting_storage(volume);
+  const bool exact = storage.datatype == Datatype::f32 || storage.datatype == Datatype::c64;
+  if (!exact || !is_plain(storage)) {
+    const auto n = numbers_per_plane(volume);
+    std::vector<char> stored(static_cast<std::size_t>(n) * 8);
+    for (std::int64_t p = 0; p < planes(volume); ++p) {
+      encode_plane(volume, storage, p, stored.data());
+      decode(stored.data(), plane_storage(volume, storage, p), n,
+             const_cast<float*>(plane_values(volume, p)));
+    }
+  }
+  volume.storage = storage;
+}
+
+void require_finite(const Volume& volume, const std::string& name) {
+  const auto n = numbers_per_plane(volume);
+  const std::int64_t step = volume.is_complex() ? 2 : 1;
+  constexpr float largest = std::numeric_limits<float>::max();
+  std::int64_t bad = 0, first = 0;
+  for (std::int64_t p = 0; p < planes(volume); ++p) {
+    const float* values = plane_values(volume, p);
+    bool all = true;
+    for (std::int64_t i = 0; i < n; ++i) all &= std::fabs(values[i]) <= largest;
+    if (all) continue;
+    for (std::int64_t i = 0; i < n; i += step)
+      if (!std::isfinite(values[i]) || !std::isfinite(values[i + step - 1]))
+        if (bad++ == 0) first = (p * n + i) / step;
+  }
+  if (bad == 0) return;
+  const auto& shape = volume.shape();
+  const auto i = first % shape[3], j = first / shape[3] % shape[2];
+  const auto k = first / shape[3] / shape[2] % shape[1];
+  const auto f = first / shape[3] / shape[2] / shape[1];
+  std::string where = std::to_string(i) + ", " + std::to_string(j) + ", " + std::to_string(k);
+  if (shape[0] > 1) where += ", " + std::to_string(f);
+  throw DataError(
+      name + ": " + std::to_string(bad) +
+      (bad == 1 ? " voxel is not finite, at (" : " voxels are not finite, the first at (") + where +
+      ")");
+}
+
+}  // namespace mr::image
