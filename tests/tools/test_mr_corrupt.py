@@ -1,0 +1,210 @@
+"""mr-corrupt as a user runs it. The physics is in test_artifacts.py."""
+import gzip
+import json
+import os
+import signal
+import subprocess
+import time
+
+import nibabel
+import numpy as np
+import pytest
+
+import images
+from conftest import BIN
+
+STUDY = ["rician", "motion", "ghosting", "spike", "bias"]
+
+
+@pytest.fixture
+def knee(tmp_path):
+    return images.save(tmp_path / "knee.nii.gz", images.phantom())
+
+
+def test_filter_equals_files(run, knee, tmp_path):
+    """A pipe and a file give the same image."""
+    piped = run(["mr-corrupt", "-a", "motion:3"], stdin=knee.read_bytes()).stdout
+    run(["mr-corrupt", "-a", "motion:3", knee, "-o", tmp_path / "moved.nii.gz"])
+    assert piped == (tmp_path / "moved.nii.gz").read_bytes()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_severity_0_changes_no_voxel(run, tmp_path, dtype):
+    array = images.phantom(dtype=dtype, peak=200.0)
+    source = images.save(tmp_path / "in.nii", array)
+    for artifact in STUDY:
+        out = tmp_path / f"{artifact}.nii"
+        run(["mr-corrupt", "-a", f"{artifact}:0", source, "-o", out])
+        image = nibabel.load(out)
+        assert image.get_data_dtype() == np.dtype(dtype)
+        np.testing.assert_array_equal(np.asarray(image.dataobj), array)
+        np.testing.assert_array_equal(image.affine, nibabel.load(source).affine)
+
+
+def test_chain_is_steps_in_order(run, knee, tmp_path, schema):
+    out = tmp_path / "both.nii.gz"
+    run(["mr-corrupt", "-a", "bias:2", "-a", "rician:3", knee, "-o", out, "--manifest-out",
+         tmp_path / "m.json"])
+    document = json.loads((tmp_path / "m.json").read_text())
+    schema("mr-manifest")(document)
+    entry = document["images"][0]
+    assert [s["artifact"] for s in entry["artifacts"]] == ["bias", "rician"]
+    assert entry["file"] == "both.nii.gz" and entry["source"] == "knee.nii.gz"
+    assert 0 < entry["fidelity"]["nrmse"] < 1 and 0.8 < entry["fidelity"]["gain"] < 1.2
+    assert document["provenance"][0]["tool"] == "mr-corrupt"
+
+
+def test_seed_decides(run, knee):
+    def once(*options):
+        return run(["mr-corrupt", "-a", "rician:3", *options], stdin=knee.read_bytes()).stdout
+    assert once("--seed", "5") == once("--seed", "5") != once("--seed", "6")
+    assert once("--id", "a") != once("--id", "b")
+
+
+def test_manifest_at_any_number_of_threads(run, tmp_path, schema):
+    m = images.manifest(tmp_path)
+    results = []
+    for threads in (1, 2, 12):
+        folder = tmp_path / f"t{threads}"
+        run(["mr-corrupt", "-a", "motion:4", "-o", folder, "-t", threads, m, "--manifest-out",
+             tmp_path / f"t{threads}.json"])
+        document = json.loads((tmp_path / f"t{threads}.json").read_text())
+        schema("mr-manifest")(document)
+        assert all(e["source"].startswith("im") for e in document["images"])
+        files = sorted(os.listdir(folder))
+        results.append([(f, (folder / f).read_bytes()) for f in files])
+    assert results[0] == results[1] == results[2]
+    assert len(results[0]) == 4
+
+
+def test_pipe_of_two_is_a_chain_of_two(run, tmp_path):
+    """Facts of the clean image come from the manifest's source, so the way does not matter."""
+    m = images.manifest(tmp_path)
+    first = run(["mr-corrupt", "-a", "bias:3", "-o", tmp_path / "a", m]).stdout
+    run(["mr-corrupt", "-a", "ghosting:3", "-o", tmp_path / "b", "-"], stdin=first)
+    run(["mr-corrupt", "-a", "bias:3", "-a", "ghosting:3", "-o", tmp_path / "c", m])
+    for name in sorted(os.listdir(tmp_path / "c")):
+        b, c = (nibabel.load(tmp_path / d / name).get_fdata() for d in "bc")
+        # Between the two the image was rounded to integers once more.
+        assert np.abs(b - c).max() <= 2.0
+    assert len(os.listdir(tmp_path / "c")) == 4
+
+
+def test_stopped_run_resumes_to_the_same_bytes(run, tmp_path):
+    m = images.manifest(tmp_path, images=12, shape=(160, 160, 16))
+    command = [str(BIN / "mr-corrupt"), "-a", "motion:5", "-t", "1", str(m)]
+    run(["mr-corrupt"] + command[1:] + ["-o", tmp_path / "whole", "--manifest-out",
+                                        tmp_path / "whole.json"])
+    for how, status in ((signal.SIGTERM, 75), (signal.SIGKILL, -9)):
+        folder, out = tmp_path / f"part{status}", tmp_path / f"part{status}.json"
+        arguments = command + ["-o", str(folder), "--manifest-out", str(out)]
+        p = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+        while not (folder / "im001.nii.gz").exists() and p.poll() is None:
+            time.sleep(0.005)
+        p.send_signal(how)
+        assert p.wait() == status
+        assert not out.exists()
+        for name in os.listdir(folder):  # nothing half under its final name
+            if name.endswith(".nii.gz") and not name.startswith("."):
+                nibabel.load(folder / name).get_fdata()
+        run(["mr-corrupt"] + arguments[1:] + ["--resume"])
+        assert out.read_text().replace(f"part{status}/", "whole/") == \
+            (tmp_path / "whole.json").read_text()
+        for name in os.listdir(tmp_path / "whole"):
+            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+# ---- what goes wrong ----
+
+@pytest.mark.parametrize("arguments, parts", [
+    (["-a", "rican:3"], ["rican", "did you mean 'rician'"]),
+    (["-a", "motion:6"], ["6", "0", "5"]),
+    (["-a", "motion:-1"], ["-1"]),
+    (["-a", "motion:x"], ["x"]),
+    (["-a", "bias,log_sd=1"], ["log_sd"]),
+    (["-a", "rician:1", "--preset", "nothing:5"], ["nothing"]),
+    (["--frobnicate"], ["frobnicate"]),
+    ([], ["no artifact"]),
+])
+def test_usage(fails, knee, arguments, parts):
+    fails(["mr-corrupt", *arguments, knee, "-o", knee.parent / "x.nii"], 64, *parts)
+
+
+def test_file_absent(fails, tmp_path):
+    fails(["mr-corrupt", "-a", "rician", tmp_path / "no.nii"], 66, "no.nii")
+
+
+def bad_files(folder):
+    good = folder / "good.nii"
+    images.save(good, images.phantom())
+    raw = good.read_bytes()
+
+    def file(name, content):
+        (folder / name).write_bytes(content)
+        return name
+
+    yield file("text.nii", b"hello, world\n" * 100), ["not"]
+    yield file("empty.nii", b""), ["empty"]
+    yield file("short.nii", raw[:-1000]), ["truncated", str(24 * 20 * 6 * 2)]
+    yield file("cut.nii.gz", gzip.compress(raw)[:-500]), ["truncated"]
+    huge = bytearray(raw)
+    huge[40:56] = np.array([3, 32767, 32767, 32767, 1, 1, 1, 1], "<i2").tobytes()
+    yield file("huge.nii", bytes(huge)), ["header promises"]
+    for value in (np.nan, np.inf):
+        array = images.phantom(dtype=np.float32)
+        array[3, 4, 5] = value
+        images.save(folder / f"{value}.nii", array)
+        yield f"{value}.nii", ["finite", "(3, 4, 5)"]
+    images.save(folder / "zero.nii", np.zeros((8, 8, 4), np.int16))
+    yield "zero.nii", []
+    rgb = np.zeros((8, 8, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.save(nibabel.Nifti1Image(rgb, np.eye(4)), folder / "rgb.nii")
+    yield "rgb.nii", ["RGB"]
+
+
+def test_bad_images(fails, tmp_path):
+    for name, parts in bad_files(tmp_path):
+        out = tmp_path / "out.nii"
+        fails(["mr-corrupt", "-a", "rician:2", tmp_path / name, "-o", out], 65, name, *parts)
+        assert not out.exists()
+
+
+def test_what_exists_is_kept(run, fails, knee, tmp_path):
+    out = tmp_path / "out.nii.gz"
+    out.write_text("mine")
+    fails(["mr-corrupt", "-a", "rician", knee, "-o", out], 73, "out.nii.gz", "--force")
+    assert out.read_text() == "mine"
+    run(["mr-corrupt", "-a", "rician", knee, "-o", out, "--force"])
+    assert out.read_bytes()[:2] == b"\x1f\x8b"
+
+
+def test_full_disk_and_unwritable_folder(fails, knee, tmp_path):
+    with open("/dev/full", "wb") as full:
+        p = subprocess.run([BIN / "mr-corrupt", "-a", "rician", knee], stdout=full,
+                           stderr=subprocess.PIPE)
+    assert p.returncode == 74 and b"standard output" in p.stderr
+    fails(["mr-corrupt", "-a", "rician", knee, "-o", tmp_path / "no" / "x.nii"], 73, "x.nii")
+    limited = subprocess.run(
+        ["bash", "-c", f"ulimit -f 1; trap '' XFSZ; exec {BIN}/mr-corrupt -a rician:3 {knee} "
+         f"-o {tmp_path}/big.nii"], capture_output=True)
+    assert limited.returncode == 74, limited
+    assert not (tmp_path / "big.nii").exists()
+    assert [f for f in os.listdir(tmp_path) if f.endswith(".part")] == []
+
+
+def test_closed_pipe_is_silent(run, knee):
+    p = subprocess.run(["bash", "-c", f"{BIN}/mr-corrupt -a rician:1 {knee} | head -c 10 >/dev/null; "
+                        "exit ${PIPESTATUS[0]}"], capture_output=True)
+    assert (p.returncode, p.stderr) == (0, b"")
+
+
+def test_list_names_the_study(run):
+    text = run(["mr-corrupt", "--list"]).stdout.decode()
+    for artifact in STUDY:
+        assert f"\n{artifact} (" in "\n" + text
+
+
+def test_image_never_goes_to_a_terminal(knee):
+    p = subprocess.run(["script", "-qec", f"{BIN}/mr-corrupt -a rician:1 {knee}", "/dev/null"],
+                       capture_output=True)
+    assert p.returncode == 64 and b"terminal" in p.stdout

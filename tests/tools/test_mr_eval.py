@@ -1,0 +1,244 @@
+"""mr-eval as a user runs it, against PyTorch, scikit-learn and mr-corrupt's files."""
+import base64
+import json
+import os
+import signal
+import subprocess
+import time
+
+import nibabel
+import numpy as np
+import pytest
+
+import images
+from conftest import BIN
+
+SIZE = (24, 20)
+
+
+@pytest.fixture(scope="module")
+def study(run, tmp_path_factory):
+    """A data set with two labels, and a small batch-norm and group-norm model of it."""
+    folder = tmp_path_factory.mktemp("study")
+    m = images.manifest(folder, images=24, labels=("left", "right"),
+                        splits=["train", "train", "val", "test"])
+    for norm in ("batch", "group"):
+        run(["mr-train", "--norm", norm, "--groups", "4", "--width", "4", "--size", "24x20", "--seed",
+             "1", "--epochs", "2", "--lr", "1e-2", "-t", "1", m, "-o", folder / f"{norm}.pt"])
+    return folder
+
+
+def read(text):
+    lines = [json.loads(line) for line in text.decode().splitlines()]
+    header, end = lines[0], lines[-1]
+    n, k = len(header["samples"]["id"]), len(header["labels"])
+    results = {}
+    for line in lines[1:-1]:
+        if "scores" in line:
+            c = line["condition"]
+            key = (line["model"], c["kind"], c.get("artifact", ""), c.get("severity", 0))
+            scores = np.frombuffer(base64.b64decode(line["scores"]), "<f4").reshape(k, n)
+            results[key] = scores, line
+    assert end["end"]["results"] == len(results)
+    return header, results
+
+
+def pixels(manifest, size=SIZE, split="test"):
+    """Preprocessing written anew: percentiles 1 and 99, radiological view of axial slices, crop."""
+    document = json.loads(manifest.read_text())
+    volumes, truth = [], []
+    for entry in document["images"]:
+        if split != "all" and entry.get("split") != split:
+            continue
+        x = nibabel.load(manifest.parent / entry["file"]).get_fdata(dtype=np.float32)
+        p1, p99 = np.percentile(x.astype(np.float64), [1, 99])
+        x = ((x - p1) / (p99 - p1)).astype(np.float32)
+        slices = []
+        for sample in entry["samples"]:
+            picture = x[::-1, ::-1, sample["slice"]["index"]].T
+            out = np.zeros(size, np.float32)
+            h, w = min(size[0], picture.shape[0]), min(size[1], picture.shape[1])
+            top, left = (picture.shape[0] - h) // 2, (picture.shape[1] - w) // 2
+            y, z = (size[0] - h + 1) // 2, (size[1] - w + 1) // 2
+            out[y:y + h, z:z + w] = picture[top:top + h, left:left + w]
+            slices.append(out)
+            truth.append(sample["labels"])
+        volumes.append(np.stack(slices)[:, None])
+    return volumes, np.array(truth)
+
+
+def test_scores_equal_pytorch(run, study, schema):
+    import torch
+    header, results = read(run(["mr-eval", "-m", study / "batch.pt", "-m", study / "group.pt",
+                                "--adapt", "batch-stats:volume", "--adapt", "batch-stats:slice",
+                                study / "manifest.json"]).stdout)
+    check = schema("mr-eval")
+    check(header)
+    volumes, truth = pixels(study / "manifest.json")
+    np.testing.assert_array_equal(np.array(header["truth"]).T, truth)
+    assert len(results) == 4
+    for (name, kind, *_), (scores, line) in results.items():
+        check(line)
+        assert kind == "clean"
+        model = torch.jit.load(str(study / name.split("+")[0]))
+        model.eval()
+        groups = volumes
+        if "batch-stats" in name:
+            for module in model.modules():
+                if hasattr(module, "use_batch_statistics"):
+                    module.use_batch_statistics = True
+            if name.endswith("slice"):
+                groups = [v[i:i + 1] for v in volumes for i in range(len(v))]
+        with torch.no_grad():
+            want = np.concatenate([model(torch.from_numpy(v)).numpy() for v in groups]).T
+        np.testing.assert_allclose(scores, want, rtol=1e-4, atol=1e-5)
+
+
+def test_metrics_equal_scikit_learn(run, study):
+    from sklearn.metrics import average_precision_score, roc_auc_score
+    header, results = read(run(["mr-eval", "-m", study / "group.pt", "--grid", "rician",
+                                "--severities", "2,5", study / "manifest.json"]).stdout)
+    assert len(results) == 3
+    threshold = header["models"][0]["thresholds"]
+    for scores, line in results.values():
+        for l, label in enumerate(header["labels"]):
+            truth, metrics = np.array(header["truth"][l]), line["metrics"][label]
+            assert metrics["auroc"]["value"] == pytest.approx(roc_auc_score(truth, scores[l]), abs=1e-12)
+            assert metrics["average_precision"]["value"] == pytest.approx(
+                average_precision_score(truth, scores[l]), abs=1e-12)
+            called = scores[l] >= threshold[l]
+            assert metrics["sensitivity"]["value"] == pytest.approx(called[truth == 1].mean())
+            assert metrics["specificity"]["value"] == pytest.approx((~called[truth == 0]).mean())
+            assert metrics["alarm_rate"]["value"] == pytest.approx(called.mean())
+
+
+def test_threshold_is_that_of_clean_validation(run, study):
+    """The stored threshold is the largest with a sensitivity of at least .90 on clean val images."""
+    header, results = read(run(["mr-eval", "-m", study / "group.pt", "--split", "val",
+                                study / "manifest.json"]).stdout)
+    (scores, _), = results.values()
+    for l, t in enumerate(header["models"][0]["thresholds"]):
+        positives = np.sort(scores[l][np.array(header["truth"][l]) == 1])[::-1]
+        want = positives[int(np.ceil(0.9 * len(positives))) - 1]
+        assert t == pytest.approx(want, abs=1e-5)
+
+
+@pytest.mark.parametrize("artifact", ["rician", "motion", "ghosting", "spike", "bias"])
+def test_in_memory_equals_files(run, study, tmp_path, artifact):
+    """Scores of the grid are the scores of the images that mr-corrupt writes, bit for bit."""
+    m = study / "manifest.json"
+    _, grid = read(run(["mr-eval", "-m", study / "batch.pt", "--adapt", "batch-stats", "--grid", artifact,
+                        "--severities", "3", "--seed", "7", m]).stdout)
+    written = run(["mr-corrupt", "-a", f"{artifact}:3", "--seed", "7", "-o", tmp_path / "x", m]).stdout
+    _, given = read(run(["mr-eval", "-m", study / "batch.pt", "--adapt", "batch-stats", "-"],
+                        stdin=written).stdout)
+    for name in ("batch.pt", "batch.pt+batch-stats:volume"):
+        scores, line = grid[(name, "artifact", artifact, 3)]
+        same, given_line = given[(name, "as_given", f"{artifact}:3", 0)]
+        np.testing.assert_array_equal(scores, same)
+        assert line["fidelity"]["nrmse"] == pytest.approx(given_line["fidelity"]["nrmse"])
+        clean, _ = grid[(name, "clean", "", 0)]
+        assert (clean != scores).any()
+
+
+def test_threads_do_not_matter_to_the_corruption(run, study):
+    """Scores agree to 1e-5 whatever the threads; fidelity and order to the bit."""
+    outputs = [read(run(["mr-eval", "-m", study / "group.pt", "--grid", "motion", "-t", t,
+                         study / "manifest.json"]).stdout) for t in (1, 3)]
+    for key, (scores, line) in outputs[0][1].items():
+        other, other_line = outputs[1][1][key]
+        np.testing.assert_allclose(scores, other, atol=1e-5)
+        assert line["fidelity"] == other_line["fidelity"]
+
+
+def test_stopped_run_resumes_to_the_same_bytes(run, study, tmp_path):
+    """Many images, so that there are several blocks; stopped after the first."""
+    m = images.manifest(tmp_path, images=90, labels=("left", "right"))
+    command = ["-m", str(study / "batch.pt"), "--grid", "study", "-t", "1", str(m)]
+    run(["mr-eval", *command, "-o", tmp_path / "whole.eval"])
+    for how, status in ((signal.SIGTERM, 75), (signal.SIGKILL, -9)):
+        out = tmp_path / f"part{status}.eval"
+        p = subprocess.Popen([BIN / "mr-eval", *command, "-o", out], stderr=subprocess.PIPE)
+        partial = tmp_path / f"part{status}.eval.partial"
+        while p.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") >= 2):
+            time.sleep(0.01)
+        p.send_signal(how)
+        assert p.wait() == status, p.stderr.read()
+        assert not out.exists()
+        run(["mr-eval", *command, "-o", out, "--resume"])
+        assert out.read_bytes() == (tmp_path / "whole.eval").read_bytes()
+        assert not partial.exists()
+
+
+def test_pipe_of_all_tools(run, tmp_path):
+    script = f"""set -o pipefail; PATH={BIN}:$PATH; cd {tmp_path}
+    mr-phantom -o data --subjects 9 --matrix 32 --seed 3 \\
+      | mr-manifest split --ratio train=.5,val=.25,test=.25 --seed 1 --manifest-out split.json -
+    mr-train --norm group --groups 4 --width 4 --size 32x32 --epochs 1 -o m.pt split.json
+    mr-phantom -o new --subjects 6 --matrix 32 --seed 4 | mr-corrupt -a motion:3 -o moved - \\
+      | mr-eval -m m.pt - | mr-report -"""
+    p = subprocess.run(["bash", "-c", script], capture_output=True)
+    assert p.returncode == 0, p.stderr.decode()
+    assert "AUROC" in p.stdout.decode()
+
+
+# ---- what goes wrong ----
+
+def test_errors(run, fails, study, tmp_path):
+    m, model = study / "manifest.json", study / "group.pt"
+    fails(["mr-eval", "-m", tmp_path / "no.pt", m], 66, "no.pt")
+    fails(["mr-eval", "-m", m, m], 65, "manifest.json", "TorchScript")
+    fails(["mr-eval", "-m", model, tmp_path / "no.json"], 66, "no.json")
+    fails(["mr-eval", "-m", model, "--grid", "moton", m], 64, "moton", "motion")
+    fails(["mr-eval", "-m", model, "--adapt", "batch-stat", m], 64, "batch-stat")
+    fails(["mr-eval", "-m", model, "--adapt", "batch-stats", m], 64, "no model has batch norm")
+    fails(["mr-eval", "-m", model, "--severities", "6", m], 64, "6")
+    fails(["mr-eval", "-m", model, "--split", "nowhere", m], 65, "nowhere", "empty")
+    fails(["mr-eval", "-m", model, "--device", "cuda:99", m], 64, "cuda:99")
+    fails(["mr-eval", "-m", model, "-"], 65, "standard input", stdin=b'{"schema": "mr-manifest/1",')
+    document = json.loads(m.read_text())
+    other = tmp_path / "other.json"
+    images.write(other, ("left", "up"), document["images"])
+    fails(["mr-eval", "-m", model, other, "--root", study], 65, "left, up", "left, right")
+    out = tmp_path / "x.eval"
+    out.write_text("mine")
+    fails(["mr-eval", "-m", model, m, "-o", out], 73, "x.eval")
+    assert out.read_text() == "mine"
+
+
+def test_foreign_torchscript_is_refused(fails, study, tmp_path):
+    import torch
+    torch.jit.script(torch.nn.Linear(3, 2)).save(str(tmp_path / "foreign.pt"))
+    fails(["mr-eval", "-m", tmp_path / "foreign.pt", study / "manifest.json"], 65, "foreign.pt", "mr.json")
+
+
+def test_label_with_one_class_has_no_auroc(run, study, tmp_path):
+    document = json.loads((study / "manifest.json").read_text())
+    for entry in document["images"]:
+        entry["file"] = str(study / entry["file"])
+        for sample in entry["samples"]:
+            sample["labels"][0] = 0
+    images.write(tmp_path / "m.json", ("left", "right"), document["images"])
+    _, results = read(run(["mr-eval", "-m", study / "group.pt", tmp_path / "m.json"]).stdout)
+    (_, line), = results.values()
+    assert line["metrics"]["left"]["auroc"]["value"] is None
+    assert "positive" in line["metrics"]["left"]["auroc"]["reason"]
+    assert line["metrics"]["right"]["auroc"]["value"] is not None
+
+
+def test_memory_does_not_grow_with_the_manifest(run, study, tmp_path):
+    """10,000 samples: less than 200 MB above what 60 samples take."""
+    document = json.loads((study / "manifest.json").read_text())
+    entry = document["images"][0]
+    peaks = []
+    for count in (10, 1667):
+        entries = [{**entry, "id": f"i{i}", "subject": f"s{i}", "split": "test",
+                    "file": str(study / entry["file"])} for i in range(count)]
+        images.write(tmp_path / "m.json", ("left", "right"), entries)
+        p = subprocess.run(["bash", "-c", f"ulimit -v unlimited; /usr/bin/time -f %M {BIN}/mr-eval -q -m "
+                            f"{study}/group.pt {tmp_path}/m.json > {tmp_path}/out.eval"],
+                           capture_output=True)
+        if b"No such file" in p.stderr:
+            pytest.skip("/usr/bin/time is not there")
+        peaks.append(int(p.stderr.split()[-1]))
+    assert peaks[1] - peaks[0] < 200_000, peaks
