@@ -1,0 +1,402 @@
+#include "phantom/anatomy.h"
+
+#include <optional>
+
+namespace mr::phantom {
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+constexpr double degree = pi / 180;
+constexpr double compartment_m = 21.5;  // of the middle of a condyle, from the mid-plane
+constexpr double far = 40;              // a distance that no blend reaches
+
+const Vec acl_origin{7, -13, 23}, acl_insertion{0, 9, 3};
+const Vec pcl_origin{-7, 2, 23}, pcl_bend{-2, -13, 13}, pcl_insertion{0, -21, -5};
+
+double radius(double x, double y) {
+  return std::sqrt(x * x + y * y);
+}
+
+/// 1 inside, 0 outside, with a ramp of `ramp` around |x| = half.
+double window(double x, double half, double ramp) {
+  return std::clamp((half + ramp / 2 - std::abs(x)) / ramp, 0.0, 1.0);
+}
+
+/// A point of the knee with the distances that every tissue asks for.
+struct Place {
+  Vec p;                     // in the tibia's frame
+  Vec f;                     // in the femur's frame
+  double femur, tibia;       // of the bones' surfaces
+  double notch;              // of the intercondylar notch
+  double hull;               // of both bones with the joint space closed, effusion included
+  double femoral_depth = 0;  // thickness of the cartilage hereabouts,
+  double tibial_depth = 0;   // 0 where the bone is not articular
+};
+
+Vec to_knee(const Anatomy& k, const Vec& scanner) {
+  const Vec d = scanner - k.shift;
+  const Vec r{dot(k.rotation[0], d), dot(k.rotation[1], d), dot(k.rotation[2], d)};
+  return {k.laterality * r.m / k.scale.m, r.a / k.scale.a, r.s / k.scale.s};
+}
+
+/// Height of the bony floor of the femur's condyles above the tibial plateau.
+double femur_floor(const Anatomy& k) {
+  return k.femoral_cartilage + k.tibial_cartilage + k.joint_space;
+}
+
+/// Flexion turns the femur about the axis through its condyles.
+Vec to_femur(const Anatomy& k, const Vec& p) {
+  const Vec axis{0, -5, femur_floor(k) + 19};
+  const Vec d = p - axis;
+  const double c = k.flexion_cos, s = k.flexion_sin;
+  return axis + Vec{d.m, c * d.a + s * d.s, -s * d.a + c * d.s};
+}
+
+double notch_distance(const Anatomy& k, const Vec& f) {
+  return ellipsoid(f, {0, -16, 10}, {k.notch_half_width, 27, 21});
+}
+
+double femur_distance(const Anatomy& k, const Vec& f, double notch) {
+  const double floor = femur_floor(k);
+  double d =
+      smooth_min(ellipsoid(f, {-compartment_m, -6, floor + 19}, {k.condyle_radius, 29, 19}),
+                 ellipsoid(f, {compartment_m, -5, floor + 18}, {k.condyle_radius, 27, 18}), 6);
+  d = smooth_min(d, ellipsoid(f, {0, 12, floor + 27}, {27, 18, 20}), 6);
+  d = smooth_min(d, ellipsoid(f, {0, 0, floor + 33}, {32, 21, 24}), 8);
+  d = smooth_min(d, capsule(f, {0, 4, 60}, {0, 8, 160}, 14.5), 24);
+  return smooth_max(d, -notch, 4);
+}
+
+double tibia_distance(const Anatomy& k, const Vec& p) {
+  const double depth = std::max(-p.s, 0.0) / 28;
+  const double flare = std::exp(-depth * depth);
+  const double side = column(p.m, p.a - 5 + 8 * flare, 14.5 + 23 * flare, 14.5 + 11 * flare);
+  const double off_spine = (std::abs(p.m) - 4.5) / 3.5, off_middle = (p.a + 2) / 10;
+  const double spine = k.spine_height * std::exp(-off_spine * off_spine - off_middle * off_middle);
+  return smooth_max(side, p.s - spine, 5);
+}
+
+double effusion_bulge(const Anatomy& k, const Vec& p) {
+  if (k.effusion.thickness == 0) return 0;
+  return k.effusion.thickness * window(p.a - k.effusion.a, k.effusion.half_length, 6) *
+         window(p.s - 27, 17, 8) * std::clamp((std::abs(p.m) - 16) / 8, 0.0, 1.0);
+}
+
+/// Distance from the middle of the nearer compartment of the joint, along the plateau.
+double compartment_radius(const Vec& p) {
+  return radius(std::abs(p.m) - compartment_m, 0.8 * (p.a + 2));
+}
+
+Place locate(const Anatomy& k, const Vec& p) {
+  Place at;
+  at.p = p;
+  at.f = to_femur(k, p);
+  at.notch = notch_distance(k, at.f);
+  at.femur = p.s < -40 ? far : femur_distance(k, at.f, at.notch);
+  at.tibia = p.s > 45 ? far : tibia_distance(k, p);
+  at.hull = smooth_min(at.femur, at.tibia, 34);
+  if (std::min(at.femur, at.tibia) < 0 || std::min(at.femur, at.tibia) > 5) return at;
+  const double ripple = 1 + k.cartilage_ripple * std::sin(0.23 * p.m + 0.17 * p.a + k.ripple_phase);
+  // Articular: the weight-bearing floor, the back of the condyles, the trochlea; thinner to the
+  // rim.
+  const Vec& f = at.f;
+  const double top = f.a < -20 ? 34 : f.a > 16 && std::abs(f.m) < 24 ? 52 : 16;
+  const double rim = std::clamp(std::min((top - f.s) / 6, (at.notch - 0.5) / 3), 0.0, 1.0);
+  at.femoral_depth = ripple * rim * k.femoral_cartilage;
+  const double plateau = std::clamp((compartment_radius(p) - 19) / -3, 0.0, 1.0);
+  at.tibial_depth = p.s > 0 ? ripple * plateau * k.tibial_cartilage : 0;
+  return at;
+}
+
+/// Share of the patch at p: full in the core, 0 at the rim.
+double patch_share(const Patch& patch, const Vec& p) {
+  if (patch.share == 0) return 0;
+  const Vec d = p - patch.centre;
+  const double k = norm({d.m / patch.radii.m, d.a / patch.radii.a, d.s / patch.radii.s});
+  return patch.share * std::clamp(2 * (1 - k), 0.0, 1.0);
+}
+
+Content marrow(const Anatomy& k, const Vec& p) {
+  double lesion = patch_share(k.oedema, p), variant = 0;
+  for (const auto& patch : k.red_marrow) variant = std::max(variant, patch_share(patch, p));
+  if (lesion > variant)
+    return {Tissue::marrow, Tissue::oedema, lesion, static_cast<int>(Finding::abnormal)};
+  return {Tissue::marrow, Tissue::oedema, variant, -1};
+}
+
+std::optional<Content> bones(const Anatomy& k, const Place& at) {
+  double d = std::min(at.femur, at.tibia);
+  const Vec& p = at.p;
+  if (p.a > 30) d = std::min(d, ellipsoid(at.f, {0, 46, 34}, {20, 9.5, 20}));
+  if (p.m > 20 && p.a < 0 && p.s < 0)
+    d = std::min(d, smooth_min(ellipsoid(p, {36, -17, -17}, {8, 8, 9}),
+                               capsule(p, {36, -17, -20}, {33, -17, -160}, 5), 6));
+  if (d > 0) return std::nullopt;
+  if (d > -k.cortical_thickness) return Content{Tissue::cortical_bone};
+  return marrow(k, p);
+}
+
+bool worn(const Defect& defect, bool on_femur, const Vec& p, double height, double depth) {
+  if (defect.depth == 0 || defect.on_femur != on_femur) return false;
+  const double m = (p.m - defect.m) / defect.radius_m, a = (p.a - defect.a) / defect.radius_a;
+  const double bowl = 1 - m * m - a * a;  // deepest in the middle
+  return bowl > 0 && height > depth * (1 - defect.depth * std::sqrt(bowl));
+}
+
+std::optional<Content> cartilage(const Anatomy& k, const Place& at) {
+  const bool femoral = at.femur < at.femoral_depth;
+  const bool tibial = at.tibia < at.tibial_depth;
+  if (!femoral && !tibial)
+    return at.p.a > 28 && ellipsoid(at.f, {0, 46, 34}, {18, 12, 18}) < 0 && at.f.a < 46
+               ? std::optional(Content{Tissue::cartilage})  // behind the patella
+               : std::nullopt;
+  const double height = femoral ? at.femur : at.tibia;
+  const double depth = femoral ? at.femoral_depth : at.tibial_depth;
+  if (worn(k.defect, femoral, at.p, height, depth))
+    return Content{Tissue::cartilage, Tissue::fluid, 1, static_cast<int>(Finding::cartilage)};
+  return Content{Tissue::cartilage};
+}
+
+/// Place in the radial section of a meniscus: from its compartment's middle outwards, and up.
+struct Section {
+  double radius, height;
+};
+
+bool within(const MeniscalSignal& signal, int side, const Vec& p, const Section& section) {
+  if (signal.share == 0 || signal.side != side) return false;
+  if (std::abs(p.a - signal.a) > signal.half_length) return false;
+  const double c = std::cos(signal.tilt_deg * degree), s = std::sin(signal.tilt_deg * degree);
+  const double across = c * section.height - s * section.radius;
+  const double along_it = c * section.radius + s * section.height;
+  return std::abs(across) < signal.half_width && std::abs(along_it) < signal.half_depth;
+}
+
+/// What fills the wedge between condyle and plateau, in a ring open to the notch.
+std::optional<Content> meniscus(const Anatomy& k, const Place& at) {
+  const Vec& p = at.p;
+  const double from_middle = compartment_radius(p);
+  const double outwards = (from_middle - k.meniscus_inner) / (k.meniscus_outer - k.meniscus_inner);
+  const double height = p.s - k.tibial_cartilage;
+  if (outwards < 0 || outwards > 1 || std::abs(p.m) - compartment_m < -0.55 * from_middle ||
+      height > 0.8 + outwards * k.meniscus_height || height < -1)
+    return std::nullopt;
+  const int side = p.m < 0 ? -1 : 1;
+  const Section section{from_middle - (0.4 * k.meniscus_inner + 0.6 * k.meniscus_outer),
+                        height - 0.3 * k.meniscus_height};
+  if (within(k.tear, side, p, section))
+    return Content{Tissue::meniscus, Tissue::fluid, k.tear.share,
+                   static_cast<int>(Finding::meniscus_tear)};
+  for (const auto& core : k.mucoid)
+    if (within(core, side, p, section))
+      return Content{Tissue::meniscus, Tissue::fluid, core.share, -1};
+  return Content{Tissue::meniscus};
+}
+
+std::optional<Content> anterior_cruciate(const Anatomy& k, const Vec& p) {
+  const auto place = along(p, acl_origin, acl_insertion);
+  const double length = norm(acl_insertion - acl_origin);
+  const double off = (place.t - k.rupture.at) * length;
+  const double torn = k.rupture.share == 0 ? 0 : window(off, k.rupture.half_length, 4);
+  if (place.distance > k.acl_radius * (1 + (k.rupture.swelling - 1) * torn)) return std::nullopt;
+  if (torn > 0)
+    return Content{Tissue::ligament, Tissue::fluid, k.rupture.share * torn,
+                   static_cast<int>(Finding::acl)};
+  const double bundles = std::cos(2 * pi * (p.m + 0.5 * p.a) / k.acl_radius);
+  return Content{Tissue::ligament, Tissue::fluid, bundles > 0.3 ? k.acl_striation : 0, -1};
+}
+
+std::optional<Content> ligaments(const Anatomy& k, const Place& at) {
+  const Vec& p = at.p;
+  if (const auto acl = anterior_cruciate(k, p)) return acl;
+  const bool pcl = capsule(p, pcl_origin, pcl_bend, k.pcl_radius) < 0 ||
+                   capsule(p, pcl_bend, pcl_insertion, k.pcl_radius) < 0;
+  const bool medial =
+      p.m < -18 && at.hull > 1 && at.hull < 3.6 && std::abs(p.a) < 9 && p.s > -42 && p.s < 38;
+  const bool lateral = capsule(p, {40, -6, 26}, {39, -16, -10}, 2.3) < 0;
+  const bool iliotibial =
+      p.m > 18 && at.hull > 1.5 && at.hull < 4 && p.a > 4 && p.a < 17 && p.s > -10;
+  const bool patellar =
+      p.a > 18 && capsule({0.22 * p.m, p.a, p.s}, {0, 47, 16}, {0, 22, -42}, 2.8) < 0;
+  const bool quadriceps = p.a > 20 && capsule(at.f, {0, 46, 52}, {0, 36, 160}, 4.5) < 0;
+  if (pcl || medial || lateral || iliotibial || patellar || quadriceps)
+    return Content{Tissue::ligament};
+  return std::nullopt;
+}
+
+std::optional<Content> joint_fluid(const Anatomy& k, const Place& at) {
+  const double gap = (at.femur - at.femoral_depth) + (at.tibia - at.tibial_depth);
+  if (at.femoral_depth > 0 && at.tibial_depth > 0 && gap < 1.6) return Content{Tissue::fluid};
+  const double bulge = effusion_bulge(k, at.p);
+  if (bulge > 0 && at.hull < 0.4)
+    return Content{Tissue::fat, Tissue::fluid, 1, static_cast<int>(Finding::abnormal)};
+  return std::nullopt;
+}
+
+/// Muscle groups around the bones, thin at the level of the joint, with fat between them.
+bool in_muscle(const Anatomy& k, const Place& at, double fascia) {
+  const Vec& p = at.p;
+  const double above = std::max(p.s - 18, -18 - p.s);  // the joint's level
+  const bool behind = p.a < -29 && std::abs(p.m) > 8 + 0.1 * std::abs(p.s);
+  const double taper = p.a > 14 && p.s < 20 ? 0 : above / 2;
+  if (fascia > -1 || at.hull < 4.5 || (!behind && (above < 0 || at.hull > taper + 5))) return false;
+  const double septum = std::sin(1.5 * std::atan2(p.m, p.a) + k.septum_angle);
+  return std::abs(septum) * radius(p.m, p.a) > 1.2;
+}
+
+Content soft_tissue(const Anatomy& k, const Place& at, double skin) {
+  const Vec& p = at.p;
+  for (const auto& vessel : k.vessels)
+    if (radius(p.m - vessel.m, p.s - vessel.s) < vessel.radius) return {Tissue::vessel};
+  if (radius(p.m - 2, p.a + 37) < 4 || radius(p.m + 5, p.a + 40) < 3)
+    return {Tissue::vessel};  // popliteal
+  const double fascia = skin + k.subcutaneous * (1 - 0.5 * std::max(p.a, 0.0) / k.leg_a);
+  return {in_muscle(k, at, fascia) ? Tissue::muscle : Tissue::fat};
+}
+
+}  // namespace
+
+const char* finding_name(Finding finding) {
+  static constexpr std::array<const char*, finding_count> names{"abnormal", "meniscus_tear", "acl",
+                                                                "cartilage"};
+  return names[static_cast<std::size_t>(finding)];
+}
+
+Content Anatomy::at(const Vec& scanner) const {
+  const Vec p = to_knee(*this, scanner);
+  const double wider = 1 + 0.0015 * std::abs(p.s);  // thigh and calf
+  const double skin = column(p.m, p.a, leg_m * wider, leg_a * wider);
+  if (skin > 0) return {Tissue::air};
+  if (skin > -1.6) return {Tissue::skin};
+  if (skin > -3) return {Tissue::fat};
+  auto place = locate(*this, p);
+  if (const auto bone = bones(*this, place)) return *bone;
+  place.hull -= effusion_bulge(*this, p);  // fluid lifts what lies on the bone
+  for (const auto tissue : {cartilage, meniscus, joint_fluid, ligaments})
+    if (const auto content = tissue(*this, place)) return *content;
+  return soft_tissue(*this, place, skin);
+}
+
+namespace {
+
+/// Successive numbers of one key.
+struct Draws {
+  RandomKey key;
+  std::uint64_t n = 0;
+  double between(double low, double high) { return uniform(key, n++, low, high); }
+  double around(double mean, double sd) {  // at most 2 sd away, so that no shape breaks
+    return mean + sd * std::clamp(normal(key, n++), -2.0, 2.0);
+  }
+  bool chance(double p) { return uniform(key, n++) < p; }
+  int side() { return chance(0.5) ? 1 : -1; }
+  double either_side(double low, double high) {
+    const int sign = side();  // first: the order of two draws in one product is not defined
+    return sign * between(low, high);
+  }
+};
+
+std::array<Vec, 3> rotation(double about_m, double about_a, double about_s) {
+  const double cm = std::cos(about_m), sm = std::sin(about_m), ca = std::cos(about_a),
+               sa = std::sin(about_a), cs = std::cos(about_s), ss = std::sin(about_s);
+  return {Vec{cs * ca, cs * sa * sm - ss * cm, cs * sa * cm + ss * sm},
+          Vec{ss * ca, ss * sa * sm + cs * cm, ss * sa * cm - cs * sm}, Vec{-sa, ca * sm, ca * cm}};
+}
+
+Anatomy draw_shape(Draws d) {
+  Anatomy k;
+  k.laterality = d.side();
+  const double size = d.around(1, 0.05);
+  k.scale = size * Vec{d.around(1, 0.02), d.around(1, 0.02), d.around(1, 0.02)};
+  const Vec turn_deg{d.around(0, 3), d.around(0, 3), d.around(0, 5)};
+  k.rotation = rotation(turn_deg.m * degree, turn_deg.a * degree, turn_deg.s * degree);
+  k.shift = {d.around(0, 2), d.around(0, 1.5), d.around(0, 4)};
+  const double flexion = d.between(0, 12) * degree;
+  k.flexion_cos = std::cos(flexion);
+  k.flexion_sin = std::sin(flexion);
+  k.condyle_radius = d.around(15, 0.7);
+  k.notch_half_width = d.around(9.5, 0.7);
+  k.spine_height = d.around(7, 1);
+  k.femoral_cartilage = d.around(2.4, 0.2);
+  k.tibial_cartilage = d.around(2.4, 0.2);
+  k.joint_space = d.between(0.3, 1);
+  k.cartilage_ripple = d.between(0.05, 0.25);
+  k.ripple_phase = d.between(0, 2 * pi);
+  k.cortical_thickness = d.around(1.1, 0.1);
+  k.meniscus_inner = d.around(10, 0.8);
+  k.meniscus_outer = d.around(18, 0.6);
+  k.meniscus_height = d.around(7, 0.6);
+  k.acl_radius = d.around(4.5, 0.4);
+  k.pcl_radius = d.around(4.5, 0.4);
+  k.leg_m = d.around(54, 1.5);
+  k.leg_a = d.around(60, 1.5);
+  k.subcutaneous = d.around(7, 1.5);
+  k.septum_angle = d.between(0, 2 * pi);
+  return k;
+}
+
+/// Normal variants, which look a little like lesions: independent of them.
+void draw_variants(Draws d, double difficulty, Anatomy& k) {
+  const double strength = 0.5 + difficulty;
+  for (int i = 0; i < 3; ++i) {
+    const double share = d.chance(0.5) ? strength * d.between(0.15, 0.35) : 0;
+    const bool femoral = d.chance(0.6);
+    const double s = femoral ? d.between(30, 62) : d.between(-45, -20);
+    k.red_marrow.push_back({{d.between(-22, 22), d.between(-14, 14), s},
+                            {d.between(7, 14), d.between(6, 12), d.between(6, 12)},
+                            share});
+  }
+  for (const int side : {-1, 1}) {
+    const double share = d.chance(0.4) ? strength * d.between(0.2, 0.45) : 0;
+    k.mucoid.push_back({side, d.between(-22, 18), d.between(5, 10), d.between(0.6, 1),
+                        d.between(2, 3.2), d.between(-10, 30), share});
+  }
+  k.acl_striation = d.chance(0.5) ? strength * d.between(0.1, 0.3) : 0;
+  for (int i = 0; i < 4; ++i) {
+    const double radius = d.chance(0.5) ? d.between(1, 1.8) : 0;
+    k.vessels.push_back({d.either_side(38, 47), d.between(-28, 32), radius});
+  }
+}
+
+}  // namespace
+
+Anatomy draw_anatomy(RandomKey key, const Findings& findings, double difficulty) {
+  auto k = draw_shape({sub_key(key, 0)});
+  draw_variants({sub_key(key, 1)}, difficulty, k);
+  const auto has = [&](Finding f) { return findings[static_cast<std::size_t>(f)]; };
+  const auto draws = [&](Finding f) {
+    return Draws{sub_key(key, 2 + static_cast<std::uint64_t>(f))};
+  };
+  const double contrast = 1.2 - 0.6 * difficulty, size = 1.3 - 0.6 * difficulty;
+  const auto share = [&](double drawn) { return std::min(1.0, contrast * drawn); };
+
+  if (has(Finding::abnormal)) {
+    auto d = draws(Finding::abnormal);
+    const bool in_bone = d.chance(0.65), femoral = d.chance(0.5);
+    const double s = femoral ? d.between(14, 40) : d.between(-28, -8);
+    const Patch oedema{{d.either_side(12, 28), d.between(-22, 18), s},
+                       size * Vec{d.between(8, 13), d.between(8, 13), d.between(8, 13)},
+                       share(d.between(0.5, 1))};
+    const Effusion effusion{d.between(-22, 18), size * d.between(8, 14), size * d.between(2.5, 5)};
+    if (in_bone)
+      k.oedema = oedema;
+    else
+      k.effusion = effusion;
+  }
+  if (has(Finding::meniscus_tear)) {
+    auto d = draws(Finding::meniscus_tear);
+    k.tear = {d.side(), d.between(-22, 18), size * d.between(6, 11), size * d.between(0.7, 1.3),
+              12,       d.between(-35, 75), share(d.between(0.6, 1))};
+  }
+  if (has(Finding::acl)) {
+    auto d = draws(Finding::acl);
+    k.rupture = {d.between(0.15, 0.85), size * d.between(7, 12), d.between(1.15, 1.5),
+                 share(d.between(0.4, 0.9))};
+  }
+  if (has(Finding::cartilage)) {
+    auto d = draws(Finding::cartilage);
+    k.defect = {d.chance(0.6),          d.either_side(15, 28),   d.between(-22, 18),
+                size * d.between(5, 9), size * d.between(7, 12), share(d.between(0.6, 1))};
+  }
+  return k;
+}
+
+}  // namespace mr::phantom
