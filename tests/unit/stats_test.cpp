@@ -483,3 +483,50 @@ TEST_CASE("a ratio over nothing is undefined with its reason, and a mean says ho
   CHECK_THROWS_AS(corruption_error(arm, {.9, {.8, .7}}), mr::DataError);
   CHECK_THROWS_AS(rood_overall({.9, {}}), mr::DataError);
 }
+
+TEST_CASE("intervals of a difference cover where runs vary; with subjects alone they do not") {
+  // Two arms of equal true performance, 3 runs each, 60 subjects of 3 samples. A run has its own
+  // strength (sd .35), each run reads each subject its own way (sd .6).
+  const int replicates = 1000, subjects = 60, runs = 3;
+  int covered = 0, covered_by_subjects = 0;
+  for (int r = 0; r < replicates; ++r) {
+    const auto key = mr::random_key(12, {"coverage", std::to_string(r)});
+    std::uint64_t draw = 0;
+    const auto gauss = [&](double sd) { return sd * mr::normal(key, draw++); };
+    std::vector<double> subject_effect(subjects);
+    Cases cases;
+    cases.subjects = subjects;
+    for (auto& effect : subject_effect) effect = gauss(0.7);
+    for (int i = 0; i < 3 * subjects; ++i) {
+      cases.truth.push_back(mr::uniform(key, draw++) < 0.35);
+      cases.subject.push_back(i / 3);
+    }
+    std::vector<Arm> arms(2);
+    std::int64_t independent = 0;
+    for (int j = 0; j < 2 * runs; ++j) {
+      const double strength = 1.3 + gauss(0.35), sign = j < runs ? 1 : -1;
+      std::vector<double> reading(subject_effect);
+      for (double& effect : reading) effect += gauss(0.6);
+      cases.scores.clear();
+      for (std::size_t i = 0; i < cases.truth.size(); ++i)
+        cases.scores.push_back(
+            static_cast<float>(strength * cases.truth[i] +
+                               reading[static_cast<std::size_t>(cases.subject[i])] + gauss(1)));
+      auto metric = linearize(Metric::auroc, cases);
+      for (double& u : metric.influence) u *= sign;
+      arms[j < runs ? 0 : 1].values.push_back(sign * *metric.value);
+      arms[j < runs ? 0 : 1].influences.push_back(metric.influence);
+      independent = metric.subjects;
+    }
+    const auto e = estimate(arms, independent, Scale::plain);
+    covered += *e.low <= 0 && 0 <= *e.high;
+    const double by_subjects = std::sqrt(e.variance.subjects) *
+                               student_t_quantile(0.975, static_cast<double>(independent - 1));
+    covered_by_subjects += std::fabs(*e.value) <= by_subjects;
+  }
+  MESSAGE("coverage " << covered << ", by subjects alone " << covered_by_subjects << " of "
+                      << replicates);
+  CHECK(covered >= 0.94 * replicates);  // .96 to .97 expected; Monte Carlo standard error .006
+  CHECK(covered <= 0.985 * replicates);
+  CHECK(covered_by_subjects < 0.80 * replicates);
+}
