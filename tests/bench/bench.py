@@ -1,0 +1,167 @@
+"""Speed and memory of the tools, beside Python doing the same work on the same machine.
+
+python3 bench.py [train|eval|corrupt|start|memory]...   (all by default)
+
+MR_BIN is the folder of the tools; MR_BENCH that of the Python side (train.py, pipeline_small.py).
+Medians of interleaved repetitions; ratios are what counts, since machines and moments differ.
+"""
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
+import images  # noqa: E402
+
+BIN = pathlib.Path(os.environ["MR_BIN"])
+PEER = pathlib.Path(os.environ.get("MR_BENCH", "/nonexistent"))
+THREADS = str(len(os.sched_getaffinity(0)))
+
+
+def timed(command, **keywords):
+    """Wall seconds, CPU seconds and peak memory [MiB] of a command that must succeed."""
+    began = time.perf_counter()
+    p = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, **keywords)
+    _, status, usage = os.wait4(p.pid, 0)
+    if status:
+        raise subprocess.CalledProcessError(status, command)
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def median_seconds(command, repetitions=3, **keywords):
+    return statistics.median(timed(command, **keywords)[0] for _ in range(repetitions))
+
+
+def row(what, ours, peer, ratio, wanted):
+    print(f"{what:<58} {ours:>14} {peer:>14} {ratio:>8} {wanted:>8}", flush=True)
+
+
+def python_lines(script, *arguments):
+    p = subprocess.run([sys.executable, PEER / script, *arguments], capture_output=True, text=True,
+                       cwd=PEER)
+    return [json.loads(line) for line in p.stdout.splitlines() if line.startswith("{")]
+
+
+def bench_train(folder):
+    """Images per second of whole epochs, against steps alone in PyTorch (which reads no data)."""
+    m = images.manifest(folder, images=24, labels=("a", "b", "c", "d"), shape=(64, 64, 8),
+                        splits=["train", "train", "train", "val"])
+    norms = (("batch", "batch", []), ("group", "group32", ["--groups", "32"]), ("layer", "group1", []))
+    for width, draws in ((16, 640), (64, 96)):
+        for norm, peer_norm, options in norms:
+            groups = ["--groups", "16"] if norm == "group" and width == 16 else options
+            ours, peer = [], []
+            for _ in range(3):
+                seconds = []
+                for epochs in (1, 3):
+                    out = folder / "model.pt"
+                    seconds.append(timed(
+                        [BIN / "mr-train", "-q", "--force", "--norm", norm, *groups, "--width", width,
+                         "--size", "64x64", "--epochs", epochs, "--patience", "99", "--epoch-samples",
+                         draws, "--lr", "1e-4", "-t", THREADS, "-o", out, m])[0])
+                ours.append(2 * draws / (seconds[1] - seconds[0]))
+                lines = python_lines("train.py", str(width), THREADS, peer_norm)
+                peer.append(lines[0]["train_img_s"] if lines else float("nan"))
+            a, b = statistics.median(ours), statistics.median(peer)
+            row(f"mr-train {norm}, width {width}, 1x64x64, batch 32 [images/s]", f"{a:.1f}", f"{b:.1f}",
+                f"{a / b:.2f}", ">= 1.0")
+
+
+def bench_eval(folder):
+    """One corrupted pass against one clean pass, by the difference of runs."""
+    m = images.manifest(folder, images=60, labels=("a", "b"), shape=(64, 64, 24),
+                        splits=["train", "val", "test"])
+    model = folder / "model.pt"
+    timed([BIN / "mr-train", "--norm", "group", "--groups", "8", "--width", "16", "--size", "64x48",
+           "--epochs", "1", "--epoch-samples", "64", "-o", model, m])
+    base = [BIN / "mr-eval", "-m", model, "--split", "all", "-t", THREADS]
+    clean, grid = [], []
+    for _ in range(3):
+        one = timed([*base, "--grid", "rician", "--severities", "0", m])[0]  # clean + an untouched pass
+        two = timed([*base, "--grid", "rician", "--severities", "0,0,0", m])[0]
+        clean.append((two - one) / 2)
+        many = timed([*base, "--grid", "study", "--severities", "2,4", m])[0]
+        grid.append((many - one + clean[-1]) / 10)
+    a, b = statistics.median(grid), statistics.median(clean)
+    row("mr-eval: a corrupted pass against a clean one [s]", f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}",
+        "<= 1.3")
+
+
+def bench_corrupt(folder):
+    subprocess.run([sys.executable, PEER / "pipeline_small.py", "make", folder / "in"], check=True,
+                   cwd=PEER)
+    entries = [{"id": p.stem.split(".")[0], "subject": p.stem, "file": str(p), "samples": [{"labels": []}]}
+               for p in sorted((folder / "in").iterdir())]
+    images.write(folder / "m.json", (), entries)
+    steps = [s for a in ("rician", "bias", "ghosting", "spike", "motion") for s in ("-a", f"{a}:3")]
+    for threads in ("2", "1"):
+        ours, peer = [], []
+        for _ in range(5):
+            ours.append(timed([BIN / "mr-corrupt", *steps, "--force", "-t", threads, "-o", folder / "out",
+                               folder / "m.json"])[0])
+            peer.append(timed([sys.executable, PEER / "pipeline_small.py", "plain", "chain",
+                               folder / "in", folder / "plain"], cwd=PEER,
+                              env=dict(os.environ, THREADS=threads, OMP_NUM_THREADS=threads))[0])
+        a, b = statistics.median(ours), statistics.median(peer)
+        row(f"mr-corrupt: 100 small volumes, 5 artifacts, {threads} threads [s]", f"{a:.3f}", f"{b:.2f}",
+            f"{b / a:.1f}", ">= 6")
+
+
+def bench_start(folder):
+    image = images.save(folder / "small.nii.gz", images.phantom((35, 51, 35)))
+    python = median_seconds([sys.executable, "-c", "import nibabel"], 5)
+    for tool in ("mr-phantom", "mr-manifest", "mr-corrupt", "mr-report"):
+        s = median_seconds([BIN / tool, "--version"], 15)
+        row(f"{tool} --version [ms] (python3 -c 'import nibabel')", f"{1e3 * s:.1f}",
+            f"{1e3 * python:.0f}", f"{python / s:.0f}", "<= 20 ms")
+    s = median_seconds([BIN / "mr-corrupt", "-a", "rician:2", "--force", "-o", folder / "o.nii.gz", image], 15)
+    row("mr-corrupt rician, 35x51x35 .nii.gz [ms]", f"{1e3 * s:.1f}", "", "", "<= 30 ms")
+    data = os.environ.get("MR_DATA", "")
+    dicom = pathlib.Path(data) / "dicom" / "pydicom" / "MR_small.dcm"
+    if data and dicom.exists():
+        s = median_seconds([BIN / "mr-corrupt", "-a", "rician:2", "--force", "-o", folder / "o.dcm", dicom], 15)
+        row("mr-corrupt rician, 64x64 DICOM [ms]", f"{1e3 * s:.1f}", "", "", "<= 60 ms")
+
+
+def bench_memory(folder):
+    """Peak memory over a manifest of 10,000 samples against one of 100."""
+    image = images.save(folder / "one.nii.gz", images.phantom((24, 20, 10)))
+    peaks = {}
+    for count in (10, 1000):
+        entries = [{"id": f"i{i}", "subject": f"s{i}", "split": ("train", "val", "test")[i % 3],
+                    "file": str(image),
+                    "samples": [{"slice": {"axis": "k", "index": k}, "labels": [(i + k) % 2]}
+                                for k in range(10)]} for i in range(count)]
+        m = folder / f"m{count}.json"
+        images.write(m, ("a",), entries)
+        model, evaluation = folder / "m.pt", folder / "m.eval"
+        commands = {
+            "mr-manifest check": [BIN / "mr-manifest", "check", m],
+            "mr-corrupt": [BIN / "mr-corrupt", "-a", "bias:3", "--force", "-o", folder / f"o{count}", m],
+            "mr-train": [BIN / "mr-train", "--force", "--norm", "group", "--groups", "4", "--width", "4",
+                         "--size", "24x20", "--epochs", "1", "--epoch-samples", "64", "-o", model, m],
+            "mr-eval": [BIN / "mr-eval", "--force", "-m", model, "--grid", "rician", "-o", evaluation,
+                        "--split", "all", m],
+            "mr-report": [BIN / "mr-report", evaluation],
+        }
+        for name, command in commands.items():
+            peaks.setdefault(name, []).append(timed(command)[2])
+    for name, (few, many) in peaks.items():
+        row(f"{name}: peak memory at 10,000 and 100 samples [MiB]", f"{many:.0f}", f"{few:.0f}",
+            f"{many / few:.2f}", "")
+
+
+def main():
+    row("what", "ours", "peer", "ratio", "wanted")
+    for name in sys.argv[1:] or ("start", "corrupt", "train", "eval", "memory"):
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+            globals()["bench_" + name](pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()
