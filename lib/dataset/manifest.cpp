@@ -219,8 +219,8 @@ ImageEntry entry_from_json(const Json& object, const std::vector<Label>& labels,
     } else if (key == "artifacts") {
       entry.artifacts = checked_list(value, place);
     } else if (key == "maps") {
-      for (const auto& [map, path] : checked_object(value, place).items())
-        entry.maps[map] = path_from_json(path, root, place + ": " + map);
+      for (const auto& [map, where] : checked_object(value, place).items())
+        entry.maps[map] = path_from_json(where, root, place + ": " + map);
     } else if (key == "samples") {
       for (const auto& sample : checked_list(value, place))
         entry.samples.push_back(sample_from_json(

@@ -1,0 +1,227 @@
+#include "dataset/scan.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "base/text.h"
+#include "dataset/table.h"
+#include "image/image_file.h"
+
+namespace mr::dataset {
+namespace fs = std::filesystem;
+namespace {
+
+const std::vector<std::string> nifti_endings = {".nii", ".nii.gz", ".hdr", ".hdr.gz"};
+const std::vector<std::string> dicom_endings = {".dcm", ".ima"};
+
+std::string lower(std::string text) {
+  for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+/// The image ending of a name, "" where it has none.
+std::string ending_of(const std::string& name, const std::vector<std::string>& endings) {
+  std::string longest;
+  for (const auto& ending : endings)
+    if (ends_with(lower(name), ending) && ending.size() > longest.size()) longest = ending;
+  return longest;
+}
+
+std::string without_ending(const std::string& path) {
+  const auto size =
+      std::max(ending_of(path, nifti_endings).size(), ending_of(path, dicom_endings).size());
+  return path.substr(0, path.size() - size);
+}
+
+bool is_dicom(const fs::path& path) {
+  const auto name = path.filename().string();
+  if (name == "DICOMDIR") return false;
+  if (!ending_of(name, dicom_endings).empty()) return true;
+  const auto prefix = read_prefix(path.string(), 132);
+  return prefix.size() == 132 && prefix.compare(128, 4, "DICM") == 0;
+}
+
+/// Paths of images and DICOM series below `root`.
+std::set<fs::path> image_paths(const fs::path& root) {
+  std::set<fs::path> paths;
+  try {
+    for (auto at = fs::recursive_directory_iterator(root); at != fs::end(at); ++at) {
+      const auto& path = at->path();
+      const auto name = path.filename().string();
+      if (name.front() == '.') {
+        if (at->is_directory()) at.disable_recursion_pending();
+      } else if (at->is_regular_file()) {
+        if (!ending_of(name, nifti_endings).empty())
+          paths.insert(path);
+        else if (is_dicom(path))
+          paths.insert(path.parent_path());
+      }
+    }
+  } catch (const fs::filesystem_error& e) {
+    throw IoError(e.path1().string() + ": cannot be read: " + e.code().message());
+  }
+  return paths;
+}
+
+/// "2 rows match no image (line 4, line 9)": the first few, and how many there are.
+std::string counted(const std::vector<std::string>& items, const std::string& one,
+                    const std::string& many) {
+  constexpr std::size_t shown = 5;
+  std::string text = std::to_string(items.size()) + " " + (items.size() == 1 ? one : many) + " (";
+  for (std::size_t i = 0; i < std::min(shown, items.size()); ++i)
+    text += (i ? ", " : "") + items[i];
+  return text + (items.size() > shown ? ", ...)" : ")");
+}
+
+using Rows = std::map<std::string, const Table::Row*>;  // by image id
+
+Rows rows_by_id(const Table& table, const ScanOptions& options) {
+  const bool by_file = !options.file_column.empty();
+  const auto key = table.column(by_file ? options.file_column : options.id_column);
+  Rows rows;
+  for (const auto& row : table.rows) {
+    const auto& field = row.fields[key];
+    const auto id = by_file ? without_ending(fs::path(field).lexically_normal().string()) : field;
+    const auto [first, is_new] = rows.emplace(id, &row);
+    if (!is_new)
+      throw DataError(table.name + ": line " + std::to_string(row.line) + ": '" + field +
+                      "' is there twice; first in line " + std::to_string(first->second->line));
+  }
+  return rows;
+}
+
+std::string mask_path(const FoundImage& image, const ScanOptions& options) {
+  return resolve(image.relative, options.masks);
+}
+
+/// Leaves out images without a row or a mask, in silence never: an error, or a warning.
+std::vector<FoundImage> matched(std::vector<FoundImage> images, const Rows& rows,
+                                const ScanOptions& options, const Messages& messages) {
+  std::vector<std::string> without_row, without_mask, without_image;
+  std::set<std::string> ids;
+  for (const auto& image : images) ids.insert(image.id);
+  for (const auto& [id, row] : rows)
+    if (!ids.count(id)) without_image.push_back("line " + std::to_string(row->line) + ": " + id);
+  const auto is_unmatched = [&](const FoundImage& image) {
+    const bool no_row = !options.table.empty() && !rows.count(image.id);
+    const bool no_mask = !options.masks.empty() && !exists(mask_path(image, options));
+    if (no_row) without_row.push_back(image.relative);
+    if (no_mask) without_mask.push_back(image.relative);
+    return no_row || no_mask;
+  };
+  images.erase(std::remove_if(images.begin(), images.end(), is_unmatched), images.end());
+
+  std::vector<std::string> parts;
+  if (!without_image.empty())
+    parts.push_back(options.table + ": " +
+                    counted(without_image, "row matches no image", "rows match no image"));
+  if (!without_row.empty())
+    parts.push_back(options.table + ": " +
+                    counted(without_row, "image has no row", "images have no row"));
+  if (!without_mask.empty())
+    parts.push_back(options.masks + ": " +
+                    counted(without_mask, "image has no mask", "images have no mask"));
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : "; ") + part;
+  if (!text.empty() && !options.allow_unmatched)
+    throw DataError(text + "; --allow-unmatched leaves them out");
+  if (!text.empty()) messages.warn(text + "; left out");
+  if (images.empty()) throw DataError(options.folder + ": no image is left");
+  return images;
+}
+
+/// Where the table has what an image wants.
+struct Columns {
+  std::optional<std::size_t> subject;
+  std::vector<std::size_t> labels, attributes;
+};
+
+Columns find_columns(const Table& table, const ScanOptions& options) {
+  Columns columns;
+  if (!options.subject_column.empty()) columns.subject = table.column(options.subject_column);
+  for (const auto& title : options.label_columns) columns.labels.push_back(table.column(title));
+  for (const auto& title : options.attribute_columns)
+    columns.attributes.push_back(table.column(title));
+  return columns;
+}
+
+void add_row(ImageEntry& entry, const Table& table, const Table::Row& row, const Columns& columns) {
+  if (columns.subject) entry.subject = row.fields[*columns.subject];
+  if (entry.subject.empty())
+    throw DataError(table.name + ": line " + std::to_string(row.line) + ": the subject is empty");
+  for (const auto column : columns.labels)
+    entry.samples[0].labels.push_back(label_of(table, row, column));
+  for (const auto column : columns.attributes)
+    if (auto value = attribute_of(row, column); !value.is_null())
+      entry.attributes[table.columns[column]] = std::move(value);
+}
+
+}  // namespace
+
+std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern) {
+  if (!exists(folder)) throw MissingInputError(folder + ": no such folder");
+  if (!is_folder(folder)) throw DataError(folder + ": is not a folder");
+  const fs::path root = resolve(folder, "");
+  std::vector<FoundImage> images;
+  for (const auto& path : image_paths(root)) {
+    const auto relative = path.lexically_relative(root).string();
+    if (!pattern.empty() && fnmatch(pattern.c_str(), relative.c_str(), 0) != 0) continue;
+    const bool is_series = is_folder(path.string());
+    const auto id = relative == "." ? root.filename().string()
+                                    : (is_series ? relative : without_ending(relative));
+    images.push_back({id, relative, path.string()});
+  }
+  if (images.empty())
+    throw DataError(folder + ": holds no NIfTI or DICOM image" +
+                    (pattern.empty() ? "" : " that matches '" + pattern + "'"));
+  std::sort(images.begin(), images.end());
+  std::map<std::string, std::string> paths;
+  for (const auto& image : images) {
+    const auto [first, is_new] = paths.emplace(image.id, image.relative);
+    if (!is_new)
+      throw DataError(folder + ": " + first->second + " and " + image.relative +
+                      " would both have the id " + image.id);
+  }
+  return images;
+}
+
+void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
+          const Messages& messages) {
+  const bool has_table = !options.table.empty();
+  const auto table = has_table ? read_table(options.table) : Table{};
+  const auto columns = find_columns(table, options);
+  const auto rows = has_table ? rows_by_id(table, options) : Rows{};
+  const auto images =
+      matched(find_images(options.folder, options.pattern), rows, options, messages);
+
+  std::vector<Label> labels;
+  for (const auto& name : options.label_columns) labels.push_back({name});
+  auto writer = output.writer(labels);
+  Progress progress(messages, "scanning", static_cast<std::int64_t>(images.size()));
+  for (const auto& image : images) {
+    throw_if_stopped();
+    ImageEntry entry;
+    entry.id = entry.subject = image.id;
+    entry.file = image.path;
+    entry.attributes = image::read_header(image.path).attributes;
+    if (!entry.attributes.is_object()) entry.attributes = Json::object();
+    if (!options.masks.empty()) entry.mask = mask_path(image, options);
+    entry.acquisition = options.acquisition;
+    entry.samples.resize(1);
+    if (has_table) add_row(entry, table, *rows.at(image.id), columns);
+    for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
+    writer.write(entry);
+    progress.advance();
+  }
+  std::vector<std::pair<std::string, std::string>> inputs;
+  if (has_table) inputs.emplace_back(file_name(options.table), sha256_file(options.table));
+  writer.finish(Json::array({provenance_entry(run, inputs)}));
+  output.commit();
+}
+
+}  // namespace mr::dataset

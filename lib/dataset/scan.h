@@ -1,0 +1,44 @@
+// Finds images in a folder and makes their manifest.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/run.h"
+#include "dataset/manifest.h"
+
+namespace mr::dataset {
+
+struct ScanOptions {
+  std::string folder;
+  std::string pattern;         // glob over paths relative to `folder`; "" takes all
+  std::string masks;           // folder with a mask at each image's relative path; "" has none
+  std::string table;           // CSV or TSV, one row an image; "" has none
+  std::string id_column;       // the table's column with the image's id, or ...
+  std::string file_column;     // ... its path relative to `folder`, with or without extension
+  std::string subject_column;  // "": each image is a subject of its own
+  std::vector<std::string> label_columns, attribute_columns;
+  std::vector<std::pair<std::string, std::string>> attributes;  // the same for all images
+  Json acquisition = Json::object();                            // the same for all images
+  bool allow_unmatched = false;
+};
+
+/// An image file, or the folder of a DICOM series.
+struct FoundImage {
+  std::string id;  // `relative` without extension
+  std::string relative, path;
+  bool operator<(const FoundImage& o) const { return relative < o.relative; }
+};
+
+/// NIfTI files by their names; DICOM files by name or content, one image for each folder that
+/// holds any. Hidden files are left out, links to folders not followed. Sorted by relative path.
+/// throws MissingInputError, DataError when there is none or two have one id, IoError
+std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern);
+
+/// Writes the manifest of a folder: one whole-image sample each, attributes from the header
+/// (never who was imaged), then from the table, then those given.
+/// throws DataError when rows and images do not match, unless such are to be left out
+void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
+          const Messages& messages);
+
+}  // namespace mr::dataset

@@ -1,0 +1,251 @@
+#include "dataset/slices.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "base/text.h"
+#include "base/threads.h"
+#include "dataset/check.h"
+#include "dataset/table.h"
+#include "image/image_file.h"
+
+namespace mr::dataset {
+namespace {
+
+bool parse_integer(const std::string& text, std::int64_t& value) {
+  const auto end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+/// Calls visit(slice, offset) for every voxel of the first frame, in the order of storage.
+template <typename Visit>
+void for_each_voxel(const image::Volume& volume, int axis, Visit visit) {
+  const auto nx = volume.length(0), ny = volume.length(1), nz = volume.length(2);
+  std::int64_t offset = 0;
+  for (std::int64_t z = 0; z < nz; ++z)
+    for (std::int64_t y = 0; y < ny; ++y)
+      for (std::int64_t x = 0; x < nx; ++x, ++offset)
+        visit(static_cast<std::size_t>(axis == 0 ? x : axis == 1 ? y : z), offset);
+}
+
+/// Per slice: not all of its voxels are equal.
+std::vector<bool> nonempty_slices(const image::Volume& volume, int axis) {
+  const auto value = [&](std::int64_t offset) {
+    return volume.is_complex() ? volume.complex_voxels[offset]
+                               : image::Complex(volume.voxels[offset]);
+  };
+  const auto n = static_cast<std::size_t>(volume.length(axis));
+  std::vector<bool> nonempty(n, false), seen(n, false);
+  std::vector<image::Complex> first(n);
+  for_each_voxel(volume, axis, [&](std::size_t slice, std::int64_t offset) {
+    if (!seen[slice]) first[slice] = value(offset);
+    seen[slice] = true;
+    if (value(offset) != first[slice]) nonempty[slice] = true;
+  });
+  return nonempty;
+}
+
+/// The labels of slices, by image id and slice index.
+class SliceTable {
+ public:
+  using Rows = std::map<std::int64_t, std::vector<int>>;  // slice index to labels
+
+  SliceTable(const std::string& path, const std::vector<std::string>& label_columns) : name_(path) {
+    if (path.empty()) return;
+    const auto table = read_table(path);
+    const auto id = table.column("id"), slice = table.column("slice");
+    std::vector<std::size_t> columns;
+    for (const auto& title : label_columns) columns.push_back(table.column(title));
+    for (const auto& row : table.rows) {
+      const auto place = path + ": line " + std::to_string(row.line) + ": ";
+      const auto& index_text = row.fields[slice];
+      std::int64_t index = 0;
+      if (!parse_integer(index_text, index) || index < 0)
+        throw DataError(place + "slice: want 0 or more, got '" + index_text + "'");
+      const auto [added, is_new] = rows_[row.fields[id]].try_emplace(index);
+      if (!is_new)
+        throw DataError(place + "slice " + index_text + " of " + row.fields[id] +
+                        " is there twice");
+      for (const auto column : columns) added->second.push_back(label_of(table, row, column));
+    }
+  }
+
+  const std::string& name() const { return name_; }
+  const Rows& of(const std::string& id) const {
+    static const Rows none;
+    const auto found = rows_.find(id);
+    return found == rows_.end() ? none : found->second;
+  }
+  void forget(const std::string& id) { rows_.erase(id); }
+  std::size_t images() const { return rows_.size(); }
+  const std::string& first_id() const { return rows_.begin()->first; }
+
+ private:
+  std::string name_;
+  std::map<std::string, Rows> rows_;
+};
+
+std::vector<Label> declared_labels(const ManifestReader& reader, const SlicesOptions& options) {
+  auto labels = reader.labels();
+  for (const auto& label : options.mask_labels) labels.push_back({label.name});
+  for (const auto& name : options.label_columns) labels.push_back({name});
+  std::set<std::string> names;
+  for (const auto& label : labels)
+    if (!names.insert(label.name).second)
+      throw UsageError("label " + label.name + " would be there twice");
+  return labels;
+}
+
+/// Sets the labels from the mask, [samples][mask labels], of the slices that are kept.
+void label_from_mask(std::vector<Sample>& samples, const ImageEntry& entry,
+                     const image::Header& header, const SlicesOptions& options) {
+  const auto mask = image::read_image(entry.mask);
+  const auto difference = grid_difference(header.shape, header.affine, mask.shape(), mask.affine);
+  if (!difference.empty())
+    throw DataError(entry.mask + ": " + difference + " (" + entry.file + ")");
+  if (mask.is_complex()) throw DataError(entry.mask + ": is complex; want a mask");
+  for (const auto& label : options.mask_labels) {
+    const auto voxels = count_by_slice(mask, samples.front().slice->axis, label.value);
+    for (auto& sample : samples)
+      sample.labels.push_back(
+          voxels[static_cast<std::size_t>(sample.slice->index)] >= label.min_voxels ? 1 : 0);
+  }
+}
+
+/// Returns how many slices have no row.
+std::int64_t label_from_table(std::vector<Sample>& samples, const std::string& id,
+                              std::int64_t slices_in_image, const SliceTable& table,
+                              const SlicesOptions& options) {
+  const auto& rows = table.of(id);
+  if (!rows.empty() && rows.rbegin()->first >= slices_in_image)
+    throw DataError(table.name() + ": slice " + std::to_string(rows.rbegin()->first) + " of " + id +
+                    ": the image has " + std::to_string(slices_in_image));
+  std::int64_t missing = 0;
+  for (auto& sample : samples) {
+    const auto row = rows.find(sample.slice->index);
+    if (row == rows.end() && !options.allow_unmatched)
+      throw DataError(table.name() + ": slice " + std::to_string(sample.slice->index) + " of " +
+                      id + " has no row; --allow-unmatched takes its labels as unknown");
+    missing += row == rows.end() ? 1 : 0;
+    const auto values = row == rows.end()
+                            ? std::vector<int>(options.label_columns.size(), unknown_label)
+                            : row->second;
+    sample.labels.insert(sample.labels.end(), values.begin(), values.end());
+  }
+  return missing;
+}
+
+struct Sliced {
+  ImageEntry entry;
+  std::int64_t without_row = 0;
+};
+
+Sliced slice_image(ImageEntry entry, const std::string& manifest, const SlicesOptions& options,
+                   const SliceTable& table) {
+  if (entry.samples.size() != 1 || entry.samples[0].slice)
+    throw DataError(manifest + ": image " + entry.id +
+                    ": want one sample of the whole image, found " +
+                    (entry.samples.empty() ? "none" : "slices"));
+  const auto header = image::read_header(entry.file);
+  const int axis = stored_axis(options.axis, header.affine);
+  const auto n = header.shape[static_cast<std::size_t>(3 - axis)];
+  const auto whole = entry.samples[0];
+  std::vector<bool> keep(static_cast<std::size_t>(n), true);
+  if (!options.keep_empty) keep = nonempty_slices(image::read_image(entry.file), axis);
+  entry.samples.clear();
+  for (std::int64_t i = 0; i < n; i += options.every)
+    if (keep[static_cast<std::size_t>(i)]) entry.samples.push_back({Slice{axis, i}, whole.labels});
+  if (entry.samples.empty()) throw DataError(entry.file + ": every slice is empty");
+  Sliced sliced;
+  if (!options.mask_labels.empty() && entry.mask.empty())
+    throw DataError(manifest + ": image " + entry.id + ": has no mask");
+  if (!options.mask_labels.empty()) label_from_mask(entry.samples, entry, header, options);
+  if (!options.table.empty())
+    sliced.without_row = label_from_table(entry.samples, entry.id, n, table, options);
+  sliced.entry = std::move(entry);
+  return sliced;
+}
+
+}  // namespace
+
+MaskLabel parse_mask_label(const std::string& text) {
+  const auto equals = text.rfind('=');
+  const auto comma = equals == std::string::npos ? equals : text.find(',', equals);
+  std::int64_t value = 0, min_voxels = 1;
+  const bool good =
+      equals != std::string::npos && equals > 0 &&
+      parse_integer(text.substr(equals + 1, comma - std::min(comma, equals + 1)), value) &&
+      (comma == std::string::npos || parse_integer(text.substr(comma + 1), min_voxels)) &&
+      min_voxels >= 1 && std::abs(value) <= (1 << 24);
+  if (!good)
+    throw UsageError("--mask-label: want NAME=VALUE or NAME=VALUE,MIN_VOXELS, got '" + text + "'");
+  return {text.substr(0, equals), static_cast<int>(value), min_voxels};
+}
+
+int stored_axis(const std::string& axis, const image::Affine& affine) {
+  if (axis == "sagittal") return image::axis_along(affine, 0);
+  if (axis == "coronal") return image::axis_along(affine, 1);
+  if (axis == "axial") return image::axis_along(affine, 2);
+  const auto letter = std::string("ijk").find(axis);
+  if (axis.size() != 1 || letter == std::string::npos)
+    throw UsageError("axis: want i, j, k, sagittal, coronal or axial, got '" + axis + "'");
+  return static_cast<int>(letter);
+}
+
+std::vector<std::int64_t> count_by_slice(const image::Volume& mask, int axis, int value) {
+  constexpr float tolerance = 1e-3F;
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(mask.length(axis)), 0);
+  for_each_voxel(mask, axis, [&](std::size_t slice, std::int64_t offset) {
+    if (std::abs(mask.voxels[offset] - static_cast<float>(value)) <= tolerance) ++counts[slice];
+  });
+  return counts;
+}
+
+void slices(ManifestReader& reader, const SlicesOptions& options, ManifestOutput& output,
+            const Run& run, const Messages& messages) {
+  auto writer = output.writer(declared_labels(reader, options));
+  SliceTable table(options.table, options.label_columns), unused = table;
+  std::int64_t without_row = 0;
+  Progress progress(messages, "slicing", 0);
+  ordered_pipeline(
+      options.threads,
+      [&]() -> std::optional<ImageEntry> {
+        throw_if_stopped();
+        ImageEntry entry;
+        if (!reader.next(entry)) return std::nullopt;
+        return entry;
+      },
+      [&](ImageEntry entry) {
+        return slice_image(std::move(entry), reader.name(), options, table);
+      },
+      [&](Sliced sliced) {
+        unused.forget(sliced.entry.id);
+        without_row += sliced.without_row;
+        writer.write(sliced.entry);
+        progress.advance();
+      });
+  if (unused.images() > 0) {
+    const auto text = options.table + ": " + std::to_string(unused.images()) +
+                      " image ids are not in " + reader.name() +
+                      " (the first: " + unused.first_id() + ")";
+    if (!options.allow_unmatched) throw DataError(text + "; --allow-unmatched ignores them");
+    messages.warn(text);
+  }
+  if (without_row > 0)
+    messages.warn(options.table + ": " + std::to_string(without_row) +
+                  " slices have no row; their labels are unknown");
+  auto provenance = reader.provenance();
+  std::vector<std::pair<std::string, std::string>> inputs = {
+      {file_name(reader.name()), reader.sha256()}};
+  if (!options.table.empty())
+    inputs.emplace_back(file_name(options.table), sha256_file(options.table));
+  provenance.push_back(provenance_entry(run, inputs));
+  writer.finish(provenance, reader.extra());
+  output.commit();
+}
+
+}  // namespace mr::dataset

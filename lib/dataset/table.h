@@ -1,0 +1,39 @@
+// Tables of labels and attributes: CSV (RFC 4180) or TSV with a line of column names.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+
+namespace mr::dataset {
+
+struct Table {
+  struct Row {
+    std::size_t line;                 // in the file, from 1
+    std::vector<std::string> fields;  // one per column
+  };
+  std::string name;  // for messages
+  std::vector<std::string> columns;
+  std::vector<Row> rows;
+
+  /// Index of a column. throws UsageError that names the columns there are
+  std::size_t column(const std::string& title) const;
+};
+
+/// Fields are split at tabs where the first line has one, else at commas. A byte order mark,
+/// CRLF and blank lines are allowed; quotes may hold separators, line breaks and doubled quotes.
+/// throws DataError "NAME: line L: ...", MissingInputError
+Table parse_table(std::string_view text, const std::string& name);
+Table read_table(const std::string& path);
+
+/// 0 or 1, or unknown_label where the field is empty or NA, N/A, NaN or null in any case.
+/// throws DataError "NAME: line L: COLUMN: ..." on anything else
+int label_of(const Table& table, const Table::Row& row, std::size_t column);
+
+/// A number where the field is one in plain decimal writing, null where it is unknown (as above),
+/// else the text.
+Json attribute_of(const Table::Row& row, std::size_t column);
+
+}  // namespace mr::dataset
