@@ -292,6 +292,13 @@ TEST_CASE("measures: the influence is that of the AUROC; what is undefined is nu
   CHECK(acl["auroc"]["value"].is_null());
   CHECK(acl["auroc"]["reason"] == "no positive samples");
   CHECK(acl["specificity"]["value"].is_number());
+
+  auto perfect = r;
+  for (std::size_t n = 0; n < 90; ++n) perfect.scores[n] = static_cast<float>(h.truth[0][n]);
+  measure(h, perfect);
+  CHECK(perfect.metrics["tear"]["auroc"]["value"] == 1);
+  CHECK(perfect.metrics["tear"]["auroc"]["low"].is_null());
+  CHECK(perfect.metrics["tear"]["auroc"]["reason"] == "the estimate is at its limit: no interval");
 }
 
 TEST_CASE("a study lists what its files hold, each thing once") {

@@ -340,6 +340,16 @@ TEST_CASE("thresholded metrics count score >= threshold as positive") {
   CHECK(linearize(Metric::sensitivity, d1(d1_a)).reason == "no operating point");
 }
 
+TEST_CASE("both classes' subjects count where both classes do: the scarcer one decides") {
+  auto mirrored = d1(d1_a);  // 4 patients with positives, 3 with negatives
+  for (auto& t : mirrored.truth) t = static_cast<std::int8_t>(1 - t);
+  CHECK(linearize(Metric::sensitivity, mirrored, .5).subjects == 4);
+  CHECK(linearize(Metric::specificity, mirrored, .5).subjects == 3);
+  CHECK(linearize(Metric::balanced_accuracy, mirrored, .5).subjects == 3);
+  CHECK(linearize(Metric::auroc, mirrored).subjects == 3);
+  CHECK(linearize(Metric::alarm_rate, mirrored, .5).subjects == 6);
+}
+
 TEST_CASE("a share over single samples has the binomial variance with n - 1") {
   const auto s = linearize(Metric::sensitivity, singletons(d1_a, d1_truth), .7f);
   CHECK(variance(s) == near(.6 * .4 / 4));
@@ -393,6 +403,7 @@ TEST_CASE("a perfect AUROC has no interval, and neither has an estimate without 
   CHECK(same.reason == "no variation between subjects: no interval");
   const auto lone = linearize(Metric::auroc, {{0, 1, 2}, {0, 1, 0}, {0, 0, 1}, 2});
   CHECK(lone.subjects == 1);
+  CHECK(lone.influence == std::vector<double>(2, 0.0));
   CHECK(estimate({one_run(lone)}, 1, Scale::logit).reason == "1 independent subjects: no interval");
 }
 
