@@ -42,8 +42,9 @@ struct Derivation {
 void quantise(Volume& volume);
 
 /// Bytes of the image file, in the format and datatype it came from (NIfTI only; a DICOM folder
-/// has no single file: UsageError; a single DICOM file has).
-std::string encode_image(const Volume& volume, const Derivation& derivation, bool gzip);
+/// has no single file: UsageError; a single DICOM file has). `uid_seed` as in write_image.
+std::string encode_image(const Volume& volume, const Derivation& derivation, bool gzip,
+                         std::uint64_t uid_seed = 0);
 
 /// Writes whole or not at all. NIfTI: `path` gets .nii.gz or .nii as it names; DICOM folder:
 /// a folder of files, new UIDs, derived. `uid_seed` keys the new UIDs: same input, same UIDs.

@@ -33,6 +33,7 @@ struct NiftiOrigin : FileOrigin {
   std::string header;      // as in the file, its byte order
   std::string extensions;  // what follows the header up to the voxels
   bool swapped = false;
+  bool packed = false;  // came as gzip
   double storable(double scale) const override { return static_cast<float>(scale); }
 };
 
@@ -116,7 +117,7 @@ Parsed read_raw_header(ByteSource& source) {
   const auto have = source.read(p.raw.data(), header1_bytes);
   if (have == 0) throw DataError(name + ": empty file");
   const int version = version_of({p.raw.data(), have});
-  if (version == 0) throw DataError(name + ": not a NIfTI file");
+  if (version == 0) throw DataError(name + ": not an image file: want NIfTI or DICOM");
   const auto want = version == 1 ? header1_bytes : header2_bytes;
   const auto rest =
       have == header1_bytes ? source.read(p.raw.data() + have, want - header1_bytes) : 0;
@@ -448,6 +449,11 @@ bool looks_like_nifti(std::string_view bytes) {
   return layout_of(magic_of(bytes, version), version) != 0;
 }
 
+bool is_packed_nifti(const Volume& volume) {
+  const auto* origin = dynamic_cast<const NiftiOrigin*>(volume.origin.get());
+  return !origin || origin->packed;
+}
+
 Header read_nifti_header(ByteSource& source) {
   const auto parsed = read_raw_header(source);
   datatype_of(parsed.fields, source.name());
@@ -471,6 +477,7 @@ Volume read_nifti(ByteSource& source) {
   origin->lowest = range[0];
   origin->highest = range[1];
   origin->swapped = parsed.swapped;
+  origin->packed = source.packed();
   const auto header_bytes = parsed.raw.size();
   const auto vox_offset = static_cast<std::uint64_t>(fields.vox_offset);
   if (layout_of(magic_of(parsed.raw, header_bytes == header1_bytes ? 1 : 2),

@@ -15,6 +15,9 @@ bool looks_like_nifti(std::string_view bytes);
 Volume read_nifti(ByteSource& source);
 Header read_nifti_header(ByteSource& source);
 
+/// Was the image read from gzip, or made in memory (and has no file that says otherwise)?
+bool is_packed_nifti(const Volume& volume);
+
 /// The whole file, not packed. A volume made in memory becomes little-endian NIfTI-1.
 std::string encode_nifti(const Volume& volume, const Derivation& derivation);
 

@@ -161,12 +161,15 @@ void decode(const char* stored, const Storage& s, std::int64_t n, float* values)
 }
 
 void encode(const float* values, const Storage& s, std::int64_t n, char* stored) {
-  with_type(s.datatype, [&](auto zero) {
+  const auto [lowest, highest] = range_of(s.datatype);
+  with_type(s.datatype, [&, low = lowest, high = highest](auto zero) {
     using T = decltype(zero);
     auto* out = reinterpret_cast<T*>(stored);
     for (std::int64_t i = 0; i < n; ++i) {
-      const double x = to_stored(static_cast<double>(values[i]), s);
-      out[i] = static_cast<T>(std::numeric_limits<T>::is_integer ? round_to_even(x) : x);
+      double x = to_stored(static_cast<double>(values[i]), s);
+      // 2^32 - 1 reads as 2^32 in float32 and must go back: the bounds catch that half step.
+      if (std::numeric_limits<T>::is_integer) x = std::clamp(round_to_even(x), low, high);
+      out[i] = static_cast<T>(x);
     }
   });
 }
@@ -227,8 +230,11 @@ Storage fitting_storage(const Volume& volume) {
     const float* values = plane_values(volume, p);
     const auto [a, b] = std::minmax_element(values, values + numbers_per_plane(volume));
     const auto own = plane_storage(volume, s, p);
-    for (const double end : {to_stored(*a, own), to_stored(*b, own)})
-      fits = fits && round_to_even(end) >= lowest && round_to_even(end) <= highest;
+    for (const double end : {to_stored(*a, own), to_stored(*b, own)}) {
+      const auto rounded = static_cast<float>(round_to_even(end));
+      fits =
+          fits && rounded >= static_cast<float>(lowest) && rounded <= static_cast<float>(highest);
+    }
     low = std::min<double>(low, *a);
     high = std::max<double>(high, *b);
   }

@@ -1,0 +1,32 @@
+// Classic single-frame MR DICOM: one file, or a folder that holds one series. DCMTK is called here
+// only. Private to the room.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "image/image_file.h"
+
+namespace mr::image {
+
+/// "DICM" after the preamble of 128 bytes; without a call into DCMTK.
+bool looks_like_dicom(std::string_view bytes);
+
+/// `path` is a file, or a folder whose DICOM files belong to one series; slices are sorted by
+/// position along their normal.
+Volume read_dicom(const std::string& path);
+Volume read_dicom(std::string_view bytes, const std::string& name);
+Header read_dicom_header(const std::string& path);
+
+enum class DicomKind { none, file, folder };
+DicomKind dicom_kind(const Volume& volume);
+
+/// A derived object of a lone source file: new UIDs, explicit little-endian, not compressed.
+std::string encode_dicom(const Volume& volume, const Derivation& derivation,
+                         std::uint64_t uid_seed);
+
+/// The same of a series: a folder of files named after their sources.
+void write_dicom_folder(const Volume& volume, const std::string& path, const Derivation& derivation,
+                        std::uint64_t uid_seed, Overwrite overwrite);
+
+}  // namespace mr::image

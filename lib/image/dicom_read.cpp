@@ -1,0 +1,489 @@
+#include <dcmtk/dcmdata/dcistrmb.h>
+#include <dcmtk/dcmdata/dcrledrg.h>
+#include <dcmtk/dcmjpeg/djdecode.h>
+#include <dcmtk/dcmjpls/djdecode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "image/dicom_origin.h"
+
+namespace mr::image {
+namespace {
+
+using Vector = std::array<double, 3>;
+
+/// DCMTK's codecs, once, and its logger, which would print.
+void prepare_dcmtk() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+    DcmRLEDecoderRegistration::registerCodecs();
+    DJDecoderRegistration::registerCodecs();
+    DJLSDecoderRegistration::registerCodecs();
+  });
+}
+
+double dot(const Vector& a, const Vector& b) {
+  return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+Vector cross(const Vector& a, const Vector& b) {
+  return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
+}
+
+/// One file, read up to its pixels.
+struct Slice {
+  std::string name;  // for messages
+  std::string file_name;
+  std::unique_ptr<DcmFileFormat> file;
+  std::uint64_t file_bytes = 0;
+  std::string series;
+  int rows = 0, columns = 0;
+  PixelFormat format;
+  Storage storage;
+  Vector position{}, row{}, column{};   // LPS+ mm; directions along increasing i and j
+  double spacing_i = 0, spacing_j = 0;  // mm
+
+  DcmDataset& dataset() const { return *file->getDataset(); }
+};
+
+std::string text(DcmDataset& dataset, const DcmTagKey& tag) {
+  OFString value;
+  dataset.findAndGetOFStringArray(tag, value);
+  const auto first = value.find_first_not_of(' ');
+  const auto last = value.find_last_not_of(' ');
+  return first == OFString_npos ? "" : value.substr(first, last - first + 1).c_str();
+}
+
+std::optional<double> number(DcmDataset& dataset, const DcmTagKey& tag, unsigned long index = 0) {
+  Float64 x = 0;
+  if (dataset.findAndGetFloat64(tag, x, index).bad() || !std::isfinite(x)) return std::nullopt;
+  return x;
+}
+
+std::optional<std::int64_t> integer(DcmDataset& dataset, const DcmTagKey& tag) {
+  Sint32 x = 0;  // DCMTK sets it to 0 where it finds nothing
+  if (dataset.findAndGetSint32(tag, x).bad()) return std::nullopt;
+  return x;
+}
+
+std::string described(const DcmTagKey& tag) {
+  return std::string(DcmTag(tag).getTagName()) + " " + tag.toString().c_str();
+}
+
+double want_number(const Slice& slice, const DcmTagKey& tag, unsigned long index = 0) {
+  if (const auto x = number(slice.dataset(), tag, index)) return *x;
+  throw DataError(slice.name + ": want a number in " + described(tag) + ", found '" +
+                  text(slice.dataset(), tag) + "'");
+}
+
+int want_integer(const Slice& slice, const DcmTagKey& tag) {
+  Uint16 x = 0;
+  if (slice.dataset().findAndGetUint16(tag, x).bad())
+    throw DataError(slice.name + ": lacks " + described(tag));
+  return x;
+}
+
+Vector want_vector(const Slice& slice, const DcmTagKey& tag, unsigned long first = 0) {
+  return {want_number(slice, tag, first), want_number(slice, tag, first + 1),
+          want_number(slice, tag, first + 2)};
+}
+
+void require_single_frame_mr(const Slice& slice) {
+  auto& dataset = slice.dataset();
+  const auto sop_class = text(dataset, DCM_SOPClassUID);
+  if (sop_class == UID_EnhancedMRImageStorage)
+    throw DataError(slice.name +
+                    ": an enhanced multi-frame MR image; only single-frame MR images "
+                    "are handled");
+  if (sop_class != UID_MRImageStorage)
+    throw DataError(slice.name + ": want a DICOM MR Image, found " +
+                    dcmFindNameOfUID(sop_class.c_str(),
+                                     sop_class.empty() ? "no SOP class" : sop_class.c_str()));
+  const auto frames = integer(dataset, DCM_NumberOfFrames).value_or(1);
+  if (frames != 1)
+    throw DataError(slice.name + ": " + std::to_string(frames) +
+                    " frames; only single-frame MR images are handled");
+  const auto image_type = split(text(dataset, DCM_ImageType), '\\');
+  if (std::find(image_type.begin(), image_type.end(), "MOSAIC") != image_type.end())
+    throw DataError(slice.name + ": a mosaic of slices, which is not handled");
+}
+
+void read_pixel_format(Slice& slice) {
+  auto& dataset = slice.dataset();
+  const auto photometric = text(dataset, DCM_PhotometricInterpretation);
+  const bool grey = photometric == "MONOCHROME1" || photometric == "MONOCHROME2";
+  if (want_integer(slice, DCM_SamplesPerPixel) != 1 || !grey)
+    throw DataError(slice.name + ": an RGB image or palette (photometric interpretation '" +
+                    photometric + "'); want one number per voxel");
+  auto& f = slice.format;
+  slice.rows = want_integer(slice, DCM_Rows);
+  slice.columns = want_integer(slice, DCM_Columns);
+  if (slice.rows == 0 || slice.columns == 0)
+    throw DataError(slice.name + ": absurd dimensions: " + std::to_string(slice.rows) + " rows, " +
+                    std::to_string(slice.columns) + " columns");
+  f.bits_allocated = want_integer(slice, DCM_BitsAllocated);
+  f.bits_stored = want_integer(slice, DCM_BitsStored);
+  const int high_bit = want_integer(slice, DCM_HighBit);
+  if ((f.bits_allocated != 8 && f.bits_allocated != 16) || f.bits_stored < 1 ||
+      f.bits_stored > f.bits_allocated || high_bit != f.bits_stored - 1)
+    throw DataError(slice.name + ": " + std::to_string(f.bits_stored) + " bits stored of " +
+                    std::to_string(f.bits_allocated) + " with high bit " +
+                    std::to_string(high_bit) + " are not handled");
+  f.is_signed = want_integer(slice, DCM_PixelRepresentation) == 1;
+  f.inverted = photometric == "MONOCHROME1";
+  slice.storage.datatype = f.bits_allocated == 8 ? (f.is_signed ? Datatype::i8 : Datatype::u8)
+                                                 : (f.is_signed ? Datatype::i16 : Datatype::u16);
+  if (dataset.tagExistsWithValue(DCM_ModalityLUTSequence))
+    throw DataError(slice.name + ": a modality look-up table is not handled");
+  if (dataset.tagExistsWithValue(DCM_RescaleSlope)) {
+    slice.storage.slope = want_number(slice, DCM_RescaleSlope);
+    slice.storage.intercept = want_number(slice, DCM_RescaleIntercept);
+    if (slice.storage.slope == 0) throw DataError(slice.name + ": RescaleSlope is 0");
+  }
+}
+
+void read_geometry(Slice& slice) {
+  slice.position = want_vector(slice, DCM_ImagePositionPatient);
+  slice.row = want_vector(slice, DCM_ImageOrientationPatient);
+  slice.column = want_vector(slice, DCM_ImageOrientationPatient, 3);
+  slice.spacing_j = want_number(slice, DCM_PixelSpacing, 0);  // between rows
+  slice.spacing_i = want_number(slice, DCM_PixelSpacing, 1);  // between columns
+  if (!(slice.spacing_i > 0 && slice.spacing_j > 0))
+    throw DataError(slice.name + ": want PixelSpacing > 0 mm");
+  // 1e-3: scanners round direction cosines to as few as four decimals.
+  if (std::fabs(dot(slice.row, slice.row) - 1) > 1e-3 ||
+      std::fabs(dot(slice.column, slice.column) - 1) > 1e-3 ||
+      std::fabs(dot(slice.row, slice.column)) > 1e-3)
+    throw DataError(slice.name + ": ImageOrientationPatient is not two perpendicular unit vectors");
+}
+
+void interpret(Slice& slice) {
+  require_single_frame_mr(slice);
+  slice.series = text(slice.dataset(), DCM_SeriesInstanceUID);
+  read_pixel_format(slice);
+  read_geometry(slice);
+}
+
+void require_read(const OFCondition& status, const std::string& name) {
+  if (status.bad()) throw DataError(name + ": damaged DICOM file: " + status.text());
+}
+
+Slice load_file(const std::string& path) {
+  prepare_dcmtk();
+  Slice slice;
+  slice.name = path;
+  slice.file_name = mr::file_name(path);
+  slice.file = std::make_unique<DcmFileFormat>();
+  slice.file_bytes = std::filesystem::file_size(path);
+  require_read(slice.file->loadFile(path.c_str()), path);
+  return slice;
+}
+
+Slice load_bytes(std::string_view bytes, const std::string& name) {
+  prepare_dcmtk();
+  Slice slice;
+  slice.name = name;
+  slice.file_name = "image.dcm";
+  slice.file = std::make_unique<DcmFileFormat>();
+  slice.file_bytes = bytes.size();
+  DcmInputBufferStream stream;
+  stream.setBuffer(bytes.data(), static_cast<offile_off_t>(bytes.size()));
+  stream.setEos();
+  slice.file->transferInit();
+  const auto status = slice.file->read(stream);
+  slice.file->transferEnd();
+  require_read(status, name);
+  return slice;
+}
+
+/// The files of a folder that are DICOM images, by name. Other files may lie beside them.
+std::vector<Slice> load_folder(const std::string& folder) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.is_regular_file()) paths.push_back(entry.path().string());
+  if (error) throw IoError(folder + ": cannot be read: " + error.message());
+  std::sort(paths.begin(), paths.end());
+  std::vector<Slice> slices;
+  std::set<std::string> series;
+  for (const auto& path : paths) {
+    if (!looks_like_dicom(read_prefix(path, 132))) continue;
+    auto slice = load_file(path);
+    if (text(slice.dataset(), DCM_SOPClassUID).empty() &&
+        slice.dataset().tagExists(DCM_DirectoryRecordSequence))
+      continue;  // a DICOMDIR
+    interpret(slice);
+    series.insert(slice.series);
+    slices.push_back(std::move(slice));
+  }
+  if (slices.empty()) throw DataError(folder + ": holds no DICOM image");
+  if (series.size() > 1)
+    throw DataError(folder + ": holds " + std::to_string(series.size()) +
+                    " DICOM series; want one");
+  return slices;
+}
+
+void require_alike(const Slice& a, const Slice& b) {
+  const auto differ = [&](const std::string& what) {
+    throw DataError(b.name + ": " + what + " differs from that of " + a.file_name);
+  };
+  if (a.rows != b.rows || a.columns != b.columns) differ("the number of rows or columns");
+  if (!(a.format == b.format)) differ("the pixel format");
+  constexpr double tolerance = 1e-4;  // DS strings of one series are rounded alike
+  for (std::size_t c = 0; c < 3; ++c)
+    if (std::fabs(a.row[c] - b.row[c]) > tolerance ||
+        std::fabs(a.column[c] - b.column[c]) > tolerance)
+      differ("the orientation");
+  if (std::fabs(a.spacing_i - b.spacing_i) > tolerance * a.spacing_i ||
+      std::fabs(a.spacing_j - b.spacing_j) > tolerance * a.spacing_j)
+    differ("the pixel spacing");
+}
+
+/// Step between slices [mm] of one slice: its spacing, else its thickness, else 1: it may be empty
+/// (PS3.3 C.7.6.2, type 2), and nothing but the affine's third column hangs on it.
+double single_step(const Slice& slice) {
+  for (const auto& tag : {DCM_SpacingBetweenSlices, DCM_SliceThickness}) {
+    const auto step = number(slice.dataset(), tag);
+    if (step && *step > 0) return *step;
+  }
+  return 1;
+}
+
+/// Sorts along the normal and returns the step between slices [mm].
+/// throws DataError on two slices at one position, and on gaps
+double sort_by_position(std::vector<Slice>& slices, const std::string& name) {
+  const auto& first = slices.front();
+  for (const auto& slice : slices) require_alike(first, slice);
+  const auto normal = cross(first.row, first.column);
+  const auto along = [&](const Slice& s) { return dot(s.position, normal); };
+  std::stable_sort(slices.begin(), slices.end(),
+                   [&](const Slice& a, const Slice& b) { return along(a) < along(b); });
+  if (slices.size() == 1) return single_step(slices.front());
+  constexpr double same_mm = 0.01;  // far below any slice distance, far above rounding
+  for (std::size_t k = 1; k < slices.size(); ++k)
+    if (along(slices[k]) - along(slices[k - 1]) < same_mm)
+      throw DataError(
+          name + ": " + slices[k - 1].file_name + " and " + slices[k].file_name +
+          " lie at one position: several images per slice (time, echo) are not handled");
+  const auto n = static_cast<double>(slices.size() - 1);
+  const double step = (along(slices.back()) - along(slices.front())) / n;
+  for (std::size_t k = 1; k < slices.size(); ++k) {
+    double off = 0;
+    for (std::size_t c = 0; c < 3; ++c) {
+      const double want = slices.front().position[c] + static_cast<double>(k) * step * normal[c];
+      off += (slices[k].position[c] - want) * (slices[k].position[c] - want);
+    }
+    if (std::sqrt(off) > 0.02 * step + same_mm)
+      throw DataError(name + ": slices are not evenly spaced: " + slices[k].file_name + " lies " +
+                      fixed(std::sqrt(off), 2) + " mm from where a step of " + fixed(step, 2) +
+                      " mm puts it");
+  }
+  return step;
+}
+
+/// LPS+ positions of slices in order to voxel-to-RAS+.
+Affine affine_of(const Slice& first, double step) {
+  const auto normal = cross(first.row, first.column);
+  Affine a{};
+  for (std::size_t r = 0; r < 3; ++r) {
+    const double sign = r < 2 ? -1 : 1;
+    a[r] = {sign * first.row[r] * first.spacing_i, sign * first.column[r] * first.spacing_j,
+            sign * normal[r] * step, sign * first.position[r]};
+    for (double& x : a[r]) x += 0;  // no -0 in what people read
+  }
+  a[3] = {0, 0, 0, 1};
+  return a;
+}
+
+std::string sequence_of(DcmDataset& dataset) {
+  const auto name = text(dataset, DCM_SequenceName);
+  return name.empty() ? text(dataset, DCM_ScanningSequence) : name;
+}
+
+Acquisition acquisition_of(DcmDataset& dataset) {
+  Acquisition a;
+  const auto type = text(dataset, DCM_MRAcquisitionType);
+  if (type == "2D") a.mode = Mode::two_d;
+  if (type == "3D") a.mode = Mode::three_d;
+  // COL: the phase encode runs along a column of the image, from row to row.
+  const auto phase = text(dataset, DCM_InPlanePhaseEncodingDirection);
+  if (phase == "ROW") a.phase_encode_axis = 0;
+  if (phase == "COL" || phase == "COLUMN") a.phase_encode_axis = 1;
+  a.slice_axis = 2;
+  const auto positive = [&](const DcmTagKey& tag) {
+    const auto x = number(dataset, tag);
+    return x && *x > 0 ? x : std::nullopt;
+  };
+  a.tr_ms = positive(DCM_RepetitionTime);
+  a.te_ms = positive(DCM_EchoTime);
+  a.field_t = positive(DCM_MagneticFieldStrength);
+  if (a.field_t && *a.field_t > 30) *a.field_t /= 1e4;  // older files say it in gauss
+  const auto train = integer(dataset, DCM_EchoTrainLength);
+  if (train && *train > 0) a.echo_train = static_cast<int>(*train);
+  const auto sequence = sequence_of(dataset);
+  if (!sequence.empty()) a.sequence = sequence;
+  return a;
+}
+
+Json attributes_of(DcmDataset& dataset, const Acquisition& acquisition) {
+  Json attributes = Json::object();
+  const auto set = [&](const char* key, const std::string& value) {
+    if (!value.empty()) attributes[key] = value;
+  };
+  set("manufacturer", text(dataset, DCM_Manufacturer));
+  set("model", text(dataset, DCM_ManufacturerModelName));
+  if (acquisition.field_t) attributes["field_t"] = *acquisition.field_t;
+  set("sequence", sequence_of(dataset));
+  return attributes;
+}
+
+Header header_of(const std::vector<Slice>& slices, double step) {
+  const auto& first = slices.front();
+  Header h;
+  h.shape = {1, static_cast<std::int64_t>(slices.size()), first.rows, first.columns};
+  h.affine = affine_of(first, step);
+  h.spacing_mm = {first.spacing_i, first.spacing_j, step};
+  h.acquisition = acquisition_of(first.dataset());
+  h.attributes = attributes_of(first.dataset(), h.acquisition);
+  h.format = "dicom";
+  return h;
+}
+
+/// Bits above those stored are undefined: taken off, and the sign bit spread over them.
+template <typename T>
+void clean(const PixelFormat& format, T* pixels, std::int64_t n) {
+  const int spare = 8 * static_cast<int>(sizeof(T)) - format.bits_stored;
+  using U = std::make_unsigned_t<T>;
+  if (spare > 0)
+    for (std::int64_t i = 0; i < n; ++i)
+      pixels[i] = static_cast<T>(static_cast<T>(static_cast<U>(pixels[i]) << spare) >> spare);
+  if (format.inverted)
+    for (std::int64_t i = 0; i < n; ++i) pixels[i] = static_cast<T>(format.mirror() - pixels[i]);
+}
+
+void clean_pixels(const Slice& slice, char* pixels, std::int64_t n) {
+  switch (slice.storage.datatype) {
+    case Datatype::u8:
+      return clean(slice.format, reinterpret_cast<std::uint8_t*>(pixels), n);
+    case Datatype::i8:
+      return clean(slice.format, reinterpret_cast<std::int8_t*>(pixels), n);
+    case Datatype::u16:
+      return clean(slice.format, reinterpret_cast<std::uint16_t*>(pixels), n);
+    default:
+      return clean(slice.format, reinterpret_cast<std::int16_t*>(pixels), n);
+  }
+}
+
+/// throws DataError where a file of this size cannot hold the pixels
+void require_capacity(const Slice& slice) {
+  const auto promised = static_cast<std::uint64_t>(slice.rows) *
+                        static_cast<std::uint64_t>(slice.columns) *
+                        static_cast<std::uint64_t>(slice.format.bits_allocated / 8);
+  // 1032: no codec that is decoded here packs tighter than deflate's best
+  const DcmXfer syntax(slice.dataset().getOriginalXfer());
+  const bool packed = syntax.isEncapsulated() || syntax.getStreamCompression() != ESC_none;
+  if (promised > slice.file_bytes * (packed ? 1032 : 1))
+    throw DataError(slice.name + ": truncated: header promises " + std::to_string(promised) +
+                    " bytes, file has " + std::to_string(slice.file_bytes));
+}
+
+/// One slice's stored pixels, native order, cleaned.
+void read_pixels(const Slice& slice, std::vector<char>& pixels) {
+  auto& dataset = slice.dataset();
+  DcmElement* element = nullptr;
+  if (dataset.findAndGetElement(DCM_PixelData, element).bad())
+    throw DataError(slice.name + ": holds no pixels");
+  auto* pixel_data = OFstatic_cast(DcmPixelData*, element);
+  const auto want = static_cast<std::size_t>(slice.rows) * static_cast<std::size_t>(slice.columns) *
+                    static_cast<std::size_t>(slice.format.bits_allocated / 8);
+  Uint32 frame_bytes = 0;
+  if (pixel_data->getUncompressedFrameSize(&dataset, frame_bytes).bad() || frame_bytes < want)
+    throw DataError(slice.name + ": pixels do not fit rows and columns");
+  pixels.resize(frame_bytes + frame_bytes % 2);
+  Uint32 fragment = 0;
+  OFString colour_model;
+  const auto status = pixel_data->getUncompressedFrame(
+      &dataset, 0, fragment, pixels.data(), static_cast<Uint32>(pixels.size()), colour_model);
+  if (status.bad())
+    throw DataError(slice.name + ": pixels cannot be read (" +
+                    DcmXfer(dataset.getOriginalXfer()).getXferName() + "): " + status.text());
+  clean_pixels(slice, pixels.data(), static_cast<std::int64_t>(slice.rows) * slice.columns);
+}
+
+Volume read_slices(std::vector<Slice> slices, const std::string& name, DicomKind kind) {
+  const double step = sort_by_position(slices, name);
+  for (const auto& slice : slices) require_capacity(slice);
+  const auto header = header_of(slices, step);
+  Volume volume;
+  volume.affine = header.affine;
+  volume.spacing_mm = header.spacing_mm;
+  volume.acquisition = header.acquisition;
+  volume.storage = slices.front().storage;
+  auto origin = std::make_shared<DicomOrigin>();
+  const auto& format = slices.front().format;
+  origin->kind = kind;
+  origin->format = format;
+  origin->shape = header.shape;
+  origin->storage = volume.storage;
+  // More bits can be stored than were, up to those allocated; inverting is about those stored.
+  const int bits = format.inverted ? format.bits_stored : format.bits_allocated;
+  origin->lowest = static_cast<double>(format.lowest(bits));
+  origin->highest = static_cast<double>(format.highest(bits));
+
+  std::vector<char> pixels;
+  volume.voxels = Array<float>(header.shape);
+  const auto plane = header.shape[2] * header.shape[3];
+  for (std::size_t k = 0; k < slices.size(); ++k) {
+    read_pixels(slices[k], pixels);
+    decode(pixels.data(), slices[k].storage, plane,
+           volume.voxels.data() + static_cast<std::int64_t>(k) * plane);
+    origin->slices.push_back(slices[k].storage);
+    slices[k].dataset().findAndDeleteElement(DCM_PixelData);
+    origin->sources.push_back({slices[k].file_name, std::move(slices[k].file)});
+  }
+  require_finite(volume, name);
+  volume.origin = std::move(origin);
+  return volume;
+}
+
+std::vector<Slice> load(const std::string& path) {
+  if (is_folder(path)) return load_folder(path);
+  std::vector<Slice> slices;
+  slices.push_back(load_file(path));
+  interpret(slices.back());
+  return slices;
+}
+
+}  // namespace
+
+bool looks_like_dicom(std::string_view bytes) {
+  return bytes.size() >= 132 && bytes.substr(128, 4) == "DICM";
+}
+
+Volume read_dicom(const std::string& path) {
+  return read_slices(load(path), path, is_folder(path) ? DicomKind::folder : DicomKind::file);
+}
+
+Volume read_dicom(std::string_view bytes, const std::string& name) {
+  std::vector<Slice> slices;
+  slices.push_back(load_bytes(bytes, name));
+  interpret(slices.back());
+  return read_slices(std::move(slices), name, DicomKind::file);
+}
+
+Header read_dicom_header(const std::string& path) {
+  auto slices = load(path);
+  const double step = sort_by_position(slices, path);
+  return header_of(slices, step);
+}
+
+}  // namespace mr::image

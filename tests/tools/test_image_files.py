@@ -1,0 +1,244 @@
+"""Image files as other readers see them. Severity 0 keeps voxels, so what mr-corrupt writes must
+be, for nibabel and pydicom, the image that went in."""
+import gzip
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+nib = pytest.importorskip("nibabel")
+pydicom = pytest.importorskip("pydicom")
+
+KEEP = ["-a", "rician:0"]
+KEPT_BY_HEADER = {"descrip", "magic", "vox_offset"}  # may change; everything else must not
+
+NIFTI = """
+nifti_space/RAS.nii.gz nifti_space/AIL.nii.gz nifti_space/PSR.nii.gz nifti_space/LPI.nii.gz
+nifti-reader-js/avg152T1_LR_nifti.nii nifti-reader-js/avg152T1_LR_nifti2.nii.gz
+nifti-reader-js/big.nii.gz nifti-reader-js/little.nii.gz nifti-reader-js/air.hdr.gz
+nifti-reader-js/air2.hdr.gz nifti-reader-js/with_extension.nii.gz
+nifti-rs/minimal_extended_hdr.nii nifti-rs/f32.nii.gz nifti-rs/27/int16.nii
+nibabel/functional.nii nibabel/example4d.nii.gz nibabel/example_nifti2.nii.gz
+nibabel/anatomical.nii
+""".split()
+
+
+def raw_voxels(image):
+    return np.asarray(image.dataobj.get_unscaled())
+
+
+@pytest.mark.parametrize("name", NIFTI)
+def test_nibabel_sees_the_same_image(name, run, data, tmp_path):
+    source = data / "nifti" / name
+    packed = name.endswith(".gz")
+    target = tmp_path / ("out.nii.gz" if packed else "out.nii")
+    run(["mr-corrupt", *KEEP, source, "-o", target])
+    before, after = nib.load(source), nib.load(target)
+    assert raw_voxels(before).dtype == raw_voxels(after).dtype
+    assert np.array_equal(raw_voxels(before), raw_voxels(after))
+    for key in set(before.header.keys()) - KEPT_BY_HEADER:
+        assert before.header[key].tobytes() == after.header[key].tobytes(), key
+    if ".hdr" not in name:  # a pair keeps its extensions in the other file
+        assert len(before.header.extensions) == len(after.header.extensions)
+    with open(target, "rb") as f:
+        head = f.read(10)
+    assert (head[:2] == b"\x1f\x8b") == packed
+    if packed:
+        assert head[4:8] == bytes(4), "the time in the gzip header makes bytes differ"
+
+
+@pytest.mark.parametrize("name", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64",
+                                  "int64", "float32", "float64"])
+def test_every_datatype_keeps_its_bits(name, run, tmp_path):
+    dtype = np.dtype(name)
+    if dtype.kind == "f":
+        voxels = np.random.default_rng(1).normal(size=(5, 4, 3)).astype(dtype)
+    else:  # extremes included: float32 cannot hold them all
+        info = np.iinfo(dtype)
+        voxels = np.random.default_rng(1).integers(info.min, info.max, (5, 4, 3), dtype,
+                                                   endpoint=True)
+        voxels[0, 0, 0], voxels[0, 0, 1] = info.min, info.max
+    source, target = tmp_path / "in.nii", tmp_path / "out.nii"
+    for order in "<>":
+        image = nib.Nifti1Image(voxels.astype(dtype.newbyteorder(order)), np.diag([2, 3, 4, 1]),
+                                nib.Nifti1Header(endianness=order), dtype=dtype)
+        nib.save(image, source)
+        run(["mr-corrupt", *KEEP, "--force", source, "-o", target])
+        after = nib.load(target)
+        assert after.header.endianness == order
+        assert np.array_equal(raw_voxels(after), voxels)
+
+
+def test_a_filter_reads_standard_input_and_writes_standard_output(run, data, tmp_path):
+    source = data / "nifti/nifti_space/RAS.nii.gz"
+    p = run(["mr-corrupt", *KEEP], stdin=source.read_bytes())
+    content = gzip.decompress(p.stdout) if p.stdout[:2] == b"\x1f\x8b" else p.stdout
+    (tmp_path / "out.nii").write_bytes(content)
+    assert np.array_equal(raw_voxels(nib.load(tmp_path / "out.nii")), raw_voxels(nib.load(source)))
+
+
+DICOM = {  # file -> its twin that pydicom decodes without plugins
+    "pydicom/MR_small.dcm": None,
+    "pydicom/MR_small_RLE.dcm": "pydicom/MR_small.dcm",
+    "pydicom/MR_small_bigendian.dcm": "pydicom/MR_small.dcm",
+    "pydicom/MR_small_implicit.dcm": "pydicom/MR_small.dcm",
+    "pydicom/MR_small_jpeg_ls_lossless.dcm": "pydicom/MR_small.dcm",
+    "wg04_mr4/MR4_UNC.dcm": None,
+    "wg04_mr4/MR4_RLE.dcm": "wg04_mr4/MR4_UNC.dcm",
+    "wg04_mr4/MR4_JPLL.dcm": "wg04_mr4/MR4_UNC.dcm",
+    "wg04_mr4/MR4_JLSL.dcm": "wg04_mr4/MR4_UNC.dcm",
+    "derived-12bit/u12_clean.dcm": None,
+    "derived-12bit/u12_dirty_high_bits.dcm": None,
+    "derived-12bit/s12_no_sign_extension.dcm": None,
+    "derived-12bit/s12_dirty_high_bits.dcm": None,
+}
+
+
+def stored_values(dataset):
+    """Stored pixels by the standard's rule: BitsStored bits, the sign from the highest."""
+    pixels = dataset.pixel_array.astype(np.int64) & ((1 << dataset.BitsStored) - 1)
+    if dataset.PixelRepresentation:
+        pixels -= (pixels >> (dataset.BitsStored - 1)) << dataset.BitsStored
+    return pixels
+
+
+def validator_errors(path):
+    p = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True)
+    lines = (p.stdout + p.stderr).decode(errors="replace").splitlines()
+    return {line for line in lines if line.startswith("Error")}
+
+
+def check_derived(before, after):
+    assert after.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+    assert after.file_meta.MediaStorageSOPInstanceUID == after.SOPInstanceUID
+    assert after.StudyInstanceUID == before.StudyInstanceUID
+    assert after.PatientID == before.PatientID
+    assert after.SOPInstanceUID != before.SOPInstanceUID
+    assert after.SeriesInstanceUID != before.SeriesInstanceUID
+    for uid in (after.SOPInstanceUID, after.SeriesInstanceUID):
+        assert uid.is_valid and uid.startswith("2.25.")
+    assert list(after.ImageType[:2]) == ["DERIVED", "SECONDARY"]
+    assert after.SourceImageSequence[0].ReferencedSOPInstanceUID == before.SOPInstanceUID
+    for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "BitsStored",
+                "RescaleSlope", "RescaleIntercept", "PixelRepresentation"):
+        assert before.get(key) == after.get(key), key
+
+
+@pytest.mark.parametrize("name", DICOM)
+def test_pydicom_sees_the_same_image(name, run, data, tmp_path):
+    source, target = data / "dicom" / name, tmp_path / "out.dcm"
+    run(["mr-corrupt", *KEEP, source, "-o", target])
+    before, after = pydicom.dcmread(source), pydicom.dcmread(target)
+    twin = pydicom.dcmread(data / "dicom" / DICOM[name]) if DICOM[name] else before
+    assert np.array_equal(stored_values(after), stored_values(twin))
+    check_derived(before, after)
+
+
+@pytest.mark.parametrize("name", ["pydicom/MR_small.dcm", "wg04_mr4/MR4_UNC.dcm",
+                                  "derived-12bit/u12_clean.dcm"])
+def test_the_validator_finds_no_new_error(name, run, data, tmp_path):
+    if not shutil.which("dciodvfy"):
+        pytest.skip("dciodvfy (dicom3tools) is not installed")
+    source, target = data / "dicom" / name, tmp_path / "out.dcm"
+    run(["mr-corrupt", *KEEP, source, "-o", target])
+    assert validator_errors(target) <= validator_errors(source)
+
+
+def test_a_lone_dicom_file_passes_through_a_pipe(run, data, tmp_path):
+    source = data / "dicom/wg04_mr4/MR4_UNC.dcm"
+    p = run(["mr-corrupt", *KEEP], stdin=source.read_bytes())
+    (tmp_path / "out.dcm").write_bytes(p.stdout)
+    after = pydicom.dcmread(tmp_path / "out.dcm")
+    assert np.array_equal(after.pixel_array, pydicom.dcmread(source).pixel_array)
+
+
+@pytest.fixture
+def series(data, tmp_path):
+    """Fifteen slices of one time point of a 2-D EPI, under names that do not follow position."""
+    files = sorted((data / "dicom/dcm_qa_nih/In/20180918GE/mr_0004").glob("*.dcm"))[:15]
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for i, file in enumerate(files):
+        shutil.copy(file, folder / f"{(7 * i) % 15:02d}.dcm")
+    return folder
+
+
+def test_a_series_is_sorted_by_position_and_written_as_a_series(run, series, tmp_path):
+    target = tmp_path / "out"
+    run(["mr-corrupt", *KEEP, series, "-o", target])
+    names = sorted(f.name for f in series.iterdir())
+    assert sorted(f.name for f in target.iterdir()) == names
+    after = [pydicom.dcmread(target / n) for n in names]
+    for name, dataset in zip(names, after):
+        before = pydicom.dcmread(series / name)
+        assert np.array_equal(dataset.pixel_array, before.pixel_array)
+        check_derived(before, dataset)
+    assert len({d.SeriesInstanceUID for d in after}) == 1
+    assert len({d.SOPInstanceUID for d in after}) == len(names)
+    again = tmp_path / "again"
+    run(["mr-corrupt", *KEEP, series, "-o", again])
+    for name in names:
+        assert (again / name).read_bytes() == (target / name).read_bytes()
+
+
+def test_a_folder_that_is_not_one_even_series_is_refused(fails, series, data, tmp_path):
+    out = tmp_path / "out"
+
+    def refused(*parts):
+        fails(["mr-corrupt", *KEEP, str(series), "-o", str(out)], 65, *parts)
+        assert not out.exists()
+
+    middle = series / "03.dcm"
+    position = {f: pydicom.dcmread(f).ImagePositionPatient[2] for f in series.iterdir()}
+    order = sorted(position, key=position.get)
+    gap = order[7]
+    content = gap.read_bytes()
+    gap.unlink()
+    refused("not evenly spaced")
+    gap.write_bytes(content)
+    shutil.copy(middle, series / "twice.dcm")
+    refused("03.dcm", "twice.dcm", "at one position")
+    (series / "twice.dcm").unlink()
+    shutil.copy(data / "dicom/pydicom/MR_small.dcm", series / "other.dcm")
+    refused("holds 2 DICOM series")
+
+
+BAD = [
+    ("malformed/nifti-mutated/empty.nii", 65, "empty file"),
+    ("malformed/not-nifti.nii", 65, "not an image file"),
+    ("malformed/nifti-mutated/gz_cut.nii.gz", 65, "truncated gzip"),
+    ("malformed/nifti-mutated/data_cut_half.nii", 65,
+     "truncated: header promises 54 bytes, file has 27"),
+    ("malformed/nifti-mutated/dim_huge.nii", 65, "header promises 70362301923326 bytes"),
+    ("malformed/nifti-mutated/nifti2_dim_2p62.nii", 65, "absurd dimensions"),
+    ("nifti/nibabel/resampled_anat_moved.nii", 65,
+     "153 voxels are not finite, the first at (0, 0, 0)"),
+    ("nifti/nifti-rs/rgb", 65, "RGB"),
+    ("nifti/nifti-reader-js/5D_small.nii", 65, "more than 4 dimensions"),
+    ("dicom/dcm_qa_ts/In/1.dcm", 65, "mosaic"),
+    ("dicom/dcm_qa_enh_xa10/6_1.dcm", 65, "enhanced multi-frame"),
+    ("dicom/pydicom/rtdose.dcm", 65, "want a DICOM MR Image"),
+    ("dicom/wg04_mr4/MR4_J2KR.dcm", 65, "JPEG 2000"),
+    ("nowhere.nii", 66, "No such file"),
+]
+
+
+@pytest.mark.parametrize("name,status,part", BAD)
+def test_a_bad_input_is_one_line_and_a_status(name, status, part, fails, data, tmp_path):
+    path = data / name
+    if path.is_dir():
+        path = sorted(p for p in path.iterdir() if ".nii" in p.name)[0]
+    fails(["mr-corrupt", *KEEP, str(path), "-o", str(tmp_path / "o.nii")], status, path.name, part)
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_dicom_never_crashes(run, data, tmp_path):
+    for folder in ("dicom-fuzzing-corpus", "pydicom", "fo-dicom"):
+        for path in sorted((data / "malformed" / folder).rglob("*")):
+            if not path.is_file():
+                continue
+            p = run(["mr-corrupt", *KEEP, path, "-o", tmp_path / "o.dcm"], check=False, timeout=20)
+            assert p.returncode in (0, 64, 65), (path, p.returncode, p.stderr)
+            assert p.returncode == 0 or p.stderr.count(b"\n") == 1, (path, p.stderr)
+            (tmp_path / "o.dcm").unlink(missing_ok=True)
