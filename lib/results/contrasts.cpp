@@ -258,7 +258,7 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
         if (measured == at.end())
           return undefined("run " + std::to_string(run) + " of " + term->arm +
                            " was not evaluated at " + name(term->condition));
-        const auto& cell = measured->second.cells[cell_index];
+        const auto& cell = measured->second.cells.at(cell_index);
         if (!cell.value) return undefined(common_.labels[label] + ": " + cell.reason);
         sum.values.back() += term->weight * *cell.value;
         for (std::size_t p = 0; p < cell.influence.size(); ++p)

@@ -44,8 +44,7 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
                              header.truth.at(l),
                              header.sample_subject,
                              static_cast<std::int32_t>(header.subjects.size())};
-    for (const auto metric : stats::all_metrics)
-      metrics[l].push_back(stats::linearize(metric, cases, threshold(header, result, l)));
+    metrics[l] = stats::linearize(cases, threshold(header, result, l));
   }
   return metrics;
 }

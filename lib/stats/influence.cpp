@@ -30,10 +30,9 @@ Linearized undefined(const Cases& cases, std::string reason) {
   return {{}, zeros(cases), 0, std::move(reason)};
 }
 
-Linearized linearize_auroc(const Cases& cases, const Counts& counts) {
-  const auto area = auroc(cases.scores, cases.truth);
+Linearized linearize_auroc(const Cases& cases, const Counts& counts, const Ranking& ranking) {
+  const auto area = auroc(ranking);
   if (!area.value) return undefined(cases, area.reason);
-  const auto ranking = rank(cases.scores, cases.truth);
   const auto m = static_cast<double>(counts.positives);
   const auto n = static_cast<double>(counts.negatives);
   const double of_positive = small_sample_factor(counts.positive_subjects) / m;
@@ -61,10 +60,10 @@ Linearized linearize_auroc(const Cases& cases, const Counts& counts) {
 /// With weights w, AP = sum_i w_i TP_i / (TP_i + FP_i) / sum_i w_i over positives i, where TP_i and
 /// FP_i are the weights at or above score i. A sample at or above i changes i's precision: a
 /// positive by FP_i / (TP_i + FP_i)^2, a negative by -TP_i / (TP_i + FP_i)^2.
-Linearized linearize_average_precision(const Cases& cases, const Counts& counts) {
-  const auto ap = average_precision(cases.scores, cases.truth);
+Linearized linearize_average_precision(const Cases& cases, const Counts& counts,
+                                       const Ranking& ranking) {
+  const auto ap = average_precision(ranking);
   if (!ap.value) return undefined(cases, ap.reason);
-  const auto ranking = rank(cases.scores, cases.truth);
   const auto scale =
       small_sample_factor(counts.known_subjects) / static_cast<double>(counts.positives);
   auto true_positives = static_cast<double>(counts.positives);
@@ -185,17 +184,27 @@ bool needs_threshold(Metric metric) {
   return metric != Metric::auroc && metric != Metric::average_precision;
 }
 
-Linearized linearize(Metric metric, const Cases& cases, std::optional<double> threshold) {
+std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold) {
   const auto counts = count(cases.truth, cases.subject, cases.subjects);
-  auto result = [&] {
-    if (metric == Metric::auroc) return linearize_auroc(cases, counts);
-    if (metric == Metric::average_precision) return linearize_average_precision(cases, counts);
-    rank(cases.scores, cases.truth);  // refuses what the other metrics refuse
+  const auto ranking = rank(cases.scores, cases.truth);
+  const auto one = [&](Metric metric) {
+    if (metric == Metric::auroc) return linearize_auroc(cases, counts, ranking);
+    if (metric == Metric::average_precision)
+      return linearize_average_precision(cases, counts, ranking);
     if (!threshold) return undefined(cases, "no operating point");
     return linearize_at_threshold(metric, cases, counts, *threshold);
-  }();
-  if (result.subjects < 2) std::fill(result.influence.begin(), result.influence.end(), 0.0);
-  return result;
+  };
+  std::vector<Linearized> all;
+  for (const auto metric : all_metrics) {
+    all.push_back(one(metric));
+    auto& influence = all.back().influence;
+    if (all.back().subjects < 2) std::fill(influence.begin(), influence.end(), 0.0);
+  }
+  return all;
+}
+
+Linearized linearize(Metric metric, const Cases& cases, std::optional<double> threshold) {
+  return linearize(cases, threshold)[static_cast<std::size_t>(metric)];
 }
 
 }  // namespace mr::stats

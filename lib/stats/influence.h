@@ -45,7 +45,7 @@ struct Linearized {
   std::string reason;         // why there is no value
 };
 
-/// The metric with its influences.
+/// All metrics with their influences, in the order of all_metrics.
 /// threshold  frozen, positive is score >= threshold; without one the thresholded metrics have no
 ///            value
 /// AUROC: U_p = sqrt(I10/(I10-1)) X_p/m + sqrt(I01/(I01-1)) Y_p/n with X_p, Y_p the subject's sums
@@ -56,6 +56,9 @@ struct Linearized {
 /// throws     DataError as auroc, or when a subject's index is out of range
 /// source     DeLong et al. 1988; Obuchowski 1997 (clusters); Sun and Xu 2014 (n log n); Jaeckel
 /// 1972
+std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold = {});
+
+/// One of them.
 Linearized linearize(Metric metric, const Cases& cases, std::optional<double> threshold = {});
 
 }  // namespace mr::stats

@@ -21,9 +21,8 @@ Ranking rank(const std::vector<float>& scores, const std::vector<std::int8_t>& t
     if (truth[i] >= 0) ranking.order.push_back(i);
   }
   auto& order = ranking.order;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
   for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
     TieGroup group{scores[order[begin]], begin, begin, 0, 0};
     for (; end < order.size() && scores[order[end]] == group.score; ++end)

@@ -1,8 +1,8 @@
 // stats/: samples in the order of their scores; what every rank statistic starts from.
 #pragma once
 #include <cstddef>
-#include <cstdint>
-#include <vector>
+
+#include "stats/roc.h"
 
 namespace mr::stats {
 
@@ -21,5 +21,9 @@ struct Ranking {
 
 /// throws  DataError on a NaN score, a truth other than -1, 0, 1, or lengths that differ
 Ranking rank(const std::vector<float>& scores, const std::vector<std::int8_t>& truth);
+
+/// As the functions of roc.h, from samples already ranked.
+Value auroc(const Ranking& ranking);
+Value average_precision(const Ranking& ranking);
 
 }  // namespace mr::stats

@@ -6,8 +6,7 @@
 
 namespace mr::stats {
 
-Value auroc(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
-  const auto ranking = rank(scores, truth);
+Value auroc(const Ranking& ranking) {
   if (ranking.positives == 0) return {{}, "no positive samples"};
   if (ranking.negatives == 0) return {{}, "no negative samples"};
   // Pairs won, counting ties half: multiples of 1/2, exact in double up to 2^52 pairs.
@@ -23,8 +22,7 @@ Value auroc(const std::vector<float>& scores, const std::vector<std::int8_t>& tr
   return {won / pairs, ""};
 }
 
-Value average_precision(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
-  const auto ranking = rank(scores, truth);
+Value average_precision(const Ranking& ranking) {
   if (ranking.positives == 0) return {{}, "no positive samples"};
   double sum = 0;
   std::int64_t true_positives = 0;
@@ -34,6 +32,14 @@ Value average_precision(const std::vector<float>& scores, const std::vector<std:
            static_cast<double>(group.end);
   }
   return {sum / static_cast<double>(ranking.positives), ""};
+}
+
+Value auroc(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
+  return auroc(rank(scores, truth));
+}
+
+Value average_precision(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
+  return average_precision(rank(scores, truth));
 }
 
 std::vector<RocPoint> roc_points(const std::vector<float>& scores,
