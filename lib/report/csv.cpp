@@ -1,0 +1,99 @@
+#include "report/csv.h"
+
+#include <array>
+#include <charconv>
+
+#include "base/text.h"
+#include "report/format.h"
+#include "report/records.h"
+
+namespace mr::report {
+namespace {
+
+std::string number(const std::optional<double>& value) {
+  return value ? shortest(*value) : "";
+}
+
+/// Shortest text that reads back as the same float.
+std::string score_text(float score) {
+  std::array<char, 32> buffer{};
+  return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), score).ptr};
+}
+
+std::string row_of(const Scope& scope, const Record& record) {
+  const auto& model = any_model(scope.study, record.arm);
+  const auto& e = record.estimate;
+  const bool interval = e.low.has_value();
+  std::string row;
+  for (const auto& field : {std::string(name(record.quantity)),
+                            record.arm,
+                            model.normalization,
+                            model.adaptation,
+                            record.run ? std::to_string(*record.run) : "",
+                            record.reference,
+                            record.artifact,
+                            number(record.severity),
+                            record.label,
+                            std::string(stats::name(record.metric)),
+                            number(e.value),
+                            number(e.low),
+                            number(e.high),
+                            number(e.p),
+                            number(record.p_adjusted),
+                            record.adjustment,
+                            number(e.mde),
+                            interval ? shortest(e.variance.total) : "",
+                            interval ? shortest(e.variance.df) : "",
+                            std::to_string(e.runs),
+                            std::to_string(e.labels_used),
+                            std::to_string(e.positives),
+                            std::to_string(e.negatives),
+                            std::to_string(e.positive_subjects),
+                            std::to_string(e.negative_subjects)})
+    row += csv_field(field) + ",";
+  return row + csv_field(e.reason) + "\n";
+}
+
+}  // namespace
+
+std::string estimates_csv(const Scope& scope) {
+  std::string text =
+      "quantity,arm,norm,adaptation,run,reference,artifact,severity,label,metric,estimate,lo,hi,p,"
+      "p_adjusted,adjustment,mde,variance,df,runs,labels_used,n_pos,n_neg,subjects_pos,subjects_"
+      "neg,"
+      "reason\n";
+  for_each_record(scope, [&](const Record& record) { text += row_of(scope, record); });
+  return text;
+}
+
+ScoresCsv::ScoresCsv(std::function<void(std::string_view)> sink) : sink_(std::move(sink)) {
+  sink_("arm,norm,adaptation,run,model,artifact,severity,sample,subject,label,truth,score\n");
+}
+
+void ScoresCsv::add(const results::Header& header, const results::Result& result) {
+  const auto& model = header.models[result.model];
+  const bool graded = result.condition.kind == results::Kind::artifact;
+  std::string begin;
+  for (const auto& field :
+       {results::arm(model), model.normalization, model.adaptation, std::to_string(model.run),
+        model.id, graded ? result.condition.artifact : condition_name(result.condition),
+        graded ? shortest(result.condition.severity) : ""})
+    begin += csv_field(field) + ",";
+  const auto samples = header.sample_ids.size();
+  std::string block;
+  for (std::size_t l = 0; l < header.labels.size(); ++l)
+    for (std::size_t i = 0; i < samples; ++i) {
+      const int truth = header.truth[l][i];
+      block += begin + csv_field(header.sample_ids[i]) + "," +
+               csv_field(header.subjects[static_cast<std::size_t>(header.sample_subject[i])]) +
+               "," + csv_field(header.labels[l]) + "," + (truth < 0 ? "" : std::to_string(truth)) +
+               "," + score_text(result.scores[l * samples + i]) + "\n";
+      if (block.size() > (1u << 20)) {
+        sink_(block);
+        block.clear();
+      }
+    }
+  sink_(block);
+}
+
+}  // namespace mr::report

@@ -1,0 +1,25 @@
+// report/: curves over severity, as several sections draw them.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "report/document.h"
+#include "report/scope.h"
+
+namespace mr::report {
+
+std::vector<std::string> severity_names(const Scope& scope);  // column heads
+
+/// An arm's curve through contrasts at their x, with each run where there are several.
+Curves::Series series_of(const Scope& scope, const std::string& arm,
+                         const std::vector<std::pair<double, Contrast>>& contrasts, Label label,
+                         Metric metric);
+
+/// One range of y for all panels of a group, from the lowest value or bound to the highest.
+void share_range(FigureGroup& group);
+
+/// For those who cannot see it: the first and last value of each arm.
+std::string curve_alt(const std::string& what, const Curves& curves);
+
+}  // namespace mr::report

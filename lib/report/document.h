@@ -1,0 +1,120 @@
+// report/: from a study to pages. A Document is plain data, what is said and drawn, in order; the
+// writers (HTML, Markdown, SVG) turn it into bytes and know nothing of statistics.
+#pragma once
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace mr::report {
+
+/// A number as printed, or "–" where there is none; `reason` says why it or its interval is absent
+/// and is printed as a footnote.
+struct Cell {
+  std::string text = "";
+  std::string reason = "";
+  std::string interval = "";  // "0.880 to 0.941"
+  bool marked = false;        // with the sign that the caption explains
+};
+inline constexpr const char* mark = "•";
+
+/// The first `heads` columns hold words, the others numbers.
+struct Table {
+  std::string title, caption;
+  std::vector<std::string> columns;
+  std::vector<std::vector<Cell>> rows;
+  std::size_t heads = 1;
+};
+
+/// The distinct reasons of a table in order of appearance: footnotes a, b, c, ...
+std::vector<std::string> footnotes(const Table& table);
+std::string footnote_mark(const std::vector<std::string>& notes, const std::string& reason);
+
+struct Interval {
+  std::optional<double> value, low, high;
+};
+
+/// Values around 0 in colours that diverge from it; [rows][columns].
+struct HeatMap {
+  struct Tile : Interval {
+    bool marked = false;
+    std::string tooltip;
+  };
+  std::vector<std::string> rows, columns;
+  std::vector<std::vector<Tile>> tiles;
+  std::string column_title, negative, positive;  // what the two ends of the scale mean
+  double limit = 0.1;                            // |value| of the strongest colour
+};
+
+/// A line per arm with its interval as a ribbon, and each run as a thin line.
+struct Curves {
+  struct Point : Interval {
+    double x;
+  };
+  struct Series {
+    std::string name;
+    std::size_t style;  // the arm's colour, dash and marker
+    std::vector<Point> points;
+    std::vector<std::vector<Point>> runs;
+  };
+  std::vector<Series> series;
+  std::string x_title, y_title;
+  double y_low = 0, y_high = 1;
+  std::optional<double> reference;  // a horizontal line, e.g. chance
+};
+
+/// Differences with intervals, a line each, around 0.
+struct Forest {
+  struct Row : Interval {
+    std::string group, name;
+    std::size_t style;
+    bool strong = false;
+  };
+  std::vector<Row> rows;
+  std::string x_title;
+};
+
+struct Figure {
+  std::string file;  // name of the SVG file without its ending
+  std::string title, alt;
+  std::variant<HeatMap, Curves, Forest> chart;
+};
+
+// Blocks of a section.
+struct Paragraph {
+  std::string text;
+};
+struct Notice {
+  std::string text;
+};  // what must not be overlooked
+struct Definitions {
+  std::vector<std::pair<std::string, std::string>> items;  // term, what is said of it
+};
+struct FigureGroup {
+  std::string title, caption;
+  std::vector<Figure> figures;
+  Table numbers;              // the same in digits
+  bool numbers_shown = true;  // false: folded, since the figures print them already
+};
+struct ContactSheet {
+  struct Image {
+    std::string png, alt;  // png: bytes; empty where there is no image
+  };
+  std::string title, caption;
+  std::vector<std::string> columns;
+  std::vector<std::pair<std::string, std::vector<Image>>> rows;
+};
+using Block = std::variant<Paragraph, Notice, Definitions, Table, FigureGroup, ContactSheet>;
+
+struct Section {
+  std::string id, title;
+  std::vector<Block> blocks;
+};
+
+struct Document {
+  std::string title, subtitle;
+  std::vector<Section> sections;
+};
+
+}  // namespace mr::report

@@ -1,0 +1,33 @@
+// report/: how numbers and text are printed. Locale plays no part.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "report/document.h"
+#include "results/contrasts.h"
+
+namespace mr::report {
+
+inline constexpr const char* no_number = "–";
+
+std::string level(double value);           // "0.912"
+std::string difference(double value);      // "+0.012", "−0.012", "0.000"
+std::string p_value(double p);             // "<.001", ".012"
+std::string minus_sign(std::string text);  // "-" of a number as U+2212
+
+/// The value with its interval, or with the reason why there is none.
+Cell level_cell(const results::Estimate& estimate);
+Cell difference_cell(const results::Estimate& estimate);
+Cell p_cell(const std::optional<double>& p, const std::string& reason);
+
+std::string plural(std::size_t n, const std::string& noun);  // "1 run", "3 runs"
+std::string listed(const std::vector<std::string>& items);   // "a, b and c"
+std::string arm_name(const std::string& arm);                // "batch + batch-stats:volume"
+std::string condition_name(const results::Condition& condition);
+
+std::string escape_xml(std::string_view text);       // for elements and quoted attributes
+std::string escape_markdown(std::string_view text);  // one line
+std::string csv_field(std::string_view text);        // RFC 4180
+std::string slug(std::string_view text);             // "group(8)" -> "group-8"
+
+}  // namespace mr::report

@@ -1,0 +1,138 @@
+#include "report/json.h"
+
+#include "report/format.h"
+#include "report/records.h"
+#include "stats/influence.h"
+
+namespace mr::report {
+namespace {
+
+Json or_null(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json estimate_json(const Record& record) {
+  const auto& e = record.estimate;
+  Json json = {{"quantity", name(record.quantity)}, {"arm", record.arm}};
+  if (!record.reference.empty()) json["reference"] = record.reference;
+  json["artifact"] = record.artifact;
+  json["severity"] = or_null(record.severity);
+  json["label"] = record.label;
+  json["metric"] = stats::name(record.metric);
+  json["value"] = or_null(e.value);
+  json["low"] = or_null(e.low);
+  json["high"] = or_null(e.high);
+  if (record.quantity != Quantity::level) {
+    json["p"] = or_null(e.p);
+    json["mde"] = or_null(e.mde);
+  }
+  if (record.p_adjusted) {
+    json["p_adjusted"] = *record.p_adjusted;
+    json["adjustment"] = record.adjustment;
+  }
+  json["runs"] = e.runs;
+  json["labels_used"] = e.labels_used;
+  if (e.low)
+    json["variance"] = {{"subjects", e.variance.subjects},
+                        {"runs", e.variance.runs},
+                        {"interaction", e.variance.interaction},
+                        {"total", e.variance.total},
+                        {"df", e.variance.df}};
+  if (!e.reason.empty()) json["reason"] = e.reason;
+  return json;
+}
+
+/// Means over runs; of single runs the values alone, beside their mean.
+Json estimates_json(const Scope& scope) {
+  Json all = Json::array();
+  for_each_record(scope, [&](const Record& record) {
+    if (record.run)
+      all.back()["by_run"].push_back(
+          {{"run", *record.run}, {"value", or_null(record.estimate.value)}});
+    else
+      all.push_back(estimate_json(record));
+  });
+  return all;
+}
+
+Json arms_json(const Study& study) {
+  Json arms = Json::array();
+  for (const auto& arm : study.arms()) {
+    const auto& model = any_model(study, arm);
+    arms.push_back({{"arm", arm},
+                    {"normalization", model.normalization},
+                    {"adaptation", model.adaptation},
+                    {"runs", study.runs(arm)}});
+  }
+  return arms;
+}
+
+Json labels_json(const Study& study) {
+  Json labels = Json::array();
+  const auto& common = study.common();
+  for (std::size_t l = 0; l < study.labels().size(); ++l) {
+    const auto n = stats::count(common.truth[l], common.sample_subject,
+                                static_cast<std::int32_t>(common.subjects.size()));
+    labels.push_back({{"name", study.labels()[l]},
+                      {"positives", n.positives},
+                      {"negatives", n.negatives},
+                      {"positive_subjects", n.positive_subjects},
+                      {"negative_subjects", n.negative_subjects}});
+  }
+  return labels;
+}
+
+Json conditions_json(const Study& study) {
+  Json conditions = Json::array();
+  for (const auto& condition : study.conditions()) {
+    const bool graded = condition.kind == results::Kind::artifact;
+    conditions.push_back({{"artifact", graded ? condition.artifact : condition_name(condition)},
+                          {"severity", graded ? Json(condition.severity) : Json(nullptr)},
+                          {"fidelity", study.fidelity(condition)}});
+  }
+  return conditions;
+}
+
+Json models_json(const Study& study) {
+  Json models = Json::array();
+  for (const auto& model : study.models()) {
+    Json thresholds = Json::array();
+    for (const auto& threshold : model.thresholds) thresholds.push_back(or_null(threshold));
+    models.push_back({{"id", model.id},
+                      {"arm", results::arm(model)},
+                      {"run", model.run},
+                      {"sha256", model.sha256},
+                      {"thresholds", thresholds},
+                      {"info", model.info}});
+  }
+  return models;
+}
+
+std::string summary_text(const Document& document) {
+  for (const auto& section : document.sections)
+    for (const auto& block : section.blocks)
+      if (const auto* paragraph = std::get_if<Paragraph>(&block)) return paragraph->text;
+  return "";
+}
+
+}  // namespace
+
+Json to_json(const Scope& scope, const Document& document, const Json& provenance) {
+  const auto& study = scope.study;
+  return {{"schema", "mr-report/1"},
+          {"title", document.title},
+          {"summary", summary_text(document)},
+          {"baseline", scope.baseline},
+          {"samples", study.common().sample_ids.size()},
+          {"subjects", study.common().subjects.size()},
+          {"labels", labels_json(study)},
+          {"arms", arms_json(study)},
+          {"conditions", conditions_json(study)},
+          {"notes", study.notes()},
+          {"estimates", estimates_json(scope)},
+          {"models", models_json(study)},
+          {"grid", study.common().grid},
+          {"provenance", provenance}};
+}
+
+}  // namespace mr::report

@@ -1,0 +1,11 @@
+// report/: the report as mr-report/1, for programs.
+#pragma once
+#include "report/document.h"
+#include "report/scope.h"
+
+namespace mr::report {
+
+/// Numbers in full precision, null where undefined, with a reason.
+Json to_json(const Scope& scope, const Document& document, const Json& provenance);
+
+}  // namespace mr::report

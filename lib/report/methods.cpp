@@ -1,0 +1,257 @@
+// Methods in words, limitations, and where everything came from.
+#include <algorithm>
+
+#include "base/text.h"
+#include "report/format.h"
+#include "report/sections.h"
+
+namespace mr::report {
+namespace {
+
+/// A JSON value as a person would write it: "size 64, 48; spacing_mm –".
+std::string in_words(const Json& value) {
+  if (value.is_null()) return no_number;
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return shortest(value.get<double>());
+  std::string text;
+  if (value.is_array()) {
+    for (const auto& item : value) text += (text.empty() ? "" : ", ") + in_words(item);
+    return text;
+  }
+  if (!value.is_object()) return to_line(value);
+  for (const auto& [key, item] : value.items())
+    text += (text.empty() ? "" : "; ") + key + " " +
+            (item.is_object() ? "(" + in_words(item) + ")" : in_words(item));
+  return text;
+}
+
+std::string models_text(const std::vector<std::string>& ids, std::size_t all) {
+  return ids.size() == all && all > 1 ? "all models" : listed(ids);
+}
+
+/// One of the members of the models' descriptions: each distinct value with the models it holds of.
+void describe(Definitions& list, const Study& study, const std::string& key) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> values;
+  for (const auto& model : study.models()) {
+    if (!model.info.is_object() || !model.info.contains(key)) continue;
+    const auto text = in_words(model.info[key]);
+    const auto known = std::find_if(values.begin(), values.end(),
+                                    [&](const auto& value) { return value.first == text; });
+    if (known == values.end())
+      values.push_back({text, {model.id}});
+    else
+      known->second.push_back(model.id);
+  }
+  for (const auto& [text, ids] : values)
+    list.items.emplace_back(key + ", " + models_text(ids, study.models().size()), text);
+}
+
+Definitions model_descriptions(const Study& study) {
+  // These are printed elsewhere, or are no description.
+  static const std::vector<std::string> apart = {"schema", "provenance", "labels",
+                                                 "operating_points", "normalization"};
+  std::vector<std::string> keys;
+  for (const auto& model : study.models())
+    if (model.info.is_object())
+      for (const auto& [key, value] : model.info.items())
+        if (std::find(apart.begin(), apart.end(), key) == apart.end() &&
+            std::find(keys.begin(), keys.end(), key) == keys.end())
+          keys.push_back(key);
+  Definitions list;
+  for (const auto& key : keys) describe(list, study, key);
+  return list;
+}
+
+Table model_table(const Study& study) {
+  Table table;
+  table.title = "Models";
+  table.caption =
+      "Thresholds per label on the logit scale, chosen on clean validation images; a sample is "
+      "called positive where its logit is at least the threshold.";
+  table.columns = {"Model", "Arm", "Run (training seed)", "Thresholds", "SHA-256 of the file"};
+  table.heads = table.columns.size();
+  for (const auto& model : study.models()) {
+    std::string thresholds;
+    for (std::size_t l = 0; l < model.thresholds.size(); ++l)
+      thresholds += (l ? "; " : "") + study.labels()[l] + " " +
+                    (model.thresholds[l] ? minus_sign(fixed(*model.thresholds[l], 3)) : no_number);
+    table.rows.push_back({{model.id},
+                          {arm_name(results::arm(model))},
+                          {std::to_string(model.run)},
+                          {thresholds},
+                          {model.sha256}});
+  }
+  return table;
+}
+
+std::string text_member(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) return "";
+  return found->is_string() ? found->get<std::string>() : to_line(*found);
+}
+
+Table provenance_table(const Json& provenance) {
+  Table table;
+  table.title = "Provenance";
+  table.caption =
+      "Every program that had a hand in it, in order, with the SHA-256 of what it read.";
+  table.columns = {"Tool", "Version", "Command", "Seed", "Inputs"};
+  table.heads = table.columns.size();
+  for (const auto& entry : provenance) {
+    if (!entry.is_object()) continue;
+    std::string inputs;
+    if (entry.contains("inputs") && entry["inputs"].is_array())
+      for (const auto& input : entry["inputs"])
+        if (input.is_object())
+          inputs += (inputs.empty() ? "" : "; ") + text_member(input, "name") + " " +
+                    text_member(input, "sha256");
+    table.rows.push_back({{text_member(entry, "tool")},
+                          {text_member(entry, "version")},
+                          {text_member(entry, "command")},
+                          {text_member(entry, "seed")},
+                          {inputs}});
+  }
+  return table;
+}
+
+std::string adaptation_text(const Study& study) {
+  std::string text;
+  for (const auto& arm : study.arms()) {
+    const auto& adaptation = any_model(study, arm).adaptation;
+    if (adaptation.empty()) continue;
+    text += (text.empty() ? "" : " ") + arm_name(arm) + ": ";
+    if (adaptation == "batch-stats:volume")
+      text += "batch norm normalises with the statistics of the slices of one image together.";
+    else if (adaptation == "batch-stats:slice")
+      text += "batch norm normalises with the statistics of each sample alone.";
+    else
+      text += "test-time scheme " + adaptation + ".";
+  }
+  return text.empty() ? text
+                      : text +
+                            " Weights are those of the same trained networks, with which it is "
+                            "paired by run; its adaptation sees test images, not their labels.";
+}
+
+/// What a severity means, where the evaluation says so.
+void add_ladder(Section& section, const Study& study) {
+  const auto& grid = study.common().grid;
+  if (!grid.is_object() || !grid.contains("catalogue") || !grid["catalogue"].is_array()) return;
+  Table table;
+  table.title = "What a severity means";
+  table.caption = "Values of each artifact's parameters at severities 1 to 5.";
+  table.columns = {"Artifact", "What it is", "Parameter", "Unit", "Severities 1 to 5", "Source"};
+  table.heads = table.columns.size();
+  for (const auto& row : grid["catalogue"]) {
+    if (!row.is_object() || !row.contains("parameters") || !row["parameters"].is_array()) continue;
+    for (const auto& parameter : row["parameters"])
+      table.rows.push_back(
+          {{text_member(row, "name")},
+           {text_member(row, "summary")},
+           {text_member(parameter, "name")},
+           {text_member(parameter, "unit")},
+           {parameter.contains("levels") ? in_words(parameter["levels"]) : no_number},
+           {text_member(row, "source")}});
+  }
+  section.blocks.emplace_back(table);
+}
+
+}  // namespace
+
+Section methods(const Scope& scope) {
+  Section section{"methods", "Methods", {}};
+  Definitions list;
+  const auto say = [&](const std::string& term, const std::string& text) {
+    if (!text.empty()) list.items.emplace_back(term, text);
+  };
+  say("Units",
+      "A sample is a slice, or an image where the manifest names no slice; the independent unit is "
+      "the subject. A run is one training of an arm; runs are nested in arms. Samples of unknown "
+      "truth are left out, label by label.");
+  say("AUROC",
+      "By mid-ranks, ties counting half, from logits in full precision; the direction is never "
+      "turned. A label of which one class is absent has no AUROC and is left out of the macro "
+      "mean, "
+      "which then says how many labels it holds.");
+  say("Intervals",
+      "95 %. Each subject's influence on the AUROC gives its variance with slices of a subject "
+      "dependent (DeLong et al. 1988, in the clustered form of Obuchowski 1997). Influences add, "
+      "so "
+      "a mean over conditions, labels or runs, and any difference, has its own variance from the "
+      "same combination. Levels: logit scale; differences: plain scale; Student t.");
+  say("Runs and subjects",
+      "Both are random: the variance over subjects of the mean over runs, plus the variance over "
+      "runs, less the interaction that both contain; degrees of freedom after Satterthwaite "
+      "(1946). "
+      "An arm with one run adds no variance over runs and is about that network only.");
+  say("Tests",
+      "Two-sided, of a difference against 0, with at least 10 positive and 10 negative subjects. "
+      "Holm (1979) over the candidates on the endpoint; Benjamini and Hochberg (1995) over the "
+      "cells "
+      "of a heat map, and over artifacts, per arm. Intervals are never adjusted: pointwise.");
+  if (scope.graded())
+    say("Endpoint",
+        "Macro AUROC, mean over severities, then artifacts, then labels, then runs, with "
+        "equal weights. Baseline: " +
+            arm_name(scope.baseline) + ".");
+  say("Adaptation", adaptation_text(scope.study));
+  say("Detectable difference",
+      "(t.975 + t.80) times the standard error of the difference: what a study of this size and "
+      "variance finds with 80 % power at a level of 5 %.");
+  section.blocks.emplace_back(list);
+  add_ladder(section, scope.study);
+  return section;
+}
+
+Section limitations(const Scope& scope) {
+  Section section{"limitations", "Limitations", {}};
+  Definitions list;
+  const auto say = [&](const std::string& term, const std::string& text) {
+    list.items.emplace_back(term, text);
+  };
+  say("Conditional",
+      "All numbers hold for one split of one data set, for thresholds taken as given, "
+      "and for one draw of each artifact per image.");
+  if (scope.graded()) {
+    say("Simulation",
+        "The artifacts are simulated. A simulated artifact is not the real one, and "
+        "its severities are set by its parameters: severity 3 of one artifact is not as "
+        "bad as severity 3 of another, so artifacts are not ranked by their loss.");
+    say("Within one condition",
+        "An AUROC within one condition cannot see a shift that is common to "
+        "all its samples; the operating point can.");
+  }
+  say("Many numbers",
+      "Of many pointwise intervals some miss the truth. The adjusted p values are "
+      "the guard, and the endpoint is the one question asked beforehand.");
+  say("Labels", "The labels are taken as the truth; an error in them limits every number here.");
+  section.blocks.emplace_back(list);
+  return section;
+}
+
+Section origin(const Scope& scope, const Json& provenance) {
+  Section section{"provenance", "Models and provenance", {}};
+  section.blocks.emplace_back(model_table(scope.study));
+  const auto described = model_descriptions(scope.study);
+  if (!described.items.empty()) section.blocks.emplace_back(described);
+  section.blocks.emplace_back(provenance_table(provenance));
+  return section;
+}
+
+Document make_document(const Scope& scope, const Json& provenance) {
+  const auto& common = scope.study.common();
+  Document document;
+  document.title = "Robustness of MR image diagnosis";
+  document.subtitle = listed(common.labels) + ": " + plural(scope.arms().size(), "arm") + ", " +
+                      plural(scope.study.models().size(), "model") + ", " +
+                      plural(scope.study.conditions().size(), "condition") + ", " +
+                      plural(common.subjects.size(), "subject") + ", " +
+                      plural(common.sample_ids.size(), "sample");
+  for (auto& section : {summary(scope), performance(scope), heat_maps(scope), degradation(scope),
+                        paired_differences(scope), operating_point(scope), image_changes(scope),
+                        methods(scope), limitations(scope), origin(scope, provenance)})
+    if (!section.blocks.empty()) document.sections.push_back(section);
+  return document;
+}
+
+}  // namespace mr::report

@@ -1,0 +1,88 @@
+#include "report/scope.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace mr::report {
+
+std::vector<std::string> Scope::arms() const {
+  std::vector<std::string> all = {baseline};
+  all.insert(all.end(), candidates.begin(), candidates.end());
+  return all;
+}
+
+std::size_t Scope::style(const std::string& arm) const {
+  const auto all = arms();
+  return static_cast<std::size_t>(std::find(all.begin(), all.end(), arm) - all.begin());
+}
+
+Scope make_scope(const Study& study, const std::string& baseline) {
+  Scope scope{study, baseline, {}, study.artifacts(), {}, {}};
+  const auto& arms = study.arms();
+  const auto has = [&](const std::string& arm) {
+    return std::find(arms.begin(), arms.end(), arm) != arms.end();
+  };
+  if (baseline.empty())
+    scope.baseline = has("batch") ? "batch" : arms.front();
+  else if (!has(baseline))
+    throw UsageError("--baseline: " + unknown("arm", baseline, arms));
+  for (const auto& arm : arms)
+    if (arm != scope.baseline) scope.candidates.push_back(arm);
+  std::set<double> severities;
+  for (const auto& artifact : scope.artifacts)
+    for (const double s : study.severities(artifact)) severities.insert(s);
+  scope.severities.assign(severities.begin(), severities.end());
+  for (const auto& condition : study.conditions())
+    if (condition.kind == results::Kind::recipe || condition.kind == results::Kind::as_given)
+      scope.others.push_back(condition);
+  return scope;
+}
+
+Contrast at_severity(const Scope& scope, const std::string& arm, double severity) {
+  Contrast mean;
+  for (const auto& artifact : scope.artifacts) {
+    const auto levels = scope.study.severities(artifact);
+    if (std::find(levels.begin(), levels.end(), severity) == levels.end()) continue;
+    mean.terms.push_back({arm, {results::Kind::artifact, artifact, severity}, 1});
+  }
+  for (auto& term : mean.terms) term.weight = 1.0 / static_cast<double>(mean.terms.size());
+  return mean;
+}
+
+Contrast change(const Scope& scope, const std::string& arm) {
+  return scope.study.endpoint(arm) - scope.study.clean(arm);
+}
+
+std::string severity_range(const Scope& scope) {
+  if (scope.severities.size() == 1) return "severity " + shortest(scope.severities.front());
+  return "severities " + shortest(scope.severities.front()) + " to " +
+         shortest(scope.severities.back());
+}
+
+std::vector<std::pair<std::string, Label>> all_labels(const Study& study) {
+  std::vector<std::pair<std::string, Label>> all;
+  for (std::size_t l = 0; l < study.labels().size(); ++l) all.emplace_back(study.labels()[l], l);
+  if (all.size() > 1) all.emplace_back("macro", results::macro);
+  return all;
+}
+
+std::string label_name(const Study& study, Label label) {
+  return label ? study.labels()[*label] : "macro";
+}
+
+const results::Model& any_model(const Study& study, const std::string& arm) {
+  const auto& models = study.models();
+  return *std::find_if(models.begin(), models.end(),
+                       [&](const results::Model& m) { return results::arm(m) == arm; });
+}
+
+bool single_run(const Study& study) {
+  const auto& arms = study.arms();
+  return std::any_of(arms.begin(), arms.end(),
+                     [&](const std::string& arm) { return study.runs(arm).size() == 1; });
+}
+
+}  // namespace mr::report

@@ -1,0 +1,52 @@
+// report/: what one report asks of a study, and the questions that more than one page asks.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "results/contrasts.h"
+
+namespace mr::report {
+
+using results::Condition;
+using results::Contrast;
+using results::Estimate;
+using results::Label;
+using results::Metric;
+using results::Study;
+
+struct Scope {
+  const Study& study;
+  std::string baseline;
+  std::vector<std::string> candidates;  // all other arms
+  std::vector<std::string> artifacts;
+  std::vector<double> severities;  // of any artifact, ascending
+  std::vector<Condition> others;   // neither clean nor an artifact at a severity
+
+  bool graded() const { return !artifacts.empty(); }  // artifacts at severities were evaluated
+  std::vector<std::string> arms() const;              // the baseline first
+  std::size_t style(const std::string& arm) const;    // its place in arms(): colour, dash, marker
+};
+
+/// baseline  an arm, or "" for batch, or the first arm where there is no such
+/// throws    UsageError when the study lacks the baseline
+Scope make_scope(const Study& study, const std::string& baseline);
+
+/// Mean over the artifacts that have this severity, equal weights.
+Contrast at_severity(const Scope& scope, const std::string& arm, double severity);
+
+/// Corrupted (the endpoint) minus clean.
+Contrast change(const Scope& scope, const std::string& arm);
+
+/// "severities 1 to 5", as evaluated
+std::string severity_range(const Scope& scope);
+
+/// Labels, and after more than one of them macro: (name, label).
+std::vector<std::pair<std::string, Label>> all_labels(const Study& study);
+std::string label_name(const Study& study, Label label);
+
+const results::Model& any_model(const Study& study, const std::string& arm);
+
+/// An arm with a single run, whose results speak of that network only.
+bool single_run(const Study& study);
+
+}  // namespace mr::report

@@ -1,0 +1,23 @@
+// report/: the sections of a report, each the answer to one question. A section that the study
+// cannot answer has no blocks and is left out.
+#pragma once
+#include "report/document.h"
+#include "report/scope.h"
+
+namespace mr::report {
+
+Section summary(const Scope& scope);
+Section performance(const Scope& scope);  // clean, corrupted, their difference; by label
+Section heat_maps(const Scope& scope);    // artifact x severity
+Section degradation(const Scope& scope);  // curves over severity
+Section paired_differences(const Scope& scope);
+Section operating_point(const Scope& scope);  // at frozen thresholds
+Section image_changes(const Scope& scope);    // fidelity and contact sheet
+Section methods(const Scope& scope);
+Section limitations(const Scope& scope);
+Section origin(const Scope& scope, const Json& provenance);  // models and provenance
+
+/// The whole report. provenance: that of the study with this run's entry last.
+Document make_document(const Scope& scope, const Json& provenance);
+
+}  // namespace mr::report

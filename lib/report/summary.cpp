@@ -1,0 +1,136 @@
+// What was found, in words made from the numbers, with the caution that they ask for.
+#include "base/text.h"
+#include "report/format.h"
+#include "report/sections.h"
+
+namespace mr::report {
+namespace {
+
+constexpr double level_of_test = 0.05;
+
+std::string in_words(const Cell& cell) {
+  if (cell.text == no_number) return "undefined (" + cell.reason + ")";
+  return cell.interval.empty() ? cell.text : cell.text + " (" + cell.interval + ")";
+}
+
+std::string measure_name(const Scope& scope) {
+  return scope.study.labels().size() == 1 ? "AUROC" : "macro AUROC";
+}
+
+std::string what_was_tested(const Scope& scope) {
+  const auto& common = scope.study.common();
+  std::string text = "The test set has " + plural(common.sample_ids.size(), "sample") + " of " +
+                     plural(common.subjects.size(), "subject") + " with " +
+                     plural(common.labels.size(), "label") + " (" + listed(common.labels) + "). ";
+  std::vector<std::string> arms;
+  for (const auto& arm : scope.arms())
+    arms.push_back(arm_name(arm) + " (" + plural(scope.study.runs(arm).size(), "run") + ")");
+  text += arms.size() == 1 ? "One arm was evaluated: " : "The arms compared are ";
+  text += listed(arms);
+  if (scope.graded())
+    text += ", under " + plural(scope.artifacts.size(), "artifact") + " (" +
+            listed(scope.artifacts) + ") at " + severity_range(scope);
+  return text + ".";
+}
+
+/// "0.958 (0.949 to 0.966) for batch and ...".
+template <typename Ask>
+std::string by_arm(const Scope& scope, const Ask& contrast_of) {
+  std::vector<std::string> parts;
+  for (const auto& arm : scope.arms())
+    parts.push_back(in_words(level_cell(scope.study.estimate(contrast_of(arm)))) + " for " +
+                    arm_name(arm));
+  return listed(parts);
+}
+
+std::string levels(const Scope& scope) {
+  const auto& study = scope.study;
+  std::string text = " The " + measure_name(scope) + " (95 % interval) ";
+  if (study.has_clean())
+    text += "on clean images is " +
+            by_arm(scope, [&](const auto& arm) { return study.clean(arm); }) + "; ";
+  return text + "on average over artifacts and severities it is " +
+         by_arm(scope, [&](const auto& arm) { return study.endpoint(arm); }) + ".";
+}
+
+std::string hardest(const Scope& scope) {
+  if (!scope.study.has_clean()) return "";
+  Estimate lowest;
+  std::string where;
+  for (const auto& artifact : scope.artifacts) {
+    const auto e = scope.study.estimate(scope.study.over_severities(scope.baseline, artifact) -
+                                        scope.study.clean(scope.baseline));
+    if (!e.value || (lowest.value && *lowest.value <= *e.value)) continue;
+    lowest = e;
+    where = artifact;
+  }
+  if (where.empty()) return "";
+  return " As the severities are set here, " + arm_name(scope.baseline) + " changes most under " +
+         where + ": " + in_words(difference_cell(lowest)) + " on average over severities.";
+}
+
+/// What the difference of the endpoint and its p value allow to be said.
+std::string verdict(const std::string& name, const std::string& reference, const Estimate& e,
+                    const std::optional<double>& p) {
+  const std::string numbers = in_words(difference_cell(e));
+  if (!p)
+    return " On corrupted images " + name + " differs from " + reference + " by " + numbers +
+           (e.value ? ", without a test: " + e.reason : "") + ".";
+  const std::string tested = ", p " + (*p < 0.001 ? "" : std::string("= ")) + p_value(*p);
+  if (*p < level_of_test)
+    return " On corrupted images " + name + " is " + (*e.value > 0 ? "better" : "worse") +
+           " than " + reference + ": " + numbers + tested + ".";
+  return " On corrupted images no difference of " + name + " from " + reference +
+         " is shown: " + numbers + tested + "; that is no proof of equality" +
+         (e.mde
+              ? ", since a true difference below about " + level(*e.mde) + " would often be missed."
+              : ".");
+}
+
+std::string clean_difference(const Scope& scope, const std::string& arm) {
+  const auto e = scope.study.estimate(scope.study.clean(arm) - scope.study.clean(scope.baseline));
+  if (!e.value) return "";
+  const bool holds_zero = e.low && *e.low <= 0 && *e.high >= 0;
+  return " On clean images it differs by " + in_words(difference_cell(e)) +
+         (holds_zero ? ", which may be chance." : ".");
+}
+
+std::string comparisons(const Scope& scope) {
+  std::string text;
+  for (const auto& c : scope.study.compare(scope.baseline)) {
+    text += verdict(arm_name(c.arm), arm_name(scope.baseline), c.difference, c.p_adjusted);
+    if (scope.study.has_clean()) text += clean_difference(scope, c.arm);
+  }
+  return scope.candidates.size() > 1 ? text + " These p values are adjusted after Holm." : text;
+}
+
+std::string at_condition(const Scope& scope, const Condition& condition) {
+  return " " + measure_name(scope) + " (95 % interval), " + condition_name(condition) + ": " +
+         by_arm(scope, [&](const auto& arm) { return scope.study.at(arm, condition); }) + ".";
+}
+
+std::string what_was_found(const Scope& scope) {
+  std::string text;
+  if (scope.graded())
+    text += levels(scope) + hardest(scope) + comparisons(scope);
+  else if (scope.study.has_clean())
+    text += at_condition(scope, {});
+  for (const auto& condition : scope.others) text += at_condition(scope, condition);
+  if (single_run(scope.study))
+    text +=
+        " Where an arm has one run, its numbers speak of that trained network, not of the "
+        "normalization: another training may differ by more than the interval says.";
+  return text;
+}
+
+}  // namespace
+
+Section summary(const Scope& scope) {
+  Section section{"summary", "Summary", {}};
+  section.blocks.emplace_back(Paragraph{what_was_tested(scope) + what_was_found(scope)});
+  for (const auto& note : scope.study.notes())
+    section.blocks.emplace_back(Notice{note.is_string() ? note.get<std::string>() : to_line(note)});
+  return section;
+}
+
+}  // namespace mr::report

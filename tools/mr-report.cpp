@@ -1,0 +1,44 @@
+// mr-report: evaluations to a report. Only the command line lives here.
+#include "report/report.h"
+#include "tool_main.h"
+
+namespace {
+
+void declare(CLI::App& app, mr::report::Options& options, bool& force) {
+  app.description(
+      "Report how much diagnostic performance each arm (normalization, with its test-time "
+      "adaptation) loses under each artifact and severity, with intervals over subjects and runs. "
+      "Markdown goes to standard output.");
+  app.add_option("evaluation", options.evaluations,
+                 "Evaluations (mr-eval/1) of the same samples; - (default) is standard input")
+      ->type_name("FILE");
+  app.add_option("-o,--output", options.folder,
+                 "Folder to make: report.html, report.md, report.json (mr-report/1), report.csv, "
+                 "figures/*.svg")
+      ->type_name("DIR");
+  app.add_option("--baseline", options.baseline,
+                 "Arm that the others are compared with (default: batch, else the first)")
+      ->type_name("ARM");
+  app.add_option("--scores", options.scores, "Also write every sample's score, as CSV")
+      ->type_name("FILE");
+  app.add_flag("-f,--force", force, "Replace outputs that exist");
+  app.footer(
+      "Examples:\n"
+      "  mr-report study.eval > study.md\n"
+      "  mr-report -o report batch-s1.eval batch-s2.eval group-s1.eval group-s2.eval\n"
+      "  mr-report --baseline 'group(32)' --scores scores.csv study.eval > study.md\n"
+      "  mr-corrupt -a motion:3 -o moved test.json | mr-eval -m gn.pt - | mr-report -");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  mr::report::Options options;
+  bool force = false;
+  CLI::App app("", "mr-report");
+  declare(app, options, force);
+  return mr::tool_main(app, argc, argv, [&](const mr::Run& run, const mr::Messages&) {
+    options.overwrite = force ? mr::Overwrite::yes : mr::Overwrite::no;
+    mr::report::write_report(options, run, mr::write_stdout);
+  });
+}
