@@ -313,6 +313,24 @@ std::string read_bytes(ByteSource& source, std::uint64_t n) {
   return bytes;
 }
 
+/// The extensions that the header announces must lie between it and the voxels (nifti1.h: sizes
+/// are multiples of 16); else the voxels are not where it says. Zeros may pad the rest.
+void check_extensions(const std::string& bytes, bool swapped, const std::string& name) {
+  if (bytes.empty() || bytes[0] == 0) return;
+  std::size_t at = 4;
+  do {
+    std::int32_t size = 0;
+    const auto room = bytes.size() - std::min(at, bytes.size());
+    if (room >= 8) std::memcpy(&size, bytes.data() + at, sizeof size);
+    if (swapped) swap_bytes(reinterpret_cast<char*>(&size), sizeof size, 1);
+    if (size == 0 && at > 4) return;
+    if (size < 16 || size % 16 != 0 || static_cast<std::size_t>(size) > room)
+      throw DataError(name + ": a header extension of " + std::to_string(size) +
+                      " bytes, with room for " + std::to_string(room) + " before the voxels");
+    at += static_cast<std::size_t>(size);
+  } while (at < bytes.size());
+}
+
 /// Reads and converts the voxels of `volume`, whose shape is set, piece by piece.
 void read_voxels(ByteSource& source, bool swapped, const Shape& shape, Volume& volume,
                  NiftiOrigin& origin) {
@@ -486,11 +504,13 @@ Volume read_nifti(ByteSource& source) {
       throw DataError(name + ": want vox_offset of at least " + std::to_string(header_bytes) +
                       ", found " + std::to_string(fields.vox_offset));
     origin->extensions = read_bytes(source, vox_offset - header_bytes);
+    check_extensions(origin->extensions, parsed.swapped, name);
     read_voxels(source, parsed.swapped, header.shape, volume, *origin);
   } else {
     if (fields.vox_offset < 0) throw DataError(name + ": vox_offset is negative");
     origin->extensions.resize(1 << 20);
     origin->extensions.resize(source.read(origin->extensions.data(), 1 << 20));
+    check_extensions(origin->extensions, parsed.swapped, name);
     ByteSource image(image_beside(name));
     read_bytes(image, vox_offset);
     read_voxels(image, parsed.swapped, header.shape, volume, *origin);
