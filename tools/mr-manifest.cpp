@@ -246,7 +246,7 @@ int main(int argc, char** argv) {
   CLI::App app("Make, check and reshape manifests: lists of images with subjects, labels, splits.",
                "mr-manifest");
   app.fallthrough();
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // none is answered below, so that a typo is named here
   app.footer(
       "Examples:\n"
       "  mr-manifest scan images --masks labels --mode 3d |\n"
@@ -268,6 +268,7 @@ int main(int argc, char** argv) {
   }
   return mr::tool_main(app, argc, argv, [&](const mr::Run& run, const mr::Messages& messages) {
     for (const auto& [sub, command] : commands)
-      if (sub->parsed()) command(run, messages);
+      if (sub->parsed()) return command(run, messages);
+    throw mr::UsageError("want a subcommand: scan, slices, split, check, filter, merge or summary");
   });
 }

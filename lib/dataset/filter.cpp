@@ -40,12 +40,20 @@ std::vector<std::set<int>> label_values(const std::vector<Label>& labels,
   return wanted;
 }
 
+/// A number is compared as one, so that field_t=3 finds 3.0.
+bool equals(const Json& attribute, const std::string& text) {
+  if (attribute.is_string()) return attribute.get<std::string>() == text;
+  const auto parsed = Json::parse(text, nullptr, false);
+  return !parsed.is_discarded() && parsed == attribute;
+}
+
 bool attributes_match(const Json& attributes, const Alternatives& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const auto& condition) {
     const auto found = attributes.find(condition.first);
     if (found == attributes.end()) return false;
-    return condition.second.count(found->is_string() ? found->template get<std::string>()
-                                                     : to_line(*found)) > 0;
+    const auto& [name, values] = condition;
+    return std::any_of(values.begin(), values.end(),
+                       [&](const auto& value) { return equals(*found, value); });
   });
 }
 

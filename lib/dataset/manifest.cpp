@@ -34,6 +34,7 @@ class Source : public std::streambuf {
   }
   std::size_t line() const { return line_; }      // of the byte read last, from 1
   std::size_t column() const { return column_; }  // in bytes, from 1
+  std::size_t count() const { return count_; }    // bytes read
   std::size_t next_line() const { return line_ + (after_newline_ ? 1 : 0); }
   bool ended() const { return ended_; }  // a byte was wanted beyond the last
   std::string sha256() const {
@@ -60,6 +61,7 @@ class Source : public std::streambuf {
       return c;
     }
     ++at_;
+    ++count_;
     if (after_newline_) {
       ++line_;
       column_ = 0;
@@ -82,7 +84,7 @@ class Source : public std::streambuf {
   std::unique_ptr<std::istream> stream_;
   std::string name_;
   std::vector<char> block_;
-  std::size_t at_ = 0, end_ = 0, line_ = 1, column_ = 0;
+  std::size_t at_ = 0, end_ = 0, count_ = 0, line_ = 1, column_ = 0;
   bool after_newline_ = false, ended_ = false;
   sha256_ctx hash_;
 };
@@ -277,9 +279,10 @@ struct ManifestReader::State {
     }
   }
 
-  [[noreturn]] void fail(const std::string& what) {
-    const auto place =
-        "line " + std::to_string(source.line()) + ", column " + std::to_string(source.column());
+  /// `back`: how many bytes before the last one the fault is, in the same line.
+  [[noreturn]] void fail(const std::string& what, std::size_t back = 0) {
+    const auto place = "line " + std::to_string(source.line()) + ", column " +
+                       std::to_string(source.column() - back);
     if (source.ended())
       throw DataError(name + ": cut off at " + place + ": the document lacks its end");
     throw DataError(name + ": " + place + ": " + what);
@@ -298,20 +301,27 @@ struct ManifestReader::State {
   Json value() {
     const int c = token();
     if (c != '{' && c != '[' && c != '"') return scalar();
+    const auto before = source.count();
+    std::size_t back = 0;
+    std::string what;
     try {
       Json result;
       stream.clear();
       stream >> result;
       return result;
+    } catch (const Json::parse_error& e) {
+      // After a number the parser has read one byte more than it counts.
+      const auto read = source.count() - before;
+      back = read > e.byte ? read - e.byte : 0;
+      what = e.what();
     } catch (const Json::exception& e) {
-      // nlohmann's text: "[json.exception...] parse error at line L, column C: syntax error ...",
-      // with a line and column that count from the value's start; ours count from the document's.
-      std::string what = e.what();
-      const auto detail = what.find(": ");
-      if (detail != std::string::npos) what.erase(0, detail + 2);
-      if (what.size() > 200) what = what.substr(0, 197) + "...";
-      fail(what);
+      what = e.what();
     }
+    // nlohmann's text: "[json.exception...] parse error at line L, column C: syntax error ...",
+    // with a line and column that count from the value's start; ours count from the document's.
+    what.erase(0, what.find(": ") == std::string::npos ? 0 : what.find(": ") + 2);
+    if (what.size() > 200) what = what.substr(0, 197) + "...";
+    fail(what, back);
   }
 
   /// A number, true, false or null: the parser would look one byte past its end.
@@ -321,6 +331,8 @@ struct ManifestReader::State {
          c = source.sgetc())
       text += static_cast<char>(source.sbumpc());
     auto parsed = Json::parse(text, nullptr, false);
+    if (parsed.is_discarded() && (text.empty() || token() == std::char_traits<char>::eof()))
+      source.sbumpc();  // stand on the byte at fault, or notice the end
     if (parsed.is_discarded()) fail("want a value, found '" + text + "'");
     return parsed;
   }
