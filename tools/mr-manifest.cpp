@@ -81,7 +81,8 @@ Command declare_scan(CLI::App& app, Options& o) {
   auto* table = app.add_option("--table", scan.table, "CSV or TSV table, one row an image");
   auto* id = app.add_option("--id-column", scan.id_column,
                             "Column with the image's id, its relative path without extension "
-                            "(default: id)");
+                            "(default: id)")
+                 ->needs(table);
   app.add_option("--file-column", scan.file_column,
                  "Column with the image's relative path, instead of its id")
       ->needs(table)

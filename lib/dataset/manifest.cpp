@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <set>
 #include <streambuf>
+#include <system_error>
 
 namespace mr::dataset {
 namespace {
@@ -93,7 +94,7 @@ std::unique_ptr<std::istream> open(const std::string& path) {
   if (path == "-") return std::make_unique<std::istream>(std::cin.rdbuf());
   if (is_folder(path)) throw DataError(path + ": is a folder; want a manifest");
   auto stream = std::make_unique<std::ifstream>(path, std::ios::binary);
-  if (!*stream) throw MissingInputError(path + ": cannot be opened: no such file, or not readable");
+  if (!*stream) throw MissingInputError(path + ": " + std::generic_category().message(errno));
   return stream;
 }
 

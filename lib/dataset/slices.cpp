@@ -229,9 +229,8 @@ void slices(ManifestReader& reader, const SlicesOptions& options, ManifestOutput
         progress.advance();
       });
   if (unused.images() > 0) {
-    const auto text = options.table + ": " + std::to_string(unused.images()) +
-                      " image ids are not in " + reader.name() +
-                      " (the first: " + unused.first_id() + ")";
+    const auto text = options.table + ": image ids that are not in " + reader.name() + ": " +
+                      std::to_string(unused.images()) + " (the first: " + unused.first_id() + ")";
     if (!options.allow_unmatched) throw DataError(text + "; --allow-unmatched ignores them");
     messages.warn(text);
   }

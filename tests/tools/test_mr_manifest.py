@@ -234,7 +234,7 @@ def test_slices_are_labelled_from_a_table_and_inherit_labels(run, fails, folder,
     assert [s["labels"][1] for s in load(p)["images"][0]["samples"]] == [0, 1, 0, 1, 0, None, None]
     assert b"2 slices have no row" in p.stderr and b"four" in p.stderr
     table.write_text("\n".join(["id,slice,tear"] + rows + ["four,0,1"]))
-    fails(args, 65, "1 image ids are not in standard input (the first: four)", stdin=scan)
+    fails(args, 65, "image ids that are not in standard input: 1 (the first: four)", stdin=scan)
     table.write_text("\n".join(["id,slice,tear"] + rows + ["three,7,1"]))
     fails(args, 65, "slice 7 of three: the image has 7", stdin=scan)
     table.write_text("id,slice,tear\nthree,-1,1\n")
@@ -457,7 +457,7 @@ def test_bad_documents_are_refused_by_every_reader(fails, tmp_path, command):
     with_text('{"schema": "mr-eval/1"}', 65, "want schema mr-manifest/1, found mr-eval/1")
     with_text("", 65, "cut off")
     path.unlink()
-    fails(["mr-manifest", *command, path], 66, f"{path}: cannot be opened")
+    fails(["mr-manifest", *command, path], 66, f"{path}: No such file or directory")
     fails(["mr-manifest", *command, tmp_path], 65, "is a folder")
 
 
