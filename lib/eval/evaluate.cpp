@@ -20,7 +20,7 @@
 #include "image/png.h"
 #include "nn/device.h"
 #include "nn/model.h"
-#include "results/contrasts.h"
+#include "results/measure.h"
 
 namespace mr::eval {
 namespace {
@@ -248,7 +248,9 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
   dataset::CorruptedImage corrupted;
   if (wanted.kind == Kind::artifact) {
     artifact::Recipe recipe;
-    recipe.steps.push_back({wanted.artifact, wanted.severity, {}});
+    recipe.steps.emplace_back();
+    recipe.steps[0].artifact = wanted.artifact;
+    recipe.steps[0].severity = wanted.severity;
     corrupted = dataset::corrupt_image(clean, recipe, {plan.options.seed, entry.id, std::nullopt},
                                        entry.file);
     volume = &corrupted.volume;
