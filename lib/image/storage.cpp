@@ -58,12 +58,11 @@ bool is_plain(const Storage& s) {
   return s.slope == 1 && s.intercept == 0;
 }
 
-/// std::nearbyint without the call: adding 2^52 leaves no fraction bits.
+/// To the nearest integer, ties to even, for |x| < 2^51: std::nearbyint without the call, as the
+/// sum has no fraction bits.
 double round_to_even(double x) {
-  constexpr double two52 = 4503599627370496.0;
-  const double magnitude = std::fabs(x);
-  const double rounded = (magnitude + two52) - two52;
-  return magnitude < two52 ? std::copysign(rounded, x) : x;
+  constexpr double magic = 0x1.8p52;
+  return (x + magic) - magic;
 }
 
 double to_stored(double value, const Storage& s) {
@@ -161,14 +160,22 @@ void decode(const char* stored, const Storage& s, std::int64_t n, float* values)
 }
 
 void encode(const float* values, const Storage& s, std::int64_t n, char* stored) {
-  const auto [lowest, highest] = range_of(s.datatype);
-  with_type(s.datatype, [&, low = lowest, high = highest](auto zero) {
+  const auto range = range_of(s.datatype);
+  with_type(s.datatype, [&, lowest = range[0], highest = range[1], own = s](auto zero) {
     using T = decltype(zero);
     auto* out = reinterpret_cast<T*>(stored);
+    if (is_plain(own) && !std::numeric_limits<T>::is_integer) {
+      for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(values[i]);
+      return;
+    }
     for (std::int64_t i = 0; i < n; ++i) {
-      double x = to_stored(static_cast<double>(values[i]), s);
-      // 2^32 - 1 reads as 2^32 in float32 and must go back: the bounds catch that half step.
-      if (std::numeric_limits<T>::is_integer) x = std::clamp(round_to_even(x), low, high);
+      double x = to_stored(static_cast<double>(values[i]), own);
+      if (std::numeric_limits<T>::is_integer) {
+        // 2^32 - 1 reads as 2^32 in float32 and must go back: the bounds catch that half step.
+        x = x < lowest ? lowest : x;
+        x = x > highest ? highest : x;
+        x = sizeof(T) <= 4 ? round_to_even(x) : std::nearbyint(x);
+      }
       out[i] = static_cast<T>(x);
     }
   });
@@ -231,7 +238,7 @@ Storage fitting_storage(const Volume& volume) {
     const auto [a, b] = std::minmax_element(values, values + numbers_per_plane(volume));
     const auto own = plane_storage(volume, s, p);
     for (const double end : {to_stored(*a, own), to_stored(*b, own)}) {
-      const auto rounded = static_cast<float>(round_to_even(end));
+      const auto rounded = static_cast<float>(std::nearbyint(end));
       fits =
           fits && rounded >= static_cast<float>(lowest) && rounded <= static_cast<float>(highest);
     }
