@@ -57,9 +57,10 @@ void share_range(FigureGroup& group) {
       for (const auto& run : series.runs)
         for (const auto& p : run) see(Interval{p.value, {}, {}});
     }
-  if (low > high) return;  // nothing to draw: the range stays 0 to 1
-  low = std::max(0.0, std::floor(low * 20) / 20);
-  high = std::min(1.0, std::ceil(high * 20) / 20);
+  if (low > high) return;                           // nothing to draw: the range stays 0 to 1
+  const double steps = high - low > 0.3 ? 10 : 20;  // per unit
+  low = std::max(0.0, std::floor(low * steps) / steps);
+  high = std::min(1.0, std::ceil(high * steps) / steps);
   for (auto& figure : group.figures) {
     auto& curves = std::get<Curves>(figure.chart);
     curves.y_low = low;

@@ -58,6 +58,7 @@ body{font-size:15px}
 main,header,nav{padding:0 .9rem}
 header{padding-top:1.4rem}
 h1{font-size:1.5rem}
+tbody th{white-space:normal}
 .sheet{width:100%;table-layout:fixed;font-size:.66rem}
 .sheet tbody th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:center;padding:2px}
 .sheet tr>:first-child{width:1.2rem}
@@ -81,7 +82,9 @@ h3{break-after:avoid}
 .chart,tr,figcaption,.notice{break-inside:avoid}
 .scroll{overflow:visible}
 table{font-size:8pt}
-td.n,th.n{white-space:normal}
+tbody th{white-space:normal}
+td small{font-size:7pt}
+.chart{max-width:48%}
 .sheet img{width:2.4cm}
 a{color:inherit;text-decoration:none}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}

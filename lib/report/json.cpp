@@ -108,11 +108,13 @@ Json models_json(const Study& study) {
   return models;
 }
 
+/// The paragraphs of the first section.
 std::string summary_text(const Document& document) {
-  for (const auto& section : document.sections)
-    for (const auto& block : section.blocks)
-      if (const auto* paragraph = std::get_if<Paragraph>(&block)) return paragraph->text;
-  return "";
+  std::string text;
+  for (const auto& block : document.sections.front().blocks)
+    if (const auto* paragraph = std::get_if<Paragraph>(&block))
+      text += (text.empty() ? "" : " ") + paragraph->text;
+  return text;
 }
 
 }  // namespace

@@ -214,9 +214,9 @@ Section limitations(const Scope& scope) {
       "and for one draw of each artifact per image.");
   if (scope.graded()) {
     say("Simulation",
-        "The artifacts are simulated. A simulated artifact is not the real one, and "
-        "its severities are set by its parameters: severity 3 of one artifact is not as "
-        "bad as severity 3 of another, so artifacts are not ranked by their loss.");
+        "The artifacts are simulated. A simulated artifact is not the real one, and its severities "
+        "are set by its parameters: severity 3 of one artifact need not be as bad as severity 3 of "
+        "another, so artifacts are not ranked by their loss.");
     say("Within one condition",
         "An AUROC within one condition cannot see a shift that is common to "
         "all its samples; the operating point can.");

@@ -127,7 +127,8 @@ std::string what_was_found(const Scope& scope) {
 
 Section summary(const Scope& scope) {
   Section section{"summary", "Summary", {}};
-  section.blocks.emplace_back(Paragraph{what_was_tested(scope) + what_was_found(scope)});
+  section.blocks.emplace_back(Paragraph{what_was_tested(scope)});
+  section.blocks.emplace_back(Paragraph{what_was_found(scope).substr(1)});  // begins with a space
   for (const auto& note : scope.study.notes())
     section.blocks.emplace_back(Notice{note.is_string() ? note.get<std::string>() : to_line(note)});
   return section;

@@ -1,0 +1,591 @@
+"""mr-report: evaluations in, a report out. The evaluations are simulated here, and the statistics
+computed a second time in numpy, straight from the definitions."""
+import base64
+import csv
+import json
+import re
+import struct
+import subprocess
+import xml.etree.ElementTree as ET
+import zlib
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+ARTIFACTS = ["bias", "ghosting", "motion", "rician", "spike"]
+# How far an arm's logits are pulled towards noise per severity; smaller is more robust.
+FRAGILITY = {"batch": 0.55, "batch+batch-stats:volume": 0.40, "group(8)": 0.33, "layer": 0.36}
+HARM = {"bias": 0.8, "ghosting": 0.7, "motion": 1.0, "rician": 0.9, "spike": 1.3}
+
+
+# --- evaluations as mr-eval writes them
+
+
+def png(value, size=24):
+    """A grey ramp: enough of a PNG for a thumbnail."""
+    rows = np.outer(np.arange(size), np.ones(size)) * 5 + value
+    raw = b"".join(b"\0" + bytes(row.astype(np.uint8)) for row in rows)
+    chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data
+                                + struct.pack(">I", zlib.crc32(kind + data)))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b""))
+
+
+class Cohort:
+    """Subjects, samples and truth; and the scores of any arm, run and condition."""
+
+    def __init__(self, subjects=60, slices=15, labels=("anterior", "posterior"), seed=1,
+                 singletons=False):
+        self.rng = np.random.default_rng(seed)
+        self.labels = list(labels)
+        self.subjects = [f"sub-{p:03d}" for p in range(subjects)]
+        self.subject = np.repeat(np.arange(subjects), 1 if singletons else slices)
+        self.ids = [f"{self.subjects[p]}/j{i:02d}" for i, p in enumerate(self.subject)]
+        n = len(self.ids)
+        ill = self.rng.normal(size=(len(self.labels), subjects))
+        latent = ill[:, self.subject] + self.rng.normal(size=(len(self.labels), n))
+        self.truth = (latent > 0.5).astype(int)
+        self.case = latent + self.rng.normal(size=latent.shape) * 0.45
+        self.truth = np.where(self.rng.random(self.truth.shape) < 0.02, -1, self.truth)
+
+    def scores(self, arm, run, artifact, severity):
+        network = np.random.default_rng([run, sum(map(ord, arm.split("+")[0]))])
+        own = network.normal(size=self.case.shape) * 0.25
+        noise = np.random.default_rng([7, sum(map(ord, artifact or "clean"))])
+        pull = noise.normal(size=self.case.shape) * HARM.get(artifact, 0) * severity
+        return (self.case + own + FRAGILITY.get(arm, 0.5) * pull + 0.1 * severity).astype("<f4")
+
+
+def condition(artifact, severity):
+    if artifact is None:
+        return {"kind": "clean"}
+    return {"kind": "artifact", "artifact": artifact, "severity": severity}
+
+
+def model(arm, run, labels, threshold=0.5):
+    norm, _, adaptation = arm.partition("+")
+    return {"id": f"{norm}-s{run}" + (f"+{adaptation}" if adaptation else ""),
+            "normalization": norm, "adaptation": adaptation, "run": run,
+            "sha256": f"{sum(map(ord, norm)) * 1000 + run:064x}",
+            "thresholds": [threshold] * labels,
+            "info": {"schema": "mr-model/1", "architecture": {"width": 16, "blocks": [2, 2, 2, 2]},
+                     "preprocessing": {"size": [64, 48], "standardisation": "volume-percentile"},
+                     "provenance": [{"tool": "mr-train", "version": "0.1.0", "seed": run,
+                                     "command": f"mr-train --norm {norm} --seed {run} m.json",
+                                     "inputs": []}]}}
+
+
+def evaluation(cohort, arms, runs, conditions, thumbnails=True, threshold=0.5, notes=(),
+               schema="mr-eval/1", end=True, truth=None, labels=None):
+    """The text of one mr-eval/1 file."""
+    labels = labels or cohort.labels
+    truth = cohort.truth if truth is None else truth
+    models = [model(arm, run, len(labels), threshold) for arm in arms for run in runs]
+    lines = [{"schema": schema, "labels": labels, "models": models,
+              "samples": {"id": cohort.ids, "subject": cohort.subject.tolist()},
+              "subjects": cohort.subjects,
+              "truth": [[None if t < 0 else int(t) for t in row] for row in truth],
+              "attributes": {}, "grid": {"artifacts": ARTIFACTS, "seed": 1}, "notes": list(notes),
+              "provenance": [{"tool": "mr-eval", "version": "0.1.0", "command": "mr-eval -m x m.json",
+                              "seed": 1, "inputs": [{"name": "m.json", "sha256": "ab" * 32}]}]}]
+    zero = np.zeros((len(labels), len(cohort.subjects)), "<f8")
+    for arm in arms:
+        for run in runs:
+            for artifact, severity in conditions:
+                fidelity = {} if artifact is None else {
+                    "gain": 1 + 0.01 * severity, "nrmse": 0.05 * severity,
+                    "nrmse_matched": 0.045 * severity, "affine_residual": 0.04 * severity,
+                    "psnr_db": 35.0 - 2 * severity, "ssim": 1 - 0.04 * severity}
+                lines.append({
+                    "model": model(arm, run, 0)["id"],
+                    "condition": artifact if isinstance(artifact, dict)
+                    else condition(artifact, severity),
+                    "metrics": {}, "fidelity": fidelity,
+                    "influence": base64.b64encode(zero.tobytes()).decode(),
+                    "scores": base64.b64encode(cohort.scores(
+                        arm, run, None if isinstance(artifact, dict) else artifact,
+                        severity).tobytes()).decode()})
+    results = len(lines) - 1
+    shown = conditions if thumbnails else []
+    for artifact, severity in shown:
+        lines.append({"thumbnail": {
+            "condition": artifact if isinstance(artifact, dict) else condition(artifact, severity),
+            "sample": cohort.ids[7], "png": base64.b64encode(png(int(20 * severity))).decode()}})
+    if end:
+        lines.append({"end": {"results": results, "thumbnails": len(shown)}})
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+GRID = [(None, 0)] + [(a, s) for a in ARTIFACTS for s in range(1, 6)]
+ARMS = ["batch", "batch+batch-stats:volume", "group(8)", "layer"]
+NOTE = "A cropped magnitude image has no acquired k-space: these artifacts are proxies."
+
+
+class Study:
+    """A study's files and what mr-report made of them."""
+
+    def __init__(self, folder, run):
+        self.cohort = Cohort()
+        self.files = []
+        for name, arms in (("batch", ARMS[:2]), ("group", ARMS[2:3]), ("layer", ARMS[3:])):
+            path = folder / f"{name}.eval"
+            path.write_text(evaluation(self.cohort, arms, [1, 2, 3], GRID, notes=[NOTE]))
+            self.files.append(path)
+        self.folder = folder / "report"
+        done = run(["mr-report", "-o", self.folder, "--scores", folder / "scores.csv",
+                    *self.files])
+        self.markdown = done.stdout.decode()
+        self.messages = done.stderr.decode()
+        self.html = (self.folder / "report.html").read_text()
+        self.json = json.loads((self.folder / "report.json").read_text())
+        with open(self.folder / "report.csv", newline="") as f:
+            self.rows = list(csv.DictReader(f))
+        with open(folder / "scores.csv", newline="") as f:
+            self.scores = list(csv.DictReader(f))
+
+    def estimate(self, **wanted):
+        wanted = {"label": "macro", "metric": "auroc", "quantity": "level", **wanted}
+        found = [e for e in self.json["estimates"]
+                 if all(e.get(key) == value for key, value in wanted.items())]
+        assert len(found) == 1, wanted
+        return found[0]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, run):
+    return Study(tmp_path_factory.mktemp("study"), run)
+
+
+@pytest.fixture
+def report(run, tmp_path):
+    """report(text, *options): the JSON, HTML and Markdown of one evaluation."""
+
+    def make(text, *options):
+        (tmp_path / "x.eval").write_text(text)
+        done = run(["mr-report", "--force", "-o", tmp_path / "out", *options, tmp_path / "x.eval"])
+        return (json.loads((tmp_path / "out" / "report.json").read_text()),
+                (tmp_path / "out" / "report.html").read_text(), done.stdout.decode())
+
+    return make
+
+
+# --- the statistics once more, from their definitions (the contract of the estimators)
+
+
+def auroc_and_influences(scores, truth, subject, subjects):
+    """AUROC by comparing every pair, and U_p of each subject."""
+    x, y = scores[truth == 1].astype(float), scores[truth == 0].astype(float)
+    wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
+    area = wins.mean()
+    X = np.bincount(subject[truth == 1], wins.mean(1) - area, subjects)
+    Y = np.bincount(subject[truth == 0], wins.mean(0) - area, subjects)
+    i10, i01 = len(set(subject[truth == 1])), len(set(subject[truth == 0]))
+    U = np.sqrt(i10 / (i10 - 1)) * X / len(x) + np.sqrt(i01 / (i01 - 1)) * Y / len(y)
+    return area, U, min(i10, i01)
+
+
+def macro(cohort, arm, run, artifact, severity):
+    """Mean over labels of AUROC and influences; the smallest number of subjects."""
+    scores = cohort.scores(arm, run, artifact, severity)
+    parts = [auroc_and_influences(s, t, cohort.subject, len(cohort.subjects))
+             for s, t in zip(scores, cohort.truth)]
+    return (np.mean([p[0] for p in parts]), np.mean([p[1] for p in parts], axis=0),
+            min(p[2] for p in parts))
+
+
+def combine(cohort, families):
+    """families: per set of trained networks, a list of (arm, weight, artifact, severity). Returns
+    the estimate, its variance and degrees of freedom over subjects and three runs."""
+    theta, v_r, v_sr, over_df, U_sum, subjects = 0, 0, 0, 0, 0, np.inf
+    for terms in families:
+        values, U = np.zeros(3), np.zeros((3, len(cohort.subjects)))
+        for arm, weight, artifact, severity in terms:
+            for j in range(3):
+                a, u, i = macro(cohort, arm, j + 1, artifact, severity)
+                values[j] += weight * a
+                U[j] += weight * u
+                subjects = min(subjects, i)
+        theta += values.mean()
+        U_sum = U_sum + U.mean(0)
+        v_r += values.var(ddof=1) / 3
+        v_sr += ((U - U.mean(0)) ** 2).sum() / (3 * 2)
+        over_df += (values.var(ddof=1) / 3) ** 2 / 2
+    v_s = (U_sum ** 2).sum()
+    total = max(v_s, v_s + v_r - v_sr)
+    return theta, total, total ** 2 / (v_s ** 2 / (subjects - 1) + over_df)
+
+
+def endpoint(arm, sign=1):
+    return [(arm, sign / 25, a, s) for a in ARTIFACTS for s in range(1, 6)]
+
+
+def test_auroc_is_that_of_scikit_learn_on_the_exported_scores(study):
+    table = {}
+    for row in study.scores:
+        if row["truth"]:
+            key = (row["arm"], row["artifact"], row["severity"], row["label"], row["run"])
+            table.setdefault(key, []).append((int(row["truth"]), float(row["score"])))
+    assert len(table) == 4 * 26 * 2 * 3
+    for arm, artifact, severity in [("batch", "clean", ""), ("group(8)", "motion", "3"),
+                                    ("batch+batch-stats:volume", "spike", "5")]:
+        per_label = []
+        for label in ("anterior", "posterior"):
+            runs = [roc_auc_score(*zip(*table[arm, artifact, severity, label, str(run)]))
+                    for run in (1, 2, 3)]
+            found = study.estimate(arm=arm, artifact=artifact, label=label,
+                                   severity=float(severity) if severity else None)
+            assert found["value"] == pytest.approx(np.mean(runs), abs=1e-12)
+            assert [r["value"] for r in found["by_run"]] == pytest.approx(runs, abs=1e-12)
+            per_label.append(np.mean(runs))
+        found = study.estimate(arm=arm, artifact=artifact,
+                               severity=float(severity) if severity else None)
+        assert found["value"] == pytest.approx(np.mean(per_label), abs=1e-12)
+
+
+def test_a_levels_interval_takes_subjects_and_runs_as_random(study):
+    theta, v, df = combine(study.cohort, [[("group(8)", 1, "motion", 3)]])
+    found = study.estimate(arm="group(8)", artifact="motion", severity=3.0)
+    half = stats.t.ppf(0.975, df) * np.sqrt(v) / (theta * (1 - theta))
+    logit = np.log(theta / (1 - theta))
+    # Influences are kept as float32.
+    assert found["value"] == pytest.approx(theta, abs=1e-9)
+    assert found["low"] == pytest.approx(1 / (1 + np.exp(half - logit)), abs=1e-6)
+    assert found["high"] == pytest.approx(1 / (1 + np.exp(-half - logit)), abs=1e-6)
+
+
+@pytest.mark.parametrize("arm", ARMS[1:])
+def test_the_endpoints_difference_from_the_baseline(study, arm):
+    """Arms of the same networks are combined run by run, others are independent in their runs."""
+    same_networks = arm.startswith("batch")
+    families = ([endpoint(arm) + endpoint("batch", -1)] if same_networks
+                else [endpoint(arm), endpoint("batch", -1)])
+    theta, v, df = combine(study.cohort, families)
+    found = study.estimate(quantity="difference", arm=arm, artifact="all")
+    t = stats.t.ppf(0.975, df) * np.sqrt(v)
+    assert found["reference"] == "batch"
+    assert found["value"] == pytest.approx(theta, abs=1e-9)
+    assert (found["low"], found["high"]) == pytest.approx((theta - t, theta + t), abs=1e-6)
+    assert found["p"] == pytest.approx(2 * stats.t.sf(abs(theta) / np.sqrt(v), df), rel=1e-4)
+    assert found["mde"] == pytest.approx(
+        (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * np.sqrt(v), rel=1e-5)
+
+
+def test_p_values_are_adjusted_within_their_families(study):
+    ends = [study.estimate(quantity="difference", arm=arm, artifact="all") for arm in ARMS[1:]]
+    order, worst = sorted(ends, key=lambda e: e["p"]), 0
+    for i, e in enumerate(order):  # Holm 1979
+        worst = max(worst, min(1, e["p"] * (len(order) - i)))
+        assert e["p_adjusted"] == pytest.approx(worst, rel=1e-9) and e["adjustment"] == "holm"
+    cells = [study.estimate(quantity="difference", arm="layer", artifact=a, severity=float(s))
+             for a in ARTIFACTS for s in range(1, 6)]
+    best = 1
+    for i, e in reversed(list(enumerate(sorted(cells, key=lambda e: e["p"]), 1))):  # BH 1995
+        best = min(best, e["p"] * len(cells) / i)
+        assert e["p_adjusted"] == pytest.approx(best, rel=1e-9) and e["adjustment"] == "bh"
+
+
+# --- what is printed is what was computed
+
+
+def typographic(value, sign=False):
+    text = f"{value:+.3f}" if sign else f"{value:.3f}"
+    return text.replace("-", "\u2212")
+
+
+def test_markdown_prints_the_numbers_of_the_json(study):
+    for arm in ARMS:
+        clean = study.estimate(arm=arm, artifact="clean")
+        corrupted = study.estimate(arm=arm, artifact="all")
+        change = study.estimate(quantity="change", arm=arm, artifact="all")
+        show = lambda e, sign=False: (f"{typographic(e['value'], sign)} "
+                                      f"({typographic(e['low'], sign)} to "
+                                      f"{typographic(e['high'], sign)})")
+        row = (f"| {arm.replace('+', ' + ')} | 3 | {show(clean)} | {show(corrupted)} | "
+               f"{show(change, True)} |")
+        assert row in study.markdown.splitlines()
+    assert (study.folder / "report.md").read_text() == study.markdown
+
+
+def test_heat_map_holds_every_cell_with_its_interval(study):
+    svg = ET.parse(study.folder / "figures" / "difference-group-8.svg").getroot()
+    titles = [t.text for t in svg.iter("{http://www.w3.org/2000/svg}title")]
+    texts = [t.text for t in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert len(titles) == 25
+    for artifact in ARTIFACTS:
+        for severity in range(1, 6):
+            e = study.estimate(quantity="difference", arm="group(8)", artifact=artifact,
+                               severity=float(severity))
+            value, low, high = (typographic(e[k], True) for k in ("value", "low", "high"))
+            assert any(t.startswith(f"{artifact}, severity {severity}: {value}, 95 % interval "
+                                    f"{low} to {high}, p ") for t in titles)
+            assert value + (" •" if e["p_adjusted"] < 0.05 else "") in texts
+
+
+def test_csv_has_every_estimate_of_the_json_and_each_run(study):
+    means = [row for row in study.rows if not row["run"]]
+    assert len(means) == len(study.json["estimates"])
+    for row, e in zip(means, study.json["estimates"]):
+        assert (row["quantity"], row["arm"], row["artifact"], row["label"], row["metric"]) == (
+            e["quantity"], e["arm"], e["artifact"], e["label"], e["metric"])
+        for column, key in (("estimate", "value"), ("lo", "low"), ("hi", "high"), ("p", "p"),
+                            ("p_adjusted", "p_adjusted"), ("mde", "mde")):
+            assert (float(row[column]) if row[column] else None) == e.get(key)
+        assert row["reason"] == e.get("reason", "")
+    runs = {row["run"] for row in study.rows if row["quantity"] == "level"}
+    assert runs == {"", "1", "2", "3"}
+
+
+def test_scores_survive_the_text(study):
+    scores = study.cohort.scores("layer", 2, "bias", 4)
+    rows = [row for row in study.scores if (row["arm"], row["run"], row["artifact"],
+                                            row["severity"]) == ("layer", "2", "bias", "4")]
+    for l, label in enumerate(study.cohort.labels):
+        of_label = [row for row in rows if row["label"] == label]
+        assert [row["sample"] for row in of_label] == study.cohort.ids
+        assert np.array_equal(np.float32([row["score"] for row in of_label]), scores[l])
+        truth = [-1 if row["truth"] == "" else int(row["truth"]) for row in of_label]
+        assert truth == study.cohort.truth[l].tolist()
+
+
+def test_operating_point_is_the_models_own(study):
+    scores = study.cohort.scores("batch", 1, "spike", 5)[0]
+    truth = study.cohort.truth[0]
+    found = study.estimate(arm="batch", artifact="spike", severity=5.0, label="anterior",
+                           metric="sensitivity")
+    assert found["by_run"][0]["value"] == pytest.approx((scores[truth == 1] >= 0.5).mean())
+
+
+# --- the files
+
+
+def test_json_fits_its_schema(study, schema):
+    schema("mr-report")(study.json)
+    tools = [entry["tool"] for entry in study.json["provenance"]]
+    assert tools[-1] == "mr-report" and "mr-eval" in tools and tools[0] == "mr-train"
+    assert len(study.json["provenance"][-1]["inputs"]) == 3
+    assert study.messages == ""
+
+
+def inline_drawings(html):
+    return re.findall(r"<svg .*?</svg>", html, re.S)
+
+
+def test_html_is_one_page_without_scripts_or_fetches(study):
+    html = study.html
+    assert "<script" not in html.lower() and "http" not in html and "@import" not in html
+    assert not re.search(r"\son\w+=", html)
+    assert {m.split(",")[0] for m in re.findall(r'src="([^"]*)', html)} == {
+        "data:image/png;base64"}
+    assert "url(" not in html and "<link" not in html
+    assert len(inline_drawings(html)) == 3 + 4 + 5 + 1 + 3
+    for anchor in re.findall(r'href="#([^"]+)"', html):
+        assert f'<section id="{anchor}">' in html
+
+
+def test_html_has_words_for_every_picture(study):
+    for svg in inline_drawings(study.html):
+        root = ET.fromstring(svg)
+        assert root.get("role") == "img" and len(root.get("aria-label")) > 30
+    images = re.findall(r"<img [^>]*>", study.html)
+    assert len(images) == 5 * 6
+    alts = [re.search(r'alt="([^"]*)"', image).group(1) for image in images]
+    assert alts.count(f"{study.cohort.ids[7]}, clean") == 5
+    assert f"{study.cohort.ids[7]}, motion, severity 3" in alts
+
+
+def test_html_is_well_formed_light_dark_and_for_print(study):
+    body = re.sub(r"<(meta|img)([^>]*)>", r"<\1\2/>", study.html.replace("<!DOCTYPE html>", ""))
+    root = ET.fromstring(body)
+    assert root.tag == "html" and root.find("head/title").text
+    assert "prefers-color-scheme:dark" in study.html and "@media print" in study.html
+    assert [h.text for h in root.iter("h1")] == ["Robustness of MR image diagnosis"]
+
+
+def test_figures_are_drawings_of_their_own(study):
+    figures = sorted((study.folder / "figures").glob("*.svg"))
+    assert len(figures) == 3 + 4 + 5 + 1 + 3
+    for path in figures:
+        root = ET.parse(path).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "NaN" not in path.read_text() and "nan" not in path.read_text().split("</style>")[1]
+
+
+def test_notes_of_the_evaluation_are_repeated_up_front(study):
+    assert NOTE in study.html.split('<section id="performance">')[0]
+    assert f"> **Note.** {NOTE}" in study.markdown
+
+
+def test_same_input_same_bytes_in_any_locale(study, run, tmp_path):
+    again = run(["mr-report", "-o", tmp_path / "again", *study.files],
+                env={"LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8"})
+    # The recorded command lacks --scores this time; nothing else differs.
+    command = study.json["provenance"][-1]["command"]
+    shorter = re.sub(r" --scores \S+", "", command)
+    assert again.stdout.decode() == study.markdown.replace(command, shorter)
+    for name in ("report.html", "report.csv", "report.json"):
+        old = (study.folder / name).read_text().replace(command, shorter)
+        assert (tmp_path / "again" / name).read_text() == old
+    for path in (study.folder / "figures").iterdir():
+        assert (tmp_path / "again" / "figures" / path.name).read_bytes() == path.read_bytes()
+
+
+# --- studies of other shapes
+
+
+def test_one_condition_from_a_pipe(run):
+    cohort = Cohort(subjects=20, slices=4)
+    given = [({"kind": "as_given", "artifact": "motion:3"}, 3)]
+    text = evaluation(cohort, ["group(8)"], [1], given, thumbnails=False)
+    markdown = run(["mr-report", "-"], stdin=text.encode()).stdout.decode()
+    value = np.mean([roc_auc_score(t[t >= 0], s[t >= 0]) for s, t in zip(
+        cohort.scores("group(8)", 1, None, 3), cohort.truth)])
+    assert f"as given: motion:3: {value:.3f} (" in markdown
+    assert "another training may differ" in markdown
+    assert "Difference from" not in markdown and "Degradation" not in markdown
+    unnamed = run(["mr-report"], stdin=text.encode()).stdout.decode()
+    assert markdown.replace("| mr-report - |", "| mr-report |") == unnamed
+
+
+def test_clean_alone_and_one_label(report):
+    cohort = Cohort(subjects=20, slices=4, labels=["tear"])
+    found, html, markdown = report(evaluation(cohort, ["layer"], [1, 2], [(None, 0)]))
+    assert "macro" not in {e["label"] for e in found["estimates"]}
+    assert "Performance: clean" in markdown and "<svg" not in html
+    assert len(re.findall("<img ", html)) == 1
+
+
+def test_a_label_of_one_class_is_a_dash_with_its_reason(report):
+    cohort = Cohort(subjects=20, slices=4)
+    truth = cohort.truth.copy()
+    truth[1] = 0
+    found, html, markdown = report(evaluation(cohort, ["batch", "layer"], [1, 2], GRID,
+                                              truth=truth))
+    mine = [e for e in found["estimates"] if e["label"] == "posterior" and e["metric"] == "auroc"]
+    assert all(e["value"] is None and e["reason"] for e in mine)
+    assert {e["labels_used"] for e in found["estimates"]
+            if e["label"] == "macro" and e["metric"] == "auroc"} == {1}
+    assert "lacks positive or negative samples of posterior" in markdown
+    row = next(line for line in markdown.splitlines() if line.startswith("| posterior |"))
+    assert "| –<sup>a</sup> |" in row
+    assert re.search(r"^- <sup>a</sup> .*posterior", markdown, re.M)
+    for text in (html, markdown):
+        assert not re.search(r"\b(nan|inf)\b", text, re.I)
+
+
+def test_a_perfect_arm_has_no_interval_and_few_subjects_no_p_value(report):
+    cohort = Cohort(subjects=8, slices=6, labels=["tear"])
+    cohort.case = np.where(cohort.truth == 1, 5.0, -5.0)
+    found, _, markdown = report(evaluation(cohort, ["batch", "layer"], [1],
+                                           [(None, 0), ("spike", 5)]))
+    clean = next(e for e in found["estimates"] if e["artifact"] == "clean"
+                 and e["quantity"] == "level" and e["metric"] == "auroc")
+    assert clean["value"] == 1 and clean["low"] is None and "limit" in clean["reason"]
+    assert re.search(r"\| batch \| 1 \| 1\.000<sup>a</sup> \|", markdown)
+    spike = next(e for e in found["estimates"] if e["artifact"] == "spike"
+                 and e["quantity"] == "difference" and e["metric"] == "auroc")
+    assert spike["low"] is not None and spike["p"] is None and "10 subjects" in spike["reason"]
+    assert "without a test" in markdown
+
+
+def test_models_without_operating_points(report):
+    cohort = Cohort(subjects=20, slices=4)
+    _, html, markdown = report(evaluation(cohort, ["batch"], [1], GRID, threshold=None))
+    assert "No model carries an operating point" in markdown
+    assert "Sensitivity, specificity" not in html and "mean over labels" not in html
+
+
+def test_names_cannot_break_the_pages(report):
+    nasty = ["<script>alert(1)</script>", 'a|b_c_ "q" & [x](y) *']
+    cohort = Cohort(subjects=20, slices=3, labels=nasty)
+    _, html, markdown = report(evaluation(cohort, ["batch", "layer"], [1], GRID, notes=nasty))
+    assert "<script" not in html and "&lt;script&gt;" in html
+    for svg in inline_drawings(html):
+        ET.fromstring(svg)
+    assert "<script" not in markdown.replace("\\<script", "")
+    tables = [line for line in markdown.splitlines() if line.startswith("| a\\|b")]
+    assert tables and all("[x\\](y)" in line for line in tables)
+
+
+def test_baseline_is_batch_or_the_first_or_the_one_asked_for(report, fails, tmp_path):
+    cohort = Cohort(subjects=20, slices=3)
+    text = evaluation(cohort, ["layer", "batch", "group(8)"], [1], [(None, 0), ("spike", 5)])
+    assert report(text)[0]["baseline"] == "batch"
+    assert report(text, "--baseline", "group(8)")[0]["baseline"] == "group(8)"
+    text = evaluation(cohort, ["layer", "group(8)"], [1], [(None, 0), ("spike", 5)])
+    assert report(text)[0]["baseline"] == "layer"
+    fails(["mr-report", "--baseline", "layr", tmp_path / "x.eval"], 64,
+          "mr-report: --baseline: unknown arm 'layr'; did you mean 'layer'?")
+
+
+def test_conditions_of_one_model_may_come_in_several_files(run, tmp_path):
+    cohort = Cohort(subjects=20, slices=3)
+    whole = evaluation(cohort, ["batch", "layer"], [1], GRID, thumbnails=False)
+    (tmp_path / "whole").write_text(whole)
+    for name, part in (("a", GRID[:9]), ("b", GRID[9:])):
+        (tmp_path / name).write_text(evaluation(cohort, ["batch", "layer"], [1], part,
+                                                thumbnails=False))
+    one = run(["mr-report", tmp_path / "whole"]).stdout
+    two = run(["mr-report", tmp_path / "a", tmp_path / "b"]).stdout
+    cut = lambda text: text.split(b"### Provenance")[0]
+    assert cut(one) == cut(two)
+
+
+# --- what goes wrong
+
+
+def test_bad_evaluations_are_refused_by_name(fails, tmp_path):
+    cohort = Cohort(subjects=20, slices=3)
+    good = evaluation(cohort, ["batch"], [1], [(None, 0)], thumbnails=False)
+    path = tmp_path / "x.eval"
+
+    def refused(text, *parts, others=()):
+        path.write_text(text)
+        fails(["mr-report", *others, path], 65, f"{path}: ", *parts)
+
+    refused("hello\n", "not an evaluation")
+    refused(good[: len(good) // 2], "line 1, column")
+    refused(good.rsplit("\n", 2)[0] + "\n", "cut off")
+    refused(good.replace("mr-eval/1", "mr-eval/2"), "mr-eval/2")
+    (tmp_path / "first.eval").write_text(good)
+    other = evaluation(Cohort(subjects=21, slices=3), ["layer"], [1], [(None, 0)])
+    refused(other, "samples differ from those of", "first.eval", others=[tmp_path / "first.eval"])
+    refused(good, "is already", others=[tmp_path / "first.eval"])
+    fails(["mr-report", tmp_path / "none.eval"], 66, "none.eval: ")
+    fails(["mr-report", path, path], 64, "named twice")
+
+
+def test_outputs_are_kept_unless_forced_and_appear_whole(run, fails, tmp_path):
+    text = evaluation(Cohort(subjects=20, slices=3), ["batch"], [1], [(None, 0)])
+    good, bad = tmp_path / "good.eval", tmp_path / "bad.eval"
+    good.write_text(text)
+    bad.write_text(text[:-30])
+    out, scores = tmp_path / "out", tmp_path / "scores.csv"
+    fails(["mr-report", "-o", out, "--scores", scores, bad], 65, "bad.eval: ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.eval", "good.eval"]
+    run(["mr-report", "-o", out, "--scores", scores, good])
+    before = (out / "report.html").read_bytes()
+    fails(["mr-report", "-o", out, good], 73, "out: exists; use --force")
+    fails(["mr-report", "--scores", scores, good], 73, "scores.csv: exists; use --force")
+    fails(["mr-report", "--force", "-o", out, bad], 65)
+    assert (out / "report.html").read_bytes() == before
+    run(["mr-report", "--force", "-o", out, "--scores", scores, good])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.eval", "good.eval", "out",
+                                                          "scores.csv"]
+    fails(["mr-report", "-o", tmp_path / "no" / "out", good], 73)
+
+
+def test_a_closed_pipe_is_silent_and_a_full_disk_is_not(run, tmp_path):
+    import conftest
+    path = tmp_path / "x.eval"
+    path.write_text(evaluation(Cohort(subjects=20, slices=3), ["batch"], [1], [(None, 0)]))
+    run(["mr-report", path])  # skips where it is not built
+    tool = str(conftest.BIN / "mr-report")
+    writer = subprocess.Popen([tool, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    writer.stdout.close()
+    assert writer.stderr.read() == b"" and writer.wait() == 0
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([tool, str(path)], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 74
+    assert done.stderr.startswith(b"mr-report: standard output: cannot be written")
