@@ -76,7 +76,7 @@ void ScoresCsv::add(const results::Header& header, const results::Result& result
   std::string begin;
   for (const auto& field :
        {results::arm(model), model.normalization, model.adaptation, std::to_string(model.run),
-        model.id, graded ? result.condition.artifact : condition_name(result.condition),
+        model.id, graded ? result.condition.artifact : results::name(result.condition),
         graded ? shortest(result.condition.severity) : ""})
     begin += csv_field(field) + ",";
   const auto samples = header.sample_ids.size();

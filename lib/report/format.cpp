@@ -74,7 +74,8 @@ std::string condition_name(const results::Condition& condition) {
     case results::Kind::clean:
       return "clean";
     case results::Kind::as_given:
-      return condition.artifact.empty() ? "images as given" : "as given: " + condition.artifact;
+      return condition.artifact.empty() ? "images as given"
+                                        : "images as given (" + condition.artifact + ")";
     case results::Kind::recipe:
       return "recipe " + condition.artifact;
     case results::Kind::artifact:

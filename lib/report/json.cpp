@@ -1,6 +1,5 @@
 #include "report/json.h"
 
-#include "report/format.h"
 #include "report/records.h"
 #include "stats/influence.h"
 
@@ -86,7 +85,7 @@ Json conditions_json(const Study& study) {
   Json conditions = Json::array();
   for (const auto& condition : study.conditions()) {
     const bool graded = condition.kind == results::Kind::artifact;
-    conditions.push_back({{"artifact", graded ? condition.artifact : condition_name(condition)},
+    conditions.push_back({{"artifact", graded ? condition.artifact : results::name(condition)},
                           {"severity", graded ? Json(condition.severity) : Json(nullptr)},
                           {"fidelity", study.fidelity(condition)}});
   }

@@ -14,9 +14,7 @@ std::string run_count(const Scope& scope, const std::string& arm) {
 }
 
 std::string label_caveat(const Scope& scope) {
-  return scope.study.labels().size() > 1 ? "Macro AUROC is the unweighted mean over " +
-                                               plural(scope.study.labels().size(), "label") + ". "
-                                         : "";
+  return scope.study.labels().size() > 1 ? "Macro: unweighted mean over labels. " : "";
 }
 
 std::string run_caveat(const Scope& scope) {

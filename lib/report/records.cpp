@@ -1,7 +1,5 @@
 #include "report/records.h"
 
-#include "report/format.h"
-
 namespace mr::report {
 namespace {
 
@@ -18,7 +16,7 @@ std::vector<Question> questions(const Scope& scope) {
   std::vector<Question> all;
   for (const auto& condition : study.conditions()) {
     const bool graded = condition.kind == results::Kind::artifact;
-    all.push_back({graded ? condition.artifact : condition_name(condition),
+    all.push_back({graded ? condition.artifact : results::name(condition),
                    graded ? std::optional<double>(condition.severity) : std::nullopt,
                    condition.kind != results::Kind::clean,
                    [&study, condition](const auto& arm) { return study.at(arm, condition); }});

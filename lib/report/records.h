@@ -20,9 +20,9 @@ struct Record {
   std::string arm;
   std::optional<std::int64_t> run;  // one run alone; none: the mean over runs
   std::string reference;            // of a difference: the baseline's arm
-  std::string artifact;             // "clean", an artifact, "all" (the endpoint), "as given", ...
-  std::optional<double> severity;   // none: the mean over severities, or no ladder
-  std::string label;                // or "macro"
+  std::string artifact;  // "clean", an artifact, "all" (the endpoint), "as given:motion:3", ...
+  std::optional<double> severity;  // none: the mean over severities, or no ladder
+  std::string label;               // or "macro"
   Metric metric = Metric::auroc;
   Estimate estimate;
   std::optional<double> p_adjusted;

@@ -105,8 +105,9 @@ std::string comparisons(const Scope& scope) {
 }
 
 std::string at_condition(const Scope& scope, const Condition& condition) {
-  return " " + measure_name(scope) + " (95 % interval), " + condition_name(condition) + ": " +
-         by_arm(scope, [&](const auto& arm) { return scope.study.at(arm, condition); }) + ".";
+  return " The " + measure_name(scope) + " (95 % interval), " + condition_name(condition) +
+         ", is " + by_arm(scope, [&](const auto& arm) { return scope.study.at(arm, condition); }) +
+         ".";
 }
 
 std::string what_was_found(const Scope& scope) {
