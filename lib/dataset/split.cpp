@@ -49,8 +49,7 @@ std::vector<std::int64_t> quotas(std::int64_t n, const std::vector<SplitRatio>& 
   std::vector<std::int64_t> quota;
   std::vector<double> remainder;
   for (const auto& r : ratios) {
-    // 0.35 * 100 falls short of 35 by rounding; a millionth of a subject does not matter.
-    const double whole = std::floor(r.ratio * static_cast<double>(n) + 1e-6);
+    const double whole = std::floor(r.ratio * static_cast<double>(n));
     quota.push_back(static_cast<std::int64_t>(whole));
     remainder.push_back(r.ratio * static_cast<double>(n) - whole);
   }

@@ -472,6 +472,10 @@ TEST_CASE("a mask must lie on its image's grid") {
   moved[0][3] += 0.2;
   CHECK(grid_difference({1, 4, 5, 6}, affine, {1, 4, 5, 6}, moved) ==
         "the mask lies elsewhere than its image: a corner is off by 0.60 mm");
+  auto longer = affine;  // i has 6 voxels: 5 steps of 0.5 mm too much
+  longer[1][0] = -1.5;
+  CHECK(grid_difference({1, 4, 5, 6}, affine, {1, 4, 5, 6}, longer).find("off by 2.50 mm") !=
+        std::string::npos);
   auto flipped = affine;  // the same box, the last axis the other way round
   flipped[0][2] = -2;
   flipped[0][3] = 5 + 2 * 3;
