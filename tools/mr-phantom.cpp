@@ -9,7 +9,7 @@ using mr::phantom::Sequence;
 
 struct Options {
   mr::phantom::Options phantom;
-  std::string plane = "coronal", sequence = "both";
+  std::string plane = "coronal", sequence = "pdfs";
   bool force = false;
 };
 
@@ -50,7 +50,7 @@ void declare(CLI::App& app, Options& o) {
       "Examples:\n"
       "  mr-phantom -o knees > knees.json\n"
       "  mr-phantom -o knees --subjects 20 | mr-manifest split --seed 1 - > split.json\n"
-      "  mr-phantom -o raw --complex --sequence pdfs --matrix 128 --manifest-out raw.json");
+      "  mr-phantom -o raw --complex --sequence both --matrix 128 --manifest-out raw.json");
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
     auto& p = o.phantom;
     p.plane = o.plane == "coronal" ? mr::phantom::Plane::coronal : mr::phantom::Plane::sagittal;
     if (o.sequence == "pd") p.sequences = {Sequence::pd};
-    if (o.sequence == "pdfs") p.sequences = {Sequence::pdfs};
+    if (o.sequence == "both") p.sequences = {Sequence::pd, Sequence::pdfs};
     p.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
     mr::phantom::make_data_set(p, run, messages);
   });

@@ -40,29 +40,40 @@ image::Affine affine(const Geometry& geometry) {
 }
 
 Rendering render(const Anatomy& anatomy, const Geometry& geometry) {
-  constexpr int across = 3, deep = 2;
-  constexpr float weight = 1.0f / (across * across * deep);
+  constexpr int across = 3;
+  constexpr float weight = 1.0f / (across * across);
   const auto a = affine(geometry);
   const double pixel_mm2 = geometry.in_plane_mm() * geometry.in_plane_mm();
   const double depth = geometry.thickness_mm / geometry.slice_spacing_mm();  // in slice spacings
+  const double reach =
+      0.5 * std::sqrt(2 * pixel_mm2 + Geometry::thickness_mm * Geometry::thickness_mm);
   Rendering out;
   out.share = Array<float>({geometry.slices, geometry.matrix, geometry.matrix, tissue_count});
   out.finding_mm2 = Array<double>({finding_count, geometry.slices});
   float* share = out.share.data();
+  const auto add = [&](const Content& content, float part, int slice) {
+    const auto added = static_cast<float>(content.share) * part;
+    share[static_cast<int>(content.base)] += part - added;
+    share[static_cast<int>(content.added)] += added;
+    if (content.finding >= 0)
+      out.finding_mm2[content.finding * geometry.slices + slice] += added * pixel_mm2;
+  };
   for (int k = 0; k < geometry.slices; ++k)
     for (int j = 0; j < geometry.matrix; ++j)
-      for (int i = 0; i < geometry.matrix; ++i, share += tissue_count)
-        for (int n = 0; n < across * across * deep; ++n) {
-          const double di = (n % across + 0.5) / across - 0.5;
-          const double dj = (n / across % across + 0.5) / across - 0.5;
-          const double dk = depth * ((n / (across * across) + 0.5) / deep - 0.5);
-          const auto content = anatomy.at(place(a, i + di, j + dj, k + dk));
-          const auto added = static_cast<float>(content.share) * weight;
-          share[static_cast<int>(content.base)] += weight - added;
-          share[static_cast<int>(content.added)] += added;
-          if (content.finding >= 0)
-            out.finding_mm2[content.finding * geometry.slices + k] += added * pixel_mm2;
+      for (int i = 0; i < geometry.matrix; ++i, share += tissue_count) {
+        const auto middle = anatomy.at(place(a, i, j, k));
+        if (middle.clearance > reach) {  // the voxel lies within one tissue
+          add(middle, 1, k);
+          continue;
         }
+        for (int n = 0; n < across * across; ++n) {
+          // A Latin square: each row and each column of the nine points meets all three depths.
+          const int x = n % across, y = n / across;
+          const double di = (x + 0.5) / across - 0.5, dj = (y + 0.5) / across - 0.5;
+          const double dk = depth * (((x + y) % across + 0.5) / across - 0.5);
+          add(anatomy.at(place(a, i + di, j + dj, k + dk)), weight, k);
+        }
+      }
   return out;
 }
 

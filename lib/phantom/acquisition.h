@@ -17,7 +17,7 @@ struct Geometry {
   int matrix = 64;  // in-plane, square
   int slices = 10;
   double in_plane_mm() const { return 128.0 / matrix; }
-  double slice_spacing_mm() const { return (plane == Plane::coronal ? 44.0 : 60.0) / slices; }
+  double slice_spacing_mm() const { return (plane == Plane::coronal ? 36.0 : 60.0) / slices; }
   static constexpr double thickness_mm = 3;
   Shape shape() const { return {slices, matrix, matrix}; }  // [Z, Y, X]
 };
@@ -31,7 +31,7 @@ struct Rendering {
   Array<double> finding_mm2;  // [finding, Z]: area of each lesion in each slice
 };
 
-/// Shares of the tissues in each voxel, from 3 x 3 points in the plane at 2 depths of the slice.
+/// Shares of the tissues in each voxel, from 3 x 3 points in the plane, at 3 depths of the slice.
 Rendering render(const Anatomy& anatomy, const Geometry& geometry);
 
 /// Tissue with the largest share in each voxel, [Z, Y, X].

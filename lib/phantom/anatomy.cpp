@@ -116,9 +116,22 @@ double patch_share(const Patch& patch, const Vec& p) {
   return patch.share * std::clamp(2 * (1 - k), 0.0, 1.0);
 }
 
-Content marrow(const Anatomy& k, const Vec& p) {
-  double lesion = patch_share(k.oedema, p), variant = 0;
-  for (const auto& patch : k.red_marrow) variant = std::max(variant, patch_share(patch, p));
+/// Bowl of the defect over the plateau: 1 in the middle, 0 at the rim, negative outside.
+double bowl(const Defect& defect, const Vec& p) {
+  if (defect.depth == 0) return -1;
+  const double m = (p.m - defect.m) / defect.radius_m, a = (p.a - defect.a) / defect.radius_a;
+  return 1 - m * m - a * a;
+}
+
+Content marrow(const Anatomy& k, const Place& at) {
+  const double under = k.defect.on_femur ? at.femur : at.tibia;
+  if (under < 0 && under > -k.defect.subchondral && bowl(k.defect, at.p) > 0 && at.p.s > -10 &&
+      at.p.s < 26)
+    return {Tissue::marrow, Tissue::oedema, 0.8 * k.defect.depth,
+            static_cast<int>(Finding::cartilage)};
+  const double lesion = patch_share(k.oedema, at.p);
+  double variant = 0;
+  for (const auto& patch : k.red_marrow) variant = std::max(variant, patch_share(patch, at.p));
   if (lesion > variant)
     return {Tissue::marrow, Tissue::oedema, lesion, static_cast<int>(Finding::abnormal)};
   return {Tissue::marrow, Tissue::oedema, variant, -1};
@@ -133,14 +146,16 @@ std::optional<Content> bones(const Anatomy& k, const Place& at) {
                                capsule(p, {36, -17, -20}, {33, -17, -160}, 5), 6));
   if (d > 0) return std::nullopt;
   if (d > -k.cortical_thickness) return Content{Tissue::cortical_bone};
-  return marrow(k, p);
+  auto content = marrow(k, at);
+  content.clearance = -d - std::max(k.cortical_thickness, k.defect.subchondral);
+  return content;
 }
 
-bool worn(const Defect& defect, bool on_femur, const Vec& p, double height, double depth) {
-  if (defect.depth == 0 || defect.on_femur != on_femur) return false;
-  const double m = (p.m - defect.m) / defect.radius_m, a = (p.a - defect.a) / defect.radius_a;
-  const double bowl = 1 - m * m - a * a;  // deepest in the middle
-  return bowl > 0 && height > depth * (1 - defect.depth * std::sqrt(bowl));
+/// True where the defect has taken the cartilage at `height` above the bone, of full `thickness`.
+bool worn(const Defect& defect, bool on_femur, const Vec& p, double height, double thickness) {
+  if (defect.on_femur != on_femur) return false;
+  const double deep = bowl(defect, p);
+  return deep > 0 && height > thickness * (1 - defect.depth * std::sqrt(deep));
 }
 
 std::optional<Content> cartilage(const Anatomy& k, const Place& at) {
@@ -249,6 +264,9 @@ Content soft_tissue(const Anatomy& k, const Place& at, double skin) {
     if (radius(p.m - vessel.m, p.s - vessel.s) < vessel.radius) return {Tissue::vessel};
   if (radius(p.m - 2, p.a + 37) < 4 || radius(p.m + 5, p.a + 40) < 3)
     return {Tissue::vessel};  // popliteal
+  for (const auto& recess : k.recesses)
+    if (const double share = patch_share(recess, p); share > 0)
+      return {Tissue::fat, Tissue::fluid, share, -1};
   const double fascia = skin + k.subcutaneous * (1 - 0.5 * std::max(p.a, 0.0) / k.leg_a);
   return {in_muscle(k, at, fascia) ? Tissue::muscle : Tissue::fat};
 }
@@ -265,7 +283,7 @@ Content Anatomy::at(const Vec& scanner) const {
   const Vec p = to_knee(*this, scanner);
   const double wider = 1 + 0.0015 * std::abs(p.s);  // thigh and calf
   const double skin = column(p.m, p.a, leg_m * wider, leg_a * wider);
-  if (skin > 0) return {Tissue::air};
+  if (skin > 0) return {Tissue::air, Tissue::air, 0, -1, skin};
   if (skin > -1.6) return {Tissue::skin};
   if (skin > -3) return {Tissue::fat};
   auto place = locate(*this, p);
@@ -308,7 +326,7 @@ Anatomy draw_shape(Draws d) {
   k.scale = size * Vec{d.around(1, 0.02), d.around(1, 0.02), d.around(1, 0.02)};
   const Vec turn_deg{d.around(0, 3), d.around(0, 3), d.around(0, 5)};
   k.rotation = rotation(turn_deg.m * degree, turn_deg.a * degree, turn_deg.s * degree);
-  k.shift = {d.around(0, 2), d.around(0, 1.5), d.around(0, 4)};
+  k.shift = {d.around(0, 2.5), d.around(0, 1.5), d.around(0, 4.5)};
   const double flexion = d.between(0, 12) * degree;
   k.flexion_cos = std::cos(flexion);
   k.flexion_sin = std::sin(flexion);
@@ -345,11 +363,17 @@ void draw_variants(Draws d, double difficulty, Anatomy& k) {
                             share});
   }
   for (const int side : {-1, 1}) {
-    const double share = d.chance(0.4) ? strength * d.between(0.2, 0.45) : 0;
-    k.mucoid.push_back({side, d.between(-22, 18), d.between(5, 10), d.between(0.6, 1),
+    const double share = d.chance(0.4) ? strength * d.between(0.15, 0.4) : 0;
+    k.mucoid.push_back({side, d.between(-20, 16), d.between(5, 10), d.between(0.6, 1),
                         d.between(2, 3.2), d.between(-10, 30), share});
   }
-  k.acl_striation = d.chance(0.5) ? strength * d.between(0.1, 0.3) : 0;
+  k.acl_striation = d.chance(0.5) ? strength * d.between(0.15, 0.45) : 0;
+  for (int i = 0; i < 2; ++i) {
+    const double share = d.chance(0.5) ? std::min(1.0, strength * d.between(0.5, 1.2)) : 0;
+    k.recesses.push_back({{d.between(-8, 8), d.between(-20, 14), d.between(5, 20)},
+                          {d.between(3, 6), d.between(6, 12), d.between(3, 6)},
+                          share});
+  }
   for (int i = 0; i < 4; ++i) {
     const double radius = d.chance(0.5) ? d.between(1, 1.8) : 0;
     k.vessels.push_back({d.either_side(38, 47), d.between(-28, 32), radius});
@@ -372,10 +396,10 @@ Anatomy draw_anatomy(RandomKey key, const Findings& findings, double difficulty)
     auto d = draws(Finding::abnormal);
     const bool in_bone = d.chance(0.65), femoral = d.chance(0.5);
     const double s = femoral ? d.between(14, 40) : d.between(-28, -8);
-    const Patch oedema{{d.either_side(12, 28), d.between(-22, 18), s},
-                       size * Vec{d.between(8, 13), d.between(8, 13), d.between(8, 13)},
+    const Patch oedema{{d.either_side(12, 28), d.between(-20, 16), s},
+                       size * Vec{d.between(8, 14), d.between(8, 14), d.between(8, 14)},
                        share(d.between(0.5, 1))};
-    const Effusion effusion{d.between(-22, 18), size * d.between(8, 14), size * d.between(2.5, 5)};
+    const Effusion effusion{d.between(-20, 16), size * d.between(8, 14), size * d.between(2.5, 5)};
     if (in_bone)
       k.oedema = oedema;
     else
@@ -383,18 +407,19 @@ Anatomy draw_anatomy(RandomKey key, const Findings& findings, double difficulty)
   }
   if (has(Finding::meniscus_tear)) {
     auto d = draws(Finding::meniscus_tear);
-    k.tear = {d.side(), d.between(-22, 18), size * d.between(6, 11), size * d.between(0.7, 1.3),
-              12,       d.between(-35, 75), share(d.between(0.6, 1))};
+    k.tear = {d.side(), d.between(-20, 16), size * d.between(7, 12),  size * d.between(1.5, 2.6),
+              12,       d.between(-35, 75), share(d.between(0.85, 1))};
   }
   if (has(Finding::acl)) {
     auto d = draws(Finding::acl);
-    k.rupture = {d.between(0.15, 0.85), size * d.between(7, 12), d.between(1.15, 1.5),
-                 share(d.between(0.4, 0.9))};
+    k.rupture = {d.between(0, 1), size * d.between(8, 13), d.between(1.2, 1.7),
+                 share(d.between(0.5, 1))};
   }
   if (has(Finding::cartilage)) {
     auto d = draws(Finding::cartilage);
-    k.defect = {d.chance(0.6),          d.either_side(15, 28),   d.between(-22, 18),
-                size * d.between(5, 9), size * d.between(7, 12), share(d.between(0.6, 1))};
+    k.defect = {d.chance(0.6),           d.either_side(15, 28),   d.between(-20, 16),
+                size * d.between(6, 10), size * d.between(8, 13), share(d.between(0.75, 1)),
+                size * d.between(3, 8)};
   }
   return k;
 }

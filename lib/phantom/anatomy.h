@@ -22,9 +22,11 @@ struct Content {
   Tissue added = Tissue::air;
   double share = 0;
   int finding = -1;
+  double clearance = 0;  // no other base tissue is nearer than about this [mm]; 0: not known
 };
 
-/// Marrow oedema, or red marrow as a normal variant. `share` at the core, falling to 0 at the rim.
+/// Marrow oedema; as normal variants, red marrow or a pocket of fluid. `share` at the core, falling
+/// to 0 at the rim.
 struct Patch {
   Vec centre, radii;
   double share = 0;
@@ -42,10 +44,11 @@ struct Rupture {
   double at = 0.5, half_length = 8, swelling = 1.3, share = 0;
 };
 
-/// Cartilage worn from its surface downwards by `depth` (1: to the bone).
+/// Cartilage worn from its surface downwards by `depth` (1: to the bone), with oedema in the marrow
+/// below as far as `subchondral` mm from the bone's surface.
 struct Defect {
   bool on_femur = true;
-  double m = 0, a = 0, radius_m = 6, radius_a = 8, depth = 0;
+  double m = 0, a = 0, radius_m = 6, radius_a = 8, depth = 0, subchondral = 0;
 };
 
 /// Fluid that lifts the capsule off the bone around the femur.
@@ -75,6 +78,7 @@ struct Anatomy {
 
   std::vector<Patch> red_marrow;
   std::vector<MeniscalSignal> mucoid;
+  std::vector<Patch> recesses;  // fluid in the notch, about the cruciate ligaments
   std::vector<Vessel> vessels;
 
   Patch oedema;  // lesions: absent where share, depth or thickness is 0

@@ -82,10 +82,10 @@ image::Volume to_volume(const Array<float>& voxels, const Geometry& geometry,
 }
 
 image::Volume scan(const Options& options, const Geometry& geometry, const Rendering& rendering,
-                   const Scanner& scanner, Sequence sequence, RandomKey key) {
+                   const Array<Complex>& sensitivity, const Scanner& scanner, Sequence sequence,
+                   RandomKey key) {
   const SpinEcho spin_echo{sequence, scanner.tr_ms, scanner.te_ms, scanner.field_t,
                            scanner.fat_residual};
-  const auto sensitivity = sensitivities(geometry, coils, sub_key(key, 1));
   const auto received =
       receive(spin_echo_image(rendering, spin_echo, geometry, sub_key(key, 2)), sensitivity,
               scanner.noise_sd, sub_key(key, 3 + static_cast<std::uint64_t>(sequence)));
@@ -137,9 +137,10 @@ std::vector<dataset::ImageEntry> examine(const Options& options, const std::stri
     common.maps["tissue"] = final_path(name);
   }
 
+  const auto sensitivity = sensitivities(geometry, coils, sub_key(key, 1));
   std::vector<dataset::ImageEntry> entries;
   for (const auto sequence : options.sequences) {
-    const auto volume = scan(options, geometry, rendering, scanner, sequence, key);
+    const auto volume = scan(options, geometry, rendering, sensitivity, scanner, sequence, key);
     auto entry = common;
     entry.id = subject.id + "_" + sequence_name(sequence);
     const auto name = "images/" + entry.id + ".nii.gz";

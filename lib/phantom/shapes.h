@@ -28,8 +28,9 @@ inline double norm(const Vec& p) {
 
 inline double ellipsoid(const Vec& p, const Vec& centre, const Vec& radii) {
   const Vec d = p - centre;
-  const Vec q{d.m / radii.m, d.a / radii.a, d.s / radii.s};
-  const double gradient = norm({q.m / radii.m, q.a / radii.a, q.s / radii.s});
+  const Vec per_radius{1 / radii.m, 1 / radii.a, 1 / radii.s};  // mostly constants: no division
+  const Vec q{d.m * per_radius.m, d.a * per_radius.a, d.s * per_radius.s};
+  const double gradient = norm({q.m * per_radius.m, q.a * per_radius.a, q.s * per_radius.s});
   if (gradient < 1e-9) return -std::min({radii.m, radii.a, radii.s});
   const double k = norm(q);
   return k * (k - 1) / gradient;
