@@ -323,6 +323,18 @@ def test_heat_map_holds_every_cell_with_its_interval(study):
             assert value + (" •" if e["p_adjusted"] < 0.05 else "") in texts
 
 
+def test_marks_are_of_adjusted_p_values(report, tmp_path):
+    cohort = Cohort(subjects=24, slices=5, seed=6)  # here some cells have p < .05 only unadjusted
+    found, _, markdown = report(evaluation(cohort, ["group(8)", "layer"], [1, 2], GRID))
+    cells = [e for e in found["estimates"] if e.get("adjustment") == "bh"]
+    assert any(e["p"] < 0.05 <= e["p_adjusted"] for e in cells)
+    marked = sum(e["p_adjusted"] < 0.05 for e in cells)
+    assert 0 < marked < 25
+    svg = (tmp_path / "out" / "figures" / "difference-layer.svg").read_text()
+    assert svg.count(" \u2022</text>") == marked
+    assert markdown.count(") \u2022 |") == marked
+
+
 def test_csv_has_every_estimate_of_the_json_and_each_run(study):
     means = [row for row in study.rows if not row["run"]]
     assert len(means) == len(study.json["estimates"])
@@ -443,6 +455,9 @@ def test_one_condition_from_a_pipe(run):
         cohort.scores("group(8)", 1, None, 3), cohort.truth)])
     assert f"images as given (motion:3), is {value:.3f} (" in markdown
     assert "another training may differ" in markdown
+    scores, truth = cohort.scores("group(8)", 1, None, 3)[0], cohort.truth[0]
+    assert re.search(rf"\| anterior \| sensitivity \| group\(8\) \| "
+                     rf"{(scores[truth == 1] >= 0.5).mean():.3f} \(", markdown)
     assert "Difference from" not in markdown and "Degradation" not in markdown
     unnamed = run(["mr-report"], stdin=text.encode()).stdout.decode()
     assert markdown.replace("| mr-report - |", "| mr-report |") == unnamed
