@@ -86,11 +86,13 @@ TEST_CASE("a knee holds each tissue in plausible amounts, and its shares sum to 
   for (int n = 0; n < 5; ++n) {
     CAPTURE(n);
     const auto r = render(draw_anatomy(knee(n), healthy, 0.5), whole);
+    double worst = 0;
     for (std::int64_t v = 0; v < mr::count(whole.shape()); ++v) {
       double sum = 0;
       for (int t = 0; t < tissue_count; ++t) sum += share(r, v, static_cast<Tissue>(t));
-      REQUIRE(sum == doctest::Approx(1).epsilon(1e-5));
+      worst = std::max(worst, std::abs(sum - 1));
     }
+    CHECK(worst < 1e-5);  // float rounding of nine ninths
     const double bone = volume_ml(r, Tissue::marrow, whole);
     CHECK(bone > 80);
     CHECK(bone < 250);
@@ -106,33 +108,29 @@ TEST_CASE("a knee holds each tissue in plausible amounts, and its shares sum to 
 
 TEST_CASE("a lesion changes the knee where it is stated, and nowhere else") {
   for (int f = 0; f < finding_count; ++f) {
+    CAPTURE(finding_name(static_cast<Finding>(f)));
+    const bool lifts_the_capsule = f == static_cast<int>(Finding::abnormal);  // effusion
     Findings findings{};
     findings[static_cast<std::size_t>(f)] = true;
-    int hit = 0;
+    std::int64_t stated = 0, elsewhere = 0, other_findings = 0;
     for (int n = 0; n < 6; ++n) {
-      CAPTURE(finding_name(static_cast<Finding>(f)));
-      CAPTURE(n);
-      const auto with = draw_anatomy(knee(n), findings, 0.5),
-                 without = draw_anatomy(knee(n), healthy, 0.5);
+      const auto with = draw_anatomy(knee(n), findings, 0.5);
+      const auto without = draw_anatomy(knee(n), healthy, 0.5);
       for (double a = -24; a < 20; a += 1.7)
         for (double s = -40; s < 60; s += 1.3)
           for (double m = -60; m < 60; m += 1.3) {
             const auto x = with.at({m, a, s}), y = without.at({m, a, s});
-            REQUIRE(y.finding == -1);
-            if (x.finding >= 0) {
-              REQUIRE(x.finding == f);
-              ++hit;
-            } else if (f != static_cast<int>(Finding::abnormal)) {  // an effusion lifts the capsule
-              REQUIRE(x.base == y.base);
-              REQUIRE(x.share == y.share);
-            }
+            stated += x.finding == f;
+            other_findings += y.finding != -1 || (x.finding != f && x.finding != -1);
+            elsewhere += x.finding == -1 && (x.base != y.base || x.share != y.share);
           }
       const auto r = render(with, small);
-      for (int other = 0; other < finding_count; ++other)
-        for (std::int64_t k = 0; k < small.slices; ++k)
-          if (other != f) REQUIRE(r.finding_mm2[other * small.slices + k] == 0);
+      for (std::int64_t i = 0; i < r.finding_mm2.size(); ++i)
+        other_findings += i / small.slices != f && r.finding_mm2[i] != 0;
     }
-    CHECK(hit > 100);
+    CHECK(stated > 100);
+    CHECK(other_findings == 0);
+    if (!lifts_the_capsule) CHECK(elsewhere == 0);
   }
 }
 
@@ -152,7 +150,8 @@ TEST_CASE("more difficulty makes lesions smaller") {
   }
 }
 
-TEST_CASE("the slices' directions are right-handed names of the body") {
+TEST_CASE(
+    "the stored axes run left, up, back in coronal slices and back, up, right in sagittal ones") {
   const auto coronal = affine({Plane::coronal, 64, 10}),
              sagittal = affine({Plane::sagittal, 64, 10});
   CHECK(mr::image::orientation(coronal) == std::array<char, 3>{'L', 'S', 'P'});
