@@ -1,0 +1,125 @@
+#include "train/train.h"
+
+#include <torch/version.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "nn/device.h"
+#include "train/trainer.h"
+
+namespace mr::train {
+namespace {
+
+/// What the result depends on, beside the data; the same in model, log and checkpoint.
+Json describe(const Settings& s, const dataset::SampleSet& training) {
+  Json labels = Json::array();
+  for (const auto& label : training.label_names()) labels.push_back(label.name);
+  return {{"architecture", nn::to_json(s.architecture)},
+          {"normalization", nn::name(s.architecture.normalization)},
+          {"labels", labels},
+          {"preprocessing", dataset::to_json(s.preprocess)},
+          {"training",
+           {{"optimiser", name(s.optimiser.method)},
+            {"learning_rate", s.optimiser.learning_rate},
+            {"weight_decay", s.optimiser.weight_decay},
+            {"sampler", "balanced by the sum of labels, with replacement"},
+            {"batch", s.batch},
+            {"epoch_samples", s.epoch_samples},
+            {"epochs", s.epochs},
+            {"patience", s.patience},
+            {"augment", s.augment ? artifact::to_json(*s.augment) : Json()},
+            {"operating_rule", stats::name(s.rule)},
+            {"seed", s.seed},
+            {"device", s.device},
+            {"threads", s.threads},
+            {"libtorch", TORCH_VERSION}}}};
+}
+
+std::string encode_log(const Json& description, const Trainer& trainer, const Settings& settings,
+                       const Json& provenance) {
+  Json header = {{"schema", "mr-train-log/1"}};
+  header.update(description);
+  header["provenance"] = provenance;
+  std::string text = to_line(header) + "\n";
+  for (const auto& epoch : trainer.epochs()) text += to_line(epoch) + "\n";
+  const bool all = static_cast<std::int64_t>(trainer.epochs().size()) == settings.epochs;
+  text += to_line({{"end", true},
+                   {"epochs", trainer.epochs().size()},
+                   {"best_epoch", trainer.best()["epoch"]},
+                   {"stopped", all ? "epochs" : "patience"}}) +
+          "\n";
+  return text;
+}
+
+/// The description of the model, mr.json.
+Json describe_model(const Json& description, const Trainer& trainer,
+                    const torch::jit::Module& network, const Json& provenance) {
+  Json info = {{"schema", "mr-model/1"}};
+  info.update(description);
+  info["parameters"] = nn::count_parameters(network);
+  auto best = trainer.best();
+  info["operating_points"] = best["operating_points"];
+  best.erase("operating_points");
+  info["training"]["best"] = best;
+  info["provenance"] = provenance;
+  return info;
+}
+
+/// Refuses outputs that exist, before any work. True where a checkpoint is to be gone on from.
+bool check_outputs(const Files& files) {
+  require_absent(files.model, files.overwrite);
+  if (files.resume && exists(files.checkpoint)) return true;
+  require_absent(files.log, files.overwrite);
+  if (files.overwrite == Overwrite::no && exists(files.checkpoint))
+    throw CannotCreateError(files.checkpoint +
+                            ": exists; use --resume to go on or --force to begin anew");
+  return false;
+}
+
+int recorded_threads(const Checkpoint& checkpoint, const std::string& name) {
+  const auto& identity = member(checkpoint.state, "identity", name);
+  const auto& training = member(identity, "training", name);
+  return static_cast<int>(integer_member(training, "threads", name));
+}
+
+}  // namespace
+
+void train(const Settings& asked, const Files& files, const Run& run, const Messages& messages) {
+  const bool resuming = check_outputs(files);
+  auto settings = asked;
+  Checkpoint checkpoint;
+  if (resuming) {
+    checkpoint = read_checkpoint(files.checkpoint);
+    // The last bits of a sum depend on the number of threads: it stays what it was.
+    settings.threads = recorded_threads(checkpoint, files.checkpoint);
+  }
+  const auto device = nn::configure_torch(settings.device, settings.threads);
+  const auto manifest = dataset::load_manifest(files.manifest, files.root, {"train", "val"});
+  const auto& training = manifest.splits[0];
+  const auto& validation = manifest.splits[1];
+  check_labels(manifest.name, training, validation, messages);
+  settings.device = device.is_cuda() ? "cuda" : "cpu";
+  settings.architecture.labels = static_cast<int>(training.label_names().size());
+  if (settings.epoch_samples == 0)
+    settings.epoch_samples = static_cast<std::int64_t>(training.size());
+
+  const auto description = describe(settings, training);
+  auto identity = description;
+  identity["manifest"] = manifest.sha256;
+  identity["version"] = version();
+  Trainer trainer(settings, identity, device, training, validation, messages);
+  if (resuming) trainer.restore(checkpoint, files.checkpoint);
+  trainer.run(files.checkpoint);
+
+  auto provenance = manifest.provenance;
+  provenance.push_back(provenance_entry(run, {{manifest.name, manifest.sha256}}));
+  const auto network = trainer.best_network();
+  const auto replace = resuming ? Overwrite::yes : files.overwrite;
+  write_file(files.log, encode_log(description, trainer, settings, provenance), replace);
+  write_file(files.model,
+             nn::encode_model({network, describe_model(description, trainer, network, provenance)}),
+             files.overwrite);
+  ::unlink(files.checkpoint.c_str());
+}
+
+}  // namespace mr::train

@@ -1,0 +1,47 @@
+// The training loop.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "artifact/recipe.h"
+#include "base/file.h"
+#include "base/run.h"
+#include "dataset/preprocess.h"
+#include "nn/model.h"
+#include "stats/threshold.h"
+#include "train/optimiser.h"
+
+namespace mr::train {
+
+struct Settings {
+  nn::Architecture architecture;  // its labels are counted in the manifest
+  dataset::Preprocess preprocess;
+  OptimiserOptions optimiser;
+  int batch = 32;
+  std::int64_t epoch_samples = 0;  // draws per epoch; 0: as many as there are training samples
+  int epochs = 200;                // at most
+  int patience = 5;                // epochs without a better mean validation AUROC
+  std::optional<artifact::Recipe> augment;  // of training images, drawn anew in each epoch
+  stats::OperatingRule rule;                // of the thresholds, on clean validation images
+  std::uint64_t seed = 0;
+  std::string device = "cpu";
+  int threads = 1;
+};
+
+struct Files {
+  std::string manifest, root;          // root: where relative paths of a manifest on "-" start
+  std::string model, log, checkpoint;  // written
+  Overwrite overwrite = Overwrite::no;
+  bool resume = false;  // go on from the checkpoint where there is one
+};
+
+/// Trains on split "train", keeps the epoch with the best mean AUROC on split "val", and writes the
+/// model (TorchScript with mr.json, mr-model/1) and the log (JSON Lines, mr-train-log/1). Each
+/// finished epoch is in the checkpoint, which goes when the model is there.
+/// throws DataError     the manifest cannot be trained on; a loss is not finite
+///        CannotCreateError  model, log or checkpoint exist
+///        InterruptedError   stopped by a signal; the checkpoint holds the very step
+void train(const Settings& settings, const Files& files, const Run& run, const Messages& messages);
+
+}  // namespace mr::train

@@ -1,0 +1,231 @@
+#include "train/trainer.h"
+
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace mr::train {
+namespace {
+
+template <typename List>
+std::vector<torch::Tensor> as_vector(const List& tensors) {
+  std::vector<torch::Tensor> out;
+  for (const auto& tensor : tensors) out.push_back(tensor);
+  return out;
+}
+
+torch::jit::Module network_on(c10::Device device, const Settings& settings) {
+  auto network = nn::make_network(settings.architecture, settings.seed);
+  network.to(device);
+  return network;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
+                 const dataset::SampleSet& training, const dataset::SampleSet& validation,
+                 const Messages& messages)
+    : settings_(settings),
+      identity_(std::move(identity)),
+      device_(device),
+      training_(training),
+      validation_(validation),
+      messages_(messages),
+      sampler_(training, settings.seed),
+      training_loader_(training, settings.preprocess,
+                       {settings.threads, settings.augment, settings.seed}),
+      validation_loader_(validation, settings.preprocess,
+                         {settings.threads, std::nullopt, settings.seed}),
+      network_(network_on(device, settings)),
+      optimiser_(as_vector(network_.parameters()), settings.optimiser),
+      buffers_(flatten_in_place(as_vector(network_.buffers()))),
+      best_parameters_(torch::zeros_like(optimiser_.parameters)),
+      best_buffers_(torch::zeros_like(buffers_)) {}
+
+void Trainer::run(const std::string& path) {
+  write_checkpoint(path, checkpoint());  // a disk that is full or read-only is found out now
+  while (!finished()) {
+    train_epoch(path);
+    close_epoch(judge(validation_, validate(path), settings_.rule));
+    write_checkpoint(path, checkpoint());
+  }
+}
+
+bool Trainer::finished() const {
+  const auto done = static_cast<std::int64_t>(epochs_.size());
+  return done >= settings_.epochs ||
+         (done > 0 && done - best_["epoch"].get<std::int64_t>() >= settings_.patience);
+}
+
+void Trainer::stop_if_requested(const std::string& path) const {
+  if (!stop_requested()) return;
+  write_checkpoint(path, checkpoint());
+  throw InterruptedError(path + ": stopped by a signal in epoch " + std::to_string(epoch_) +
+                         "; run again with --resume");
+}
+
+void Trainer::train_epoch(const std::string& path) {
+  const auto draws = static_cast<std::size_t>(settings_.epoch_samples);
+  auto order = sampler_.order(epoch_, draws);
+  const auto done = std::min(draws, static_cast<std::size_t>(step_) * settings_.batch);
+  order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(done));
+  const auto left = order.size();
+  const auto began = std::chrono::steady_clock::now();
+  double waited_s = 0;
+  Progress progress(messages_, "epoch " + std::to_string(epoch_), static_cast<std::int64_t>(left));
+  network_.train();
+  training_loader_.start(std::move(order), settings_.batch, epoch_);
+  dataset::Batch batch;
+  while (stop_if_requested(path), training_loader_.next(batch)) {
+    const auto n = batch.samples.size();
+    loss_sum_ += train_step(batch) * static_cast<double>(n);
+    ++step_;
+    waited_s += batch.waited_s;
+    progress.advance(static_cast<std::int64_t>(n));
+  }
+  const double seconds = seconds_since(began);
+  messages_.detail("epoch " + std::to_string(epoch_) + ": " +
+                   fixed(static_cast<double>(left) / seconds, 1) + " images/s, " +
+                   fixed(waited_s, 1) + " s of " + fixed(seconds, 1) + " s waiting for images");
+}
+
+double Trainer::train_step(const dataset::Batch& batch) {
+  optimiser_.zero_gradient();
+  const auto loss = masked_cross_entropy(forward(batch), truth(batch));
+  loss.backward();
+  optimiser_.step();
+  const double value = loss.item<double>();
+  if (!std::isfinite(value)) not_finite(training_, batch, "the loss");
+  return value;
+}
+
+std::vector<float> Trainer::validate(const std::string& path) {
+  const torch::NoGradGuard no_grad;
+  std::vector<std::size_t> order(validation_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::vector<float> scores;
+  Progress progress(messages_, "validation", static_cast<std::int64_t>(order.size()));
+  network_.eval();
+  validation_loader_.start(std::move(order), settings_.batch, 0);
+  dataset::Batch batch;
+  while (stop_if_requested(path), validation_loader_.next(batch)) {
+    const auto logits = forward(batch).to(torch::kCPU).contiguous();
+    if (!torch::isfinite(logits).all().item<bool>()) not_finite(validation_, batch, "a score");
+    const auto* values = logits.data_ptr<float>();
+    scores.insert(scores.end(), values, values + logits.numel());
+    progress.advance(static_cast<std::int64_t>(batch.samples.size()));
+  }
+  return scores;
+}
+
+void Trainer::close_epoch(const Validation& validation) {
+  Json line = {{"epoch", epoch_},
+               {"train_loss", loss_sum_ / static_cast<double>(settings_.epoch_samples)}};
+  line.update(validation.line);
+  epochs_.push_back(line);
+  const bool better =
+      best_.is_null() || validation.auroc_mean > best_["val_auroc_mean"].get<double>();
+  if (better) {
+    best_ = {{"epoch", epoch_}};
+    best_.update(validation.line);
+    best_["operating_points"] = validation.operating_points;
+    best_parameters_.copy_(optimiser_.parameters.detach());
+    best_buffers_.copy_(buffers_);
+  }
+  messages_.inform("epoch " + std::to_string(epoch_) + ": loss " +
+                   fixed(line["train_loss"].get<double>(), 4) + ", validation loss " +
+                   fixed(line["val_loss"].get<double>(), 4) + ", mean AUROC " +
+                   fixed(validation.auroc_mean, 4) + (better ? " (best)" : ""));
+  ++epoch_;
+  step_ = 0;
+  loss_sum_ = 0;
+}
+
+torch::Tensor Trainer::forward(const dataset::Batch& batch) {
+  const auto& size = settings_.preprocess.size;
+  const auto n = static_cast<std::int64_t>(batch.samples.size());
+  // from_blob takes no const pointer; the network does not write to its input.
+  const auto pixels = torch::from_blob(const_cast<float*>(batch.pixels.data()),
+                                       {n, 1, size[0], size[1]}, torch::kFloat32);
+  return network_.forward({pixels.to(device_)}).toTensor();
+}
+
+torch::Tensor Trainer::truth(const dataset::Batch& batch) const {
+  const auto labels = static_cast<std::int64_t>(training_.label_names().size());
+  auto truth = torch::empty({static_cast<std::int64_t>(batch.samples.size()), labels});
+  auto* out = truth.data_ptr<float>();
+  for (const auto sample : batch.samples)
+    for (const int label : training_.labels(sample)) *out++ = static_cast<float>(label);
+  return truth.to(device_);
+}
+
+void Trainer::not_finite(const dataset::SampleSet& samples, const dataset::Batch& batch,
+                         const std::string& what) const {
+  std::string ids;
+  for (const auto sample : batch.samples) ids += (ids.empty() ? "" : ", ") + samples.id(sample);
+  throw DataError("epoch " + std::to_string(epoch_) + ": " + what +
+                  " is not finite; lower the learning rate, or look at " + ids);
+}
+
+Trainer::NamedTensors Trainer::tensors() const {
+  NamedTensors all = {{"parameters", optimiser_.parameters},
+                      {"buffers", buffers_},
+                      {"best_parameters", best_parameters_},
+                      {"best_buffers", best_buffers_}};
+  for (std::size_t i = 0; i < optimiser_.moments.size(); ++i)
+    all.emplace_back("moment" + std::to_string(i + 1), optimiser_.moments[i]);
+  return all;
+}
+
+Checkpoint Trainer::checkpoint() const {
+  return {{{"identity", identity_},
+           {"epoch", epoch_},
+           {"step", step_},
+           {"loss_sum", loss_sum_},
+           {"optimiser_steps", optimiser_.steps},
+           {"best", best_},
+           {"epochs", epochs_}},
+          tensors()};
+}
+
+void Trainer::restore(const Checkpoint& saved, const std::string& name) {
+  const torch::NoGradGuard no_grad;
+  if (member(saved.state, "identity", name) != identity_)
+    throw DataError(name + ": is of a run with other settings or data; --force begins anew");
+  const auto wanted = tensors();
+  if (saved.tensors.size() != wanted.size())
+    throw DataError(name + ": want " + std::to_string(wanted.size()) + " tensors, got " +
+                    std::to_string(saved.tensors.size()));
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    auto target = wanted[i].second;
+    const auto& [found, values] = saved.tensors[i];
+    if (found != wanted[i].first || values.numel() != target.numel())
+      throw DataError(name + ": tensor '" + found + "' does not fit this network");
+    target.copy_(values);
+  }
+  optimiser_.steps = integer_member(saved.state, "optimiser_steps", name);
+  epoch_ = integer_member(saved.state, "epoch", name);
+  step_ = integer_member(saved.state, "step", name);
+  loss_sum_ = number_member(saved.state, "loss_sum", name);
+  best_ = member(saved.state, "best", name);
+  epochs_ = member(saved.state, "epochs", name);
+}
+
+torch::jit::Module Trainer::best_network() const {
+  auto network = nn::make_network(settings_.architecture, settings_.seed);
+  copy_from_flat(best_parameters_, as_vector(network.parameters()));
+  copy_from_flat(best_buffers_, as_vector(network.buffers()));
+  network.eval();
+  return network;
+}
+
+}  // namespace mr::train

@@ -1,0 +1,67 @@
+// The training loop, and its state from one step to the next.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "dataset/loader.h"
+#include "nn/model.h"
+#include "train/checkpoint.h"
+#include "train/sampler.h"
+#include "train/train.h"
+#include "train/validation.h"
+
+namespace mr::train {
+
+class Trainer {
+ public:
+  /// identity  what a checkpoint must agree in to be gone on from: settings and data
+  Trainer(const Settings& settings, Json identity, c10::Device device,
+          const dataset::SampleSet& training, const dataset::SampleSet& validation,
+          const Messages& messages);
+
+  /// Trains until `epochs` or `patience` is reached, and leaves a checkpoint in `path` at the start
+  /// and after every epoch. throws InterruptedError after a signal, with the checkpoint of the step
+  /// reached; DataError when a loss or score is not finite
+  void run(const std::string& path);
+
+  Checkpoint checkpoint() const;
+
+  /// throws DataError that begins with `name` when the checkpoint is of another run
+  void restore(const Checkpoint& checkpoint, const std::string& name);
+
+  const Json& best() const { return best_; }      // {epoch, val_..., operating_points}
+  const Json& epochs() const { return epochs_; }  // a line of the log for each
+  torch::jit::Module best_network() const;        // of its own, on the CPU, in evaluation mode
+
+ private:
+  using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
+  bool finished() const;
+  void stop_if_requested(const std::string& path) const;
+  void train_epoch(const std::string& path);
+  double train_step(const dataset::Batch& batch);
+  std::vector<float> validate(const std::string& path);
+  void close_epoch(const Validation& validation);
+  torch::Tensor forward(const dataset::Batch& batch);
+  torch::Tensor truth(const dataset::Batch& batch) const;
+  NamedTensors tensors() const;
+  [[noreturn]] void not_finite(const dataset::SampleSet& samples, const dataset::Batch& batch,
+                               const std::string& what) const;
+
+  Settings settings_;
+  Json identity_;
+  c10::Device device_;
+  const dataset::SampleSet& training_;
+  const dataset::SampleSet& validation_;
+  const Messages& messages_;
+  BalancedSampler sampler_;
+  dataset::BatchLoader training_loader_, validation_loader_;
+  torch::jit::Module network_;
+  Optimiser optimiser_;
+  torch::Tensor buffers_;  // running statistics, flat
+  torch::Tensor best_parameters_, best_buffers_;
+  std::int64_t epoch_ = 1, step_ = 0;  // under way; the step that comes next
+  double loss_sum_ = 0;                // over the samples of this epoch so far
+  Json best_, epochs_ = Json::array();
+};
+
+}  // namespace mr::train

@@ -1,0 +1,437 @@
+"""mr-train as a program: what it writes, what Python makes of it, how it stops and goes on."""
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+import zipfile
+
+import nibabel
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from conftest import BIN  # noqa: E402
+
+LABELS = ["bright", "striped"]
+
+
+def write_data(folder, subjects=12, slices=4, seed=0):
+    """Small volumes whose slices are brighter, or striped, or both, in noise."""
+    rng = np.random.default_rng(seed)
+    images = []
+    for s in range(subjects):
+        labels = rng.integers(0, 2, (slices, 2))
+        voxels = rng.normal(100, 20, (18, 14, slices))
+        for k, (bright, striped) in enumerate(labels):
+            voxels[4:10, 3:9, k] += 60 * bright
+            voxels[::2, :, k] += 40 * striped
+        nibabel.save(nibabel.Nifti1Image(voxels.astype(np.int16), np.diag([1, 1, 3, 1])),
+                     folder / f"s{s}.nii.gz")
+        split = "train" if s < subjects // 2 else "val" if s < 3 * subjects // 4 else "test"
+        images.append(dict(id=f"i{s}", subject=f"p{s}", split=split, file=f"s{s}.nii.gz",
+                           samples=[dict(slice=dict(axis="k", index=k), labels=row.tolist())
+                                    for k, row in enumerate(labels)]))
+    return images
+
+
+def write_manifest(path, images, labels=LABELS):
+    values = [dict(name=name, values=["0", "1"]) for name in labels]
+    path.write_text(json.dumps(dict(schema="mr-manifest/1", labels=values, images=images,
+                                    provenance=[])))
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return folder, write_data(folder)
+
+
+@pytest.fixture(scope="module")
+def manifest(images):
+    folder, entries = images
+    return write_manifest(folder / "study.json", entries)
+
+
+SMALL = {"--width": "4", "--blocks": "1,1", "--size": "16x20", "--batch": "8", "--lr": "0.003",
+         "--epochs": "3", "--threads": "1", "--seed": "3"}
+
+
+def train(manifest, model, *options):
+    small = [word for pair in SMALL.items() if pair[0] not in options for word in pair]
+    return ["mr-train", *small, *options, manifest, "-o", model]
+
+
+@pytest.fixture(scope="module")
+def models(run, manifest, tmp_path_factory):
+    """One trained model per norm: {norm: path}."""
+    folder = tmp_path_factory.mktemp("models")
+    for norm in ("batch", "group", "layer"):
+        run(train(manifest, folder / f"{norm}.pt", "--norm", norm, "--groups", "2", "-q"))
+    return {norm: folder / f"{norm}.pt" for norm in ("batch", "group", "layer")}
+
+
+def info(path):
+    extra = {"mr.json": ""}
+    torch.jit.load(str(path), _extra_files=extra)
+    return json.loads(extra["mr.json"])
+
+
+# The network a second time, as a PyTorch user would write it from its description.
+
+
+class Block(nn.Module):
+    def __init__(self, norm, inputs, outputs, stride):
+        super().__init__()
+        self.norm1, self.norm2 = norm(inputs), norm(outputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        y = F.relu(self.norm1(x))
+        skip = self.shortcut(y) if hasattr(self, "shortcut") else x
+        return self.conv2(F.relu(self.norm2(self.conv1(y)))) + skip
+
+
+class PreActResNet(nn.Module):
+    def __init__(self, norm, width, blocks, labels):
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, 3, 1, 1, bias=False)
+        self.order, channels = [], width
+        for stage, count in enumerate(blocks):
+            for b in range(count):
+                name, outputs = f"stage{stage + 1}_block{b + 1}", width << stage
+                self.add_module(name, Block(norm, channels, outputs, 2 if stage and not b else 1))
+                self.order.append(name)
+                channels = outputs
+        self.heads = nn.ModuleList(nn.Linear(100 * channels, 2) for _ in range(labels))
+
+    def forward(self, x):
+        x = self.stem(x)
+        for name in self.order:
+            x = getattr(self, name)(x)
+        x = F.adaptive_avg_pool2d(x, 10).flatten(1)
+        logits = [head(x) for head in self.heads]
+        return torch.stack([z[:, 1] - z[:, 0] for z in logits], 1)
+
+
+def plain_network(script, description):
+    norm = {"batch": nn.BatchNorm2d, "layer": lambda c: nn.GroupNorm(1, c),
+            "group(2)": lambda c: nn.GroupNorm(2, c)}[description["normalization"]]
+    shape = description["architecture"]
+    net = PreActResNet(norm, shape["width"], shape["blocks"], shape["labels"])
+    state = script.state_dict()
+    weight, bias = state.pop("heads.weight"), state.pop("heads.bias")
+    for i in range(shape["labels"]):
+        state[f"heads.{i}.weight"], state[f"heads.{i}.bias"] = (
+            weight[2 * i:2 * i + 2], bias[2 * i:2 * i + 2])
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    assert not unexpected and all("num_batches" in name for name in missing)
+    return net.eval()
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "layer"])
+def test_the_model_computes_what_an_independent_pytorch_network_computes(models, norm):
+    script = torch.jit.load(str(models[norm]))
+    description = info(models[norm])
+    net = plain_network(script, description)
+    assert sum(p.numel() for p in net.parameters()) == description["parameters"]
+    x = torch.randn(5, 1, 16, 20, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        want, got = net(x), script(x)
+        assert want.abs().max() > 0.01
+        assert torch.allclose(want, got, rtol=0, atol=1e-5)
+        if norm == "batch":  # prediction-time batch norm: an attribute that Python can set too
+            for module in script.modules():
+                if hasattr(module, "use_batch_statistics"):
+                    module.use_batch_statistics = True
+            for module in net.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.train()
+            adapted = script(x)
+            assert torch.allclose(net(x), adapted, rtol=0, atol=1e-5)
+            assert not torch.allclose(want, adapted, atol=1e-2)
+
+
+def prepared(images, preprocessing):
+    """Slices as the model sees them: percentiles of the volume, radiological turn, centre crop."""
+    folder, entries = images
+    rows, columns = preprocessing["size"]
+    pictures, truth, ids = [], [], []
+    for entry in entries:
+        if entry["split"] != "val":
+            continue
+        voxels = nibabel.load(folder / entry["file"]).get_fdata()
+        low, high = np.percentile(voxels, [1, 99])
+        for sample in entry["samples"]:
+            picture = ((voxels[:, :, sample["slice"]["index"]] - low) / (high - low)).T[::-1, ::-1]
+            picture = picture[:, (picture.shape[1] - min(columns, picture.shape[1])) // 2:]
+            out = np.zeros((rows, columns), np.float32)
+            h, w = picture.shape
+            out[(rows - h) // 2:(rows - h) // 2 + h, (columns - w) // 2:(columns - w) // 2 + w] = \
+                picture
+            pictures.append(out)
+            truth.append(sample["labels"])
+            ids.append(entry["id"])
+    return torch.from_numpy(np.stack(pictures))[:, None], np.array(truth), ids
+
+
+def test_auroc_and_thresholds_are_those_of_the_stored_network_on_the_validation_split(
+        models, images):
+    metrics = pytest.importorskip("sklearn.metrics")
+    for path in models.values():
+        description = info(path)
+        x, truth, _ = prepared(images, description["preprocessing"])
+        with torch.no_grad():
+            scores = torch.jit.load(str(path))(x).numpy()
+        best = description["training"]["best"]
+        aurocs = [metrics.roc_auc_score(truth[:, i], scores[:, i]) for i in range(2)]
+        assert np.allclose([best["val_auroc"][name] for name in LABELS], aurocs, atol=1e-9)
+        assert np.isclose(best["val_auroc_mean"], np.mean(aurocs))
+        for i, point in enumerate(description["operating_points"]):
+            positives = np.sort(scores[truth[:, i] == 1, i])[::-1]
+            want = positives[int(np.ceil(0.9 * len(positives))) - 1]
+            assert point["label"] == LABELS[i] and abs(point["threshold"] - want) < 1e-5
+            assert point["sensitivity"] >= 0.9
+
+
+def test_the_network_learns(run, manifest, tmp_path):
+    model = tmp_path / "m.pt"
+    run(train(manifest, model, "--epochs", "25", "--epoch-samples", "64", "--patience", "25", "-q"))
+    assert info(model)["training"]["best"]["val_auroc_mean"] > 0.85
+
+
+def test_model_and_log_fit_their_schemas(models, schema):
+    for norm, path in models.items():
+        description = info(path)
+        schema("mr-model")(description)
+        assert description["labels"] == LABELS
+        assert description["normalization"] == {"group": "group(2)"}.get(norm, norm)
+        assert description["provenance"][-1]["tool"] == "mr-train"
+        lines = [json.loads(line) for line in open(f"{path}.log.jsonl")]
+        for line in lines:
+            schema("mr-train-log")(line)
+        epochs = lines[1:-1]
+        assert [e["epoch"] for e in epochs] == list(range(1, len(epochs) + 1))
+        means = [e["val_auroc_mean"] for e in epochs]
+        assert lines[-1]["best_epoch"] == 1 + int(np.argmax(means))  # the first of equals
+        assert description["training"]["best"]["epoch"] == lines[-1]["best_epoch"]
+        assert not os.path.exists(f"{path}.checkpoint")
+
+
+def test_patience_ends_the_run(run, manifest, tmp_path):
+    # A learning rate this small changes no ranking: the first epoch stays the best.
+    run(train(manifest, tmp_path / "m.pt", "--norm", "layer", "--lr", "1e-12", "--patience", "2",
+              "--epochs", "9", "-q"))
+    end = json.loads(open(tmp_path / "m.pt.log.jsonl").readlines()[-1])
+    assert end == {"end": True, "epochs": 3, "best_epoch": 1, "stopped": "patience"}
+
+
+def test_the_preset_is_the_published_protocol_and_options_win_over_it(run, manifest, tmp_path):
+    model = tmp_path / "m.pt"
+    run(["mr-train", "--preset", "mri-robustness", "--width", "32", "--size", "16x16", "--epochs",
+         "1", "--epoch-samples", "8", "--norm", "group", "-q", manifest, "-o", model])
+    description = info(model)
+    assert description["architecture"]["blocks"] == [2, 2, 2, 2]
+    assert description["architecture"]["width"] == 32
+    assert description["normalization"] == "group(32)"
+    assert description["preprocessing"]["standardisation"] == "none"
+    want = dict(optimiser="adamw", batch=32, patience=5, epochs=1, augment=None)
+    assert {k: description["training"][k] for k in want} == want
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(run, manifest, models, tmp_path):
+    again, other = tmp_path / "again.pt", tmp_path / "other.pt"
+    run(train(manifest, again, "--norm", "batch", "--groups", "2", "-q"))
+    run(train(manifest, other, "--norm", "batch", "--groups", "2", "-q", "--seed", "4"))
+    assert again.read_bytes() == models["batch"].read_bytes()
+    assert (tmp_path / "again.pt.log.jsonl").read_bytes() == open(
+        f"{models['batch']}.log.jsonl", "rb").read()
+    weights = [torch.jit.load(str(p)).state_dict()["stem.weight"] for p in (again, other)]
+    assert not torch.equal(*weights)
+
+
+def test_a_manifest_comes_by_standard_input_too(run, images, manifest, models, tmp_path):
+    folder, _ = images
+    model = tmp_path / "m.pt"
+    run(train("-", model, "--norm", "layer", "-q", "--root", folder), stdin=manifest.read_bytes())
+    ours, theirs = (torch.jit.load(str(p)).state_dict() for p in (model, models["layer"]))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+# Stopping and going on.
+
+LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(run, manifest, tmp_path_factory):
+    model = tmp_path_factory.mktemp("undisturbed") / "m.pt"
+    run(train(manifest, model, *LONG, "-q"))
+    return model
+
+
+def start(manifest, model, *options):
+    command = [str(BIN / "mr-train"), *map(str, train(manifest, model, *LONG, *options)[1:])]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+
+def wait_for_epoch(process, epoch):
+    while True:
+        line = process.stderr.readline().decode()
+        assert line, "ended too early"
+        if f"epoch {epoch}:" in line:
+            return
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_exits_75_and_resumes_to_the_same_bytes(
+        run, fails, manifest, undisturbed, tmp_path, number):
+    model, checkpoint = tmp_path / "m.pt", tmp_path / "m.pt.checkpoint"
+    process = start(manifest, model)
+    wait_for_epoch(process, 2)
+    time.sleep(0.05)  # into epoch 3
+    process.send_signal(number)
+    message = process.communicate()[1].decode()
+    assert process.returncode == 75, message
+    assert message.splitlines()[-1].endswith("run again with --resume")
+    assert sorted(os.listdir(tmp_path)) == [checkpoint.name]
+    state = json.loads(checkpoint.read_bytes().split(b"\n")[0])["state"]
+    assert len(state["epochs"]) >= 2
+    fails(train(manifest, model, *LONG), 73, "m.pt.checkpoint", "--resume")
+    fails(train(manifest, model, *LONG, "--resume", "--lr", "0.5"), 65, "other settings")
+    run(train(manifest, model, *LONG, "--resume", "-q", "--threads", "2"))  # recorded: 1
+    assert model.read_bytes() == undisturbed.read_bytes()
+    log = tmp_path / "m.pt.log.jsonl"
+    assert log.read_bytes() == open(f"{undisturbed}.log.jsonl", "rb").read()
+    assert sorted(os.listdir(tmp_path)) == [model.name, log.name]
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(run, manifest, undisturbed, tmp_path):
+    model = tmp_path / "m.pt"
+    for epoch in (1, 3):
+        process = start(manifest, model, "--resume")
+        wait_for_epoch(process, epoch)
+        process.kill()
+        process.communicate()
+        assert not model.exists() and not (tmp_path / "m.pt.log.jsonl").exists()
+    run(train(manifest, model, *LONG, "--resume", "-q"))
+    assert model.read_bytes() == undisturbed.read_bytes()
+
+
+# Bad input.
+
+
+def test_what_exists_is_kept_unless_forced(run, fails, manifest, tmp_path):
+    model = tmp_path / "m.pt"
+    model.write_text("precious")
+    fails(train(manifest, model), 73, "m.pt", "--force")
+    assert model.read_text() == "precious"
+    run(train(manifest, model, "--epochs", "1", "--force", "-q"))
+    assert zipfile.is_zipfile(model)
+    model.unlink()
+    fails(train(manifest, model), 73, "m.pt.log.jsonl", "--force")
+
+
+def test_a_full_disk_leaves_no_half_file(manifest, tmp_path):
+    def limit():  # a write beyond 20 kB fails, as on a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+    if not (BIN / "mr-train").exists():
+        pytest.skip("mr-train is not built")
+    command = [str(BIN / "mr-train"), *map(str, train(manifest, tmp_path / "m.pt")[1:])]
+    p = subprocess.run(command, capture_output=True, preexec_fn=limit, restore_signals=False)
+    assert p.returncode == 74, p.stderr
+    assert p.stderr.count(b"\n") == 1 and b"m.pt.checkpoint" in p.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_output_that_cannot_be_created_is_told_before_training(fails, manifest, tmp_path):
+    fails(train(manifest, tmp_path / "no" / "m.pt", "-q"), 73, "m.pt")
+
+
+def changed(entries, change):
+    entries = json.loads(json.dumps(entries))
+    for entry in entries:
+        change(entry)
+    return entries
+
+
+def test_manifests_that_cannot_be_trained_on(fails, images):
+    folder, entries = images
+
+    def refused(name, status, *parts, change=lambda e: None, labels=LABELS):
+        path = write_manifest(folder / f"{name}.json", changed(entries, change), labels)
+        fails(train(path, folder / "bad.pt", "-q"), status, *parts)
+        assert not list(folder.glob("bad.pt*"))
+
+    def no_validation(e):
+        e["split"] = "train" if e["split"] == "val" else e["split"]
+
+    def all_unknown(e):
+        for s in e["samples"]:
+            s["labels"][1] = None
+
+    def two(e):
+        e["samples"][0]["labels"][0] = 2
+
+    def same_subject(e):
+        e["subject"] = "p"
+
+    def absent(e):
+        e["file"] = "absent.nii.gz"
+
+    refused("no-val", 65, "split 'val'", change=no_validation)
+    refused("unknown", 65, "label 'striped'", "split 'train'", change=all_unknown)
+    refused("labels", 65, labels=LABELS + ["third"])
+    refused("two", 65, change=two)
+    refused("subject", 65, "two splits", change=same_subject)
+    path = write_manifest(folder / "absent.json", changed(entries, absent))
+    fails(train(path, folder / "absent.pt", "-q"), 66, "absent.nii.gz")
+
+
+def test_a_label_of_one_class_in_validation_is_warned_of_and_has_no_threshold(run, images, schema):
+    folder, entries = images
+
+    def no_positives(e):
+        for s in e["samples"]:
+            if e["split"] == "val":
+                s["labels"][1] = 0
+
+    path = write_manifest(folder / "one-class.json", changed(entries, no_positives))
+    p = run(train(path, folder / "one-class.pt", "--epochs", "1"))
+    assert b"warning" in p.stderr and b"'striped'" in p.stderr
+    description = info(folder / "one-class.pt")
+    schema("mr-model")(description)
+    assert description["training"]["best"]["val_auroc"]["striped"] is None
+    assert description["operating_points"][1]["threshold"] is None
+
+
+def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
+    fails(train(manifest, tmp_path / "m.pt", "--optimiser", "sgd", "--lr", "1e30", "-q"), 65,
+          "not finite", "i0/k")
+
+
+@pytest.mark.parametrize("options, part", [
+    (["--norm", "instance"], "--norm"),
+    (["--norm", "group", "--groups", "3"], "3 groups"),
+    (["--size", "16"], "--size"),
+    (["--size", "16x0"], "--size"),
+    (["--standardise", "zscore"], "zscore"),
+    (["--operating-rule", "best"], "operating rule"),
+    (["--device", "gpu"], "--device"),
+    (["--device", "cuda:99"], "CUDA"),
+    (["--lr", "-1"], "--lr"),
+])
+def test_bad_options_are_usage_errors(fails, manifest, tmp_path, options, part):
+    fails(train(manifest, tmp_path / "m.pt", *options), 64, part)
+    assert os.listdir(tmp_path) == []

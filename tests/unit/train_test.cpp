@@ -1,0 +1,208 @@
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "train/checkpoint.h"
+#include "train/optimiser.h"
+#include "train/sampler.h"
+#include "train/validation.h"
+
+#include "check.h"
+
+using namespace mr::train;
+using mr::Json;
+
+namespace {
+
+/// One image with one sample per row of labels.
+mr::dataset::SampleSet samples_of(const std::vector<std::vector<int>>& labels) {
+  std::vector<mr::dataset::Label> names;
+  for (std::size_t l = 0; l < labels.front().size(); ++l)
+    names.push_back({"label" + std::to_string(l), {"0", "1"}});
+  mr::dataset::SampleSet samples(names);
+  mr::dataset::ImageEntry image;
+  image.id = "a";
+  image.subject = "s";
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    image.samples.push_back({mr::dataset::Slice{2, static_cast<std::int64_t>(i)}, labels[i]});
+  samples.add(image);
+  return samples;
+}
+
+double distance(const torch::Tensor& a, const torch::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+const mr::Messages quiet("test", mr::Verbosity::quiet);
+
+}  // namespace
+
+TEST_CASE("the loss is the sum over labels of the two-logit cross-entropy, gradient included") {
+  const auto z = (torch::arange(5 * 3 * 2, torch::kFloat32) * 1.3).sin().mul(4).reshape({5, 3, 2});
+  const auto truth = torch::tensor({1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0, 0}).reshape({5, 3});
+  const auto two = z.clone().requires_grad_();
+  auto want = torch::zeros({});
+  for (int l = 0; l < 3; ++l)
+    want = want + torch::nn::functional::cross_entropy(two.select(1, l), truth.select(1, l));
+  want.backward();
+  const auto ours = z.clone().requires_grad_();
+  const auto got =
+      masked_cross_entropy(ours.select(2, 1) - ours.select(2, 0), truth.to(torch::kFloat32));
+  got.backward();
+  CHECK(distance(got, want) < 1e-6);
+  CHECK(distance(ours.grad(), two.grad()) < 1e-6);
+}
+
+TEST_CASE("an unknown label adds nothing: the mean goes over the known ones") {
+  const auto logits = torch::tensor({1.0f, -2.0f, 0.5f, 3.0f}).reshape({4, 1}).requires_grad_();
+  const auto truth = torch::tensor({1.0f, -1.0f, 0.0f, -1.0f}).reshape({4, 1});
+  const auto loss = masked_cross_entropy(logits, truth);
+  const double want = (std::log1p(std::exp(-1.0)) + std::log1p(std::exp(0.5))) / 2;
+  CHECK(loss.item<double>() == doctest::Approx(want).epsilon(1e-6));
+  loss.backward();
+  CHECK(logits.grad()[1].item<double>() == 0);
+  CHECK(logits.grad()[3].item<double>() == 0);
+  CHECK(logits.grad()[0].item<double>() < 0);
+  CHECK(masked_cross_entropy(logits, torch::full({4, 1}, -1.0f)).item<double>() == 0);
+}
+
+TEST_CASE("flat parameters take the steps of LibTorch's own optimisers") {
+  const auto begin = [] {
+    std::vector<torch::Tensor> p = {torch::arange(24, torch::kFloat32).sin().reshape({2, 3, 2, 2}),
+                                    torch::arange(5, torch::kFloat32).cos()};
+    p[0] = p[0].contiguous(torch::MemoryFormat::ChannelsLast);
+    for (auto& tensor : p) tensor.requires_grad_();
+    return p;
+  };
+  const auto loss = [](const std::vector<torch::Tensor>& p) {
+    return (p[0].sin() * 3).sum() + (p[0].sum() * p[1].square()).sum();
+  };
+  for (const auto method : {Method::adamw, Method::sgd}) {
+    CAPTURE(name(method));
+    auto ours = begin(), theirs = begin();
+    Optimiser optimiser(ours, {method, 0.01, 0.1});
+    std::unique_ptr<torch::optim::Optimizer> reference;
+    if (method == Method::adamw)
+      reference = std::make_unique<torch::optim::AdamW>(
+          theirs, torch::optim::AdamWOptions(0.01).weight_decay(0.1));
+    else
+      reference = std::make_unique<torch::optim::SGD>(
+          theirs, torch::optim::SGDOptions(0.01).weight_decay(0.1).momentum(0.9));
+    for (int step = 0; step < 10; ++step) {
+      optimiser.zero_gradient();
+      loss(ours).backward();
+      optimiser.step();
+      reference->zero_grad();
+      loss(theirs).backward();
+      reference->step();
+    }
+    CHECK(distance(ours[0].detach(), begin()[0].detach()) > 0.01);
+    for (std::size_t i = 0; i < ours.size(); ++i)
+      CHECK(distance(ours[i].detach(), theirs[i].detach()) <
+            2e-6 * theirs[i].abs().max().item<double>());  // ten roundings of float32
+  }
+}
+
+TEST_CASE("flattening keeps values and layout, and a copy from the flat tensor gives them back") {
+  std::vector<torch::Tensor> tensors = {torch::arange(12, torch::kFloat32)
+                                            .reshape({1, 3, 2, 2})
+                                            .contiguous(torch::MemoryFormat::ChannelsLast),
+                                        torch::arange(7, torch::kFloat32)};
+  const std::vector<torch::Tensor> before = {tensors[0].clone(), tensors[1].clone()};
+  const auto flat = flatten_in_place(tensors);
+  CHECK(tensors[0].equal(before[0]));
+  CHECK(tensors[0].strides() == before[0].strides());
+  CHECK(flat.numel() == 32);  // each begins at a multiple of 16
+  flat.add_(1);
+  CHECK(tensors[1].equal(before[1] + 1));
+  std::vector<torch::Tensor> copies = {torch::zeros_like(before[0]), torch::zeros({7})};
+  copy_from_flat(flat, copies);
+  CHECK(copies[0].equal(before[0] + 1));
+  CHECK(copies[1].equal(before[1] + 1));
+}
+
+TEST_CASE("every sum of labels is drawn equally often, and within it every sample") {
+  std::vector<std::vector<int>> labels(60, {0, 0});
+  for (int i = 0; i < 10; ++i)
+    labels[static_cast<std::size_t>(i)] = {1, mr::dataset::unknown_label};
+  labels[10] = labels[11] = {1, 1};
+  const BalancedSampler sampler(samples_of(labels), 7);
+  const std::size_t draws = 30000;
+  std::vector<int> count(60);
+  for (const auto i : sampler.order(1, draws)) ++count[i];
+  const auto near = [](double got, double want) {
+    return std::abs(got - want) < 5 * std::sqrt(want);
+  };
+  for (std::size_t i = 0; i < 60; ++i) {
+    CAPTURE(i);
+    const double members = i < 10 ? 10 : i < 12 ? 2 : 48;
+    CHECK(near(count[i], static_cast<double>(draws) / 3 / members));
+  }
+}
+
+TEST_CASE("the draws are a function of seed and epoch") {
+  const auto samples = samples_of({{0}, {1}, {0}, {1}, {0}});
+  CHECK(BalancedSampler(samples, 1).order(3, 50) == BalancedSampler(samples, 1).order(3, 50));
+  CHECK(BalancedSampler(samples, 1).order(3, 50) != BalancedSampler(samples, 1).order(4, 50));
+  CHECK(BalancedSampler(samples, 1).order(3, 50) != BalancedSampler(samples, 2).order(3, 50));
+}
+
+TEST_CASE("validation: the loss skips unknown labels, a label of one class has no AUROC") {
+  const auto samples = samples_of({{1, 0}, {0, 0}, {mr::dataset::unknown_label, 0}, {1, 0}});
+  const std::vector<float> scores = {2, -1, 1, -1, 9, -1, 0.5, -1};  // [N, L]
+  const auto v = judge(samples, scores, {});
+  const auto softplus = [](double x) { return std::log1p(std::exp(x)); };
+  CHECK(v.line["val_loss"].get<double>() ==
+        doctest::Approx((softplus(-2) + softplus(1) + softplus(-0.5)) / 3 + softplus(-1)));
+  CHECK(v.line["val_auroc"]["label0"] == 0.5);  // 2 above 1, 0.5 below it
+  CHECK(v.line["val_auroc"]["label1"].is_null());
+  CHECK(v.auroc_mean == 0.5);
+  const auto& point = v.operating_points[0];  // both positives must be called: threshold 0.5
+  CHECK(point["threshold"] == 0.5);
+  CHECK(point["sensitivity"] == 1);
+  CHECK(point["specificity"] == 0);
+  CHECK(v.operating_points[1]["threshold"].is_null());
+  CHECK(v.operating_points[1]["reason"].get<std::string>() != "");
+}
+
+TEST_CASE("what cannot be learnt is refused by name") {
+  const auto good = samples_of({{0}, {1}});
+  CHECK_NOTHROW(check_labels("m.json", good, good, quiet));
+  CHECK_THROWS_WITH_AS(
+      check_labels("m.json", samples_of({{1}, {mr::dataset::unknown_label}}), good, quiet),
+      "m.json: label 'label0': want known 0 and 1 in split 'train', got one of them or none",
+      mr::DataError);
+  CHECK_THROWS_WITH_AS(check_labels("m.json", good, samples_of({{0}, {0}}), quiet),
+                       "m.json: want a label with known 0 and 1 in split 'val', got none",
+                       mr::DataError);
+  mr::dataset::SampleSet graded({{"grade", {"0", "1", "2"}}});
+  CHECK_THROWS_WITH_AS(check_labels("m.json", graded, graded, quiet),
+                       "m.json: label 'grade': want 2 values, got 3", mr::DataError);
+}
+
+TEST_CASE("a checkpoint keeps state and tensors; a part of one is refused") {
+  const auto path = (std::filesystem::temp_directory_path() /
+                     ("mr-train-test-" + std::to_string(::getpid()) + ".checkpoint"))
+                        .string();
+  const double third = 1.0 / 3;
+  const auto values = torch::arange(37, torch::kFloat32).sqrt();
+  write_checkpoint(path, {{{"loss_sum", third}}, {{"a", values}, {"b", torch::empty({0})}}});
+  const auto read = read_checkpoint(path);
+  CHECK(read.state["loss_sum"].get<double>() == third);
+  REQUIRE(read.tensors.size() == 2);
+  CHECK(read.tensors[0].first == "a");
+  CHECK(read.tensors[0].second.equal(values));
+  CHECK(read.tensors[1].second.numel() == 0);
+  auto bytes = mr::read_all(path);
+  bytes.pop_back();
+  mr::write_file(path, bytes, mr::Overwrite::yes);
+  CHECK_THROWS_AS(read_checkpoint(path), mr::DataError);
+  mr::write_file(path, "no checkpoint", mr::Overwrite::yes);
+  CHECK_THROWS_AS(read_checkpoint(path), mr::DataError);
+  std::filesystem::remove(path);
+}
