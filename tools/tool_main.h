@@ -18,7 +18,7 @@ inline std::string recorded_command(const std::string& tool, int argc, char** ar
   static const std::vector<std::string> bare = {"--resume", "--force", "-f",       "--quiet",
                                                 "-q",       "-v",      "--verbose"};
   static const std::vector<std::string> valued = {
-      "--threads", "-t", "-o", "--output", "--manifest-out", "--log", "--checkpoint"};
+      "--threads", "-t", "-o", "--output", "--manifest-out", "--log", "--checkpoint", "--scores"};
   const auto has = [](const std::vector<std::string>& list, const std::string& s) {
     return std::find(list.begin(), list.end(), s) != list.end();
   };

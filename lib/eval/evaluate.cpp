@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <mutex>
 
 #include "artifact/catalogue.h"
 #include "artifact/recipe.h"
@@ -36,13 +37,14 @@ constexpr int thumbnail_px = 96;
 
 /// A model file, as it is used: plain, or adapted in one way.
 struct Variant {
-  std::size_t network;  // index into Networks::models
+  std::size_t model;       // index into Options::models
+  std::size_t preprocess;  // index into Networks::preprocessings
   Adaptation adaptation;
+  torch::jit::Module network;
 };
 
 struct Networks {
-  std::vector<nn::Model> models;
-  std::vector<std::size_t> preprocess_of;  // per model, index into preprocessings
+  std::vector<Json> infos;                 // mr.json of each model
   std::vector<Preprocess> preprocessings;  // the distinct ones
   std::vector<Variant> variants;
   c10::Device device = c10::kCPU;
@@ -80,29 +82,34 @@ void require_labels(const Json& info, const SampleSet& samples, const std::strin
 Networks load_networks(const Options& options, const SampleSet& samples,
                        const std::string& manifest) {
   Networks networks;
-  networks.device = nn::configure_torch(options.device, options.threads);
+  // One thread for each network: several run side by side, and a score does not depend on how many.
+  networks.device = nn::configure_torch(options.device, 1);
   std::vector<std::string> keys;
-  for (const auto& path : options.models) {
+  for (std::size_t m = 0; m < options.models.size(); ++m) {
+    const auto& path = options.models[m];
     auto model = nn::load_model(path, networks.device);
     if (model.info.is_null()) throw DataError(path + ": not a model of mr-train: it lacks mr.json");
     require_labels(model.info, samples, path, manifest);
     const auto& described = member(model.info, "preprocessing", path);
     const auto key = to_line(described);
-    auto place = static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin());
+    const auto place =
+        static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin());
     if (place == keys.size()) {
       keys.push_back(key);
       networks.preprocessings.push_back(dataset::preprocess_from_json(described, path));
     }
-    networks.preprocess_of.push_back(place);
-    const auto index = networks.models.size();
-    const int layers = nn::set_batch_statistics(model.network, nn::BatchStatistics::running);
-    networks.models.push_back(std::move(model));
-    networks.variants.push_back({index, Adaptation::none});
-    if (layers > 0)
+    const bool adaptable =
+        nn::set_batch_statistics(model.network, nn::BatchStatistics::running) > 0;
+    networks.variants.push_back({m, place, Adaptation::none, model.network});
+    if (adaptable && !options.adaptations.empty()) {
+      auto copy = model.network.deepcopy();
+      nn::set_batch_statistics(copy, nn::BatchStatistics::batch);
       for (const auto adaptation : options.adaptations)
-        networks.variants.push_back({index, adaptation});
+        networks.variants.push_back({m, place, adaptation, copy});
+    }
+    networks.infos.push_back(std::move(model.info));
   }
-  if (!options.adaptations.empty() && networks.variants.size() == networks.models.size())
+  if (!options.adaptations.empty() && networks.variants.size() == networks.infos.size())
     throw UsageError("--adapt: no model has batch norm to adapt");
   return networks;
 }
@@ -141,7 +148,6 @@ Condition condition_as_given(const SampleSet& samples) {
 
 /// The pixels of one image's samples under one condition, per distinct preprocessing.
 struct Prepared {
-  std::size_t image = 0, condition = 0;
   std::vector<std::vector<float>> pixels;  // [preprocessings][samples x H x W]
   Json fidelity;
   std::string thumbnail;  // PNG, of the chosen sample alone
@@ -214,6 +220,7 @@ struct Plan {
   std::vector<Condition> conditions;
   std::vector<std::size_t> first_sample;  // per image, in the SampleSet
   std::size_t thumbnail = 0;              // sample
+  mutable std::mutex device;              // one network at a time on CUDA
   std::size_t labels() const { return samples.label_names().size(); }
 };
 
@@ -242,8 +249,6 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
   const auto& entry = plan.samples.images()[image];
   const auto& wanted = plan.conditions[condition];
   Prepared prepared;
-  prepared.image = image;
-  prepared.condition = condition;
   const image::Volume* volume = &clean.volume;
   dataset::CorruptedImage corrupted;
   if (wanted.kind == Kind::artifact) {
@@ -283,11 +288,9 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
 
 /// Runs one variant on n samples' pixels; `pad_to` > n repeats the last sample, whose extra scores
 /// are dropped, so that every batch has the same shape.
-void run_network(Plan& plan, const Variant& variant, const float* pixels, std::size_t n,
+void run_network(const Plan& plan, const Variant& variant, const float* pixels, std::size_t n,
                  std::size_t pad_to, std::vector<float>& scores) {
-  auto& network = plan.networks.models[variant.network].network;
-  const auto& preprocess =
-      plan.networks.preprocessings[plan.networks.preprocess_of[variant.network]];
+  const auto& preprocess = plan.networks.preprocessings[variant.preprocess];
   const auto height = preprocess.size[0], width = preprocess.size[1];
   auto input = torch::empty({static_cast<std::int64_t>(pad_to), 1, height, width});
   const auto size = static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
@@ -296,126 +299,92 @@ void run_network(Plan& plan, const Variant& variant, const float* pixels, std::s
   for (std::size_t i = n; i < pad_to; ++i)
     std::memcpy(to + i * size, pixels + (n - 1) * size, size * sizeof(float));
   const torch::NoGradGuard no_gradient;
+  std::unique_lock<std::mutex> alone(plan.device, std::defer_lock);
+  if (plan.networks.device.is_cuda()) alone.lock();
   try {
+    auto network = variant.network;  // a handle: forward() is not const
     const auto output =
         network.forward({input.to(plan.networks.device)}).toTensor().to(torch::kCPU).contiguous();
     const auto* values = output.data_ptr<float>();
     scores.insert(scores.end(), values, values + n * plan.labels());
   } catch (const c10::Error& e) {
-    throw DataError(plan.options.models[variant.network] +
+    throw DataError(plan.options.models[variant.model] +
                     ": cannot be run: " + e.what_without_backtrace());
   }
 }
 
-/// Scores of one block: [variants][conditions], each [samples of the block x labels].
-using BlockScores = std::vector<std::vector<std::vector<float>>>;
-
-/// Collects the samples of one condition into batches of one shape for the models as they are, and
-/// runs the adapted ones image by image.
-class Scorer {
+/// The clean images of a block, read when the first condition needs them.
+class BlockImages {
  public:
-  Scorer(Plan& plan, BlockScores& scores)
-      : plan_(plan), scores_(scores), waiting_(plan.networks.preprocessings.size()) {}
-
-  void add(const Prepared& prepared) {
-    const auto n = plan_.samples.images()[prepared.image].samples.size();
-    if (n == 0) return;
-    for (std::size_t v = 0; v < plan_.networks.variants.size(); ++v) {
-      const auto& variant = plan_.networks.variants[v];
-      if (variant.adaptation != Adaptation::none)
-        adapted(variant, prepared, n, scores_[v][prepared.condition]);
-    }
-    for (std::size_t p = 0; p < waiting_.size(); ++p)
-      waiting_[p].insert(waiting_[p].end(), prepared.pixels[p].begin(), prepared.pixels[p].end());
-    count_ += n;
-    const auto batch = static_cast<std::size_t>(plan_.options.batch_size);
-    while (count_ >= batch) run(prepared.condition, batch);
+  BlockImages(const Plan& plan, const Block& block) : plan_(plan), block_(block) {}
+  const Block& block() const { return block_; }
+  void read() {
+    std::call_once(once_, [this] {
+      for (std::size_t image = block_.first_image; image < block_.end_image; ++image) {
+        const auto& entry = plan_.samples.images()[image];
+        clean.push_back(dataset::read_clean(entry));
+        const auto first = plan_.first_sample[image];
+        windows.emplace_back();
+        if (plan_.thumbnail < first || plan_.thumbnail >= first + entry.samples.size()) continue;
+        std::array<int, 2> size{};
+        const auto& shown = clean.back().source ? *clean.back().source : clean.back().volume;
+        windows.back() =
+            window_of(thumbnail_pixels(shown, plan_.samples.sample(plan_.thumbnail).slice, size));
+      }
+    });
   }
-
-  void finish(std::size_t condition) {
-    if (count_ > 0) run(condition, count_);
-  }
+  std::vector<dataset::CleanImage> clean;  // [images of the block]
+  std::vector<Window> windows;
 
  private:
-  void run(std::size_t condition, std::size_t n) {
-    for (std::size_t v = 0; v < plan_.networks.variants.size(); ++v) {
-      const auto& variant = plan_.networks.variants[v];
-      if (variant.adaptation != Adaptation::none) continue;
-      run_network(plan_, variant, waiting_[plan_.networks.preprocess_of[variant.network]].data(), n,
-                  static_cast<std::size_t>(plan_.options.batch_size), scores_[v][condition]);
-    }
-    for (auto& pixels : waiting_) {
-      const auto size = pixels.size() / count_;
-      pixels.erase(pixels.begin(), pixels.begin() + static_cast<std::ptrdiff_t>(n * size));
-    }
-    count_ -= n;
-  }
-
-  void adapted(const Variant& variant, const Prepared& prepared, std::size_t n,
-               std::vector<float>& scores) {
-    auto& network = plan_.networks.models[variant.network].network;
-    const auto& pixels = prepared.pixels[plan_.networks.preprocess_of[variant.network]];
-    nn::set_batch_statistics(network, nn::BatchStatistics::batch);
-    const std::size_t each = variant.adaptation == Adaptation::batch_stats_slice ? 1 : n;
-    for (std::size_t i = 0; i < n; i += each)
-      run_network(plan_, variant, pixels.data() + i * (pixels.size() / n), each, each, scores);
-    nn::set_batch_statistics(network, nn::BatchStatistics::running);
-  }
-
-  Plan& plan_;
-  BlockScores& scores_;
-  std::vector<std::vector<float>> waiting_;  // [preprocessings], pixels of count_ samples
-  std::size_t count_ = 0;
+  const Plan& plan_;
+  const Block block_;
+  std::once_flag once_;
 };
 
-struct BlockResult {
-  BlockScores scores;
-  std::vector<std::vector<Json>> fidelity;  // [conditions][images of the block]
-  std::vector<std::string> thumbnails;      // [conditions], "" where the block has none
+/// One block under one condition.
+struct ConditionResult {
+  std::vector<std::vector<float>> scores;  // [variants][samples of the block x labels]
+  std::vector<Json> fidelity;              // [images of the block], as far as there is any
+  std::string thumbnail;                   // "" where another block has it
 };
 
-BlockResult run_block(Plan& plan, const Block& block, Progress& progress) {
-  const auto images = block.end_image - block.first_image;
-  std::vector<dataset::CleanImage> clean(images);
-  std::vector<Window> windows(images);
-  parallel_for(plan.options.threads, static_cast<std::int64_t>(images), [&](std::int64_t at) {
-    const auto i = static_cast<std::size_t>(at), image = block.first_image + i;
-    clean[i] = dataset::read_clean(plan.samples.images()[image]);
-    const auto first = plan.first_sample[image];
-    const auto& entry = plan.samples.images()[image];
-    if (plan.thumbnail >= first && plan.thumbnail < first + entry.samples.size()) {
-      std::array<int, 2> size{};
-      windows[i] = window_of(thumbnail_pixels(clean[i].source ? *clean[i].source : clean[i].volume,
-                                              plan.samples.sample(plan.thumbnail).slice, size));
+ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::size_t condition) {
+  const auto& block = images.block();
+  const auto& variants = plan.networks.variants;
+  ConditionResult result;
+  result.scores.resize(variants.size());
+  std::vector<std::vector<float>> pixels(plan.networks.preprocessings.size());
+  for (std::size_t image = block.first_image; image < block.end_image; ++image) {
+    const auto i = image - block.first_image;
+    auto prepared = prepare(plan, images.clean[i], image, condition, images.windows[i]);
+    const auto n = plan.samples.images()[image].samples.size();
+    for (std::size_t v = 0; v < variants.size() && n > 0; ++v) {
+      if (variants[v].adaptation == Adaptation::none) continue;
+      const auto& own = prepared.pixels[variants[v].preprocess];
+      const std::size_t each = variants[v].adaptation == Adaptation::batch_stats_slice ? 1 : n;
+      for (std::size_t s = 0; s < n; s += each)
+        run_network(plan, variants[v], own.data() + s * (own.size() / n), each, each,
+                    result.scores[v]);
     }
-  });
-  BlockResult result;
-  const auto conditions = plan.conditions.size();
-  result.scores.assign(plan.networks.variants.size(), std::vector<std::vector<float>>(conditions));
-  result.fidelity.assign(conditions, {});
-  result.thumbnails.assign(conditions, "");
-  Scorer scorer(plan, result.scores);
-  std::size_t next = 0;
-  ordered_pipeline(
-      plan.options.threads,
-      [&]() -> std::optional<std::size_t> {
-        return next < conditions * images ? std::optional<std::size_t>(next++) : std::nullopt;
-      },
-      [&](std::size_t task) {
-        const auto i = task % images;
-        return prepare(plan, clean[i], block.first_image + i, task / images, windows[i]);
-      },
-      [&](Prepared prepared) {
-        scorer.add(prepared);
-        if (prepared.image + 1 == block.end_image) scorer.finish(prepared.condition);
-        if (!prepared.fidelity.is_null())
-          result.fidelity[prepared.condition].push_back(std::move(prepared.fidelity));
-        if (!prepared.thumbnail.empty())
-          result.thumbnails[prepared.condition] = std::move(prepared.thumbnail);
-        progress.advance();
-      });
+    for (std::size_t p = 0; p < pixels.size(); ++p)
+      pixels[p].insert(pixels[p].end(), prepared.pixels[p].begin(), prepared.pixels[p].end());
+    if (!prepared.fidelity.is_null()) result.fidelity.push_back(std::move(prepared.fidelity));
+    if (!prepared.thumbnail.empty()) result.thumbnail = std::move(prepared.thumbnail);
+  }
+  const auto n = block.end_sample - block.first_sample;
+  const auto batch = static_cast<std::size_t>(plan.options.batch_size);
+  for (std::size_t v = 0; v < variants.size(); ++v) {
+    if (variants[v].adaptation != Adaptation::none) continue;
+    const auto& all = pixels[variants[v].preprocess];
+    for (std::size_t s = 0; s < n; s += batch)
+      run_network(plan, variants[v], all.data() + s * (all.size() / n), std::min(batch, n - s),
+                  batch, result.scores[v]);
+  }
   return result;
 }
+
+using BlockResult = std::vector<ConditionResult>;  // [conditions]
 
 // ---- the partial file ----
 
@@ -432,34 +401,29 @@ std::vector<float> unpack(const std::string& text, const std::string& name) {
 }
 
 Json to_json(const BlockResult& block, std::size_t index) {
-  Json scores = Json::array();
-  for (const auto& variant : block.scores)
-    for (const auto& values : variant) scores.push_back(pack(values));
-  Json fidelity = Json::array();
-  for (const auto& condition : block.fidelity) fidelity.push_back(condition);
-  Json thumbnails = Json::array();
-  for (const auto& png : block.thumbnails) thumbnails.push_back(base64_encode(png));
-  return {{"block", index},
-          {"scores", std::move(scores)},
-          {"fidelity", std::move(fidelity)},
-          {"thumbnails", std::move(thumbnails)}};
+  Json conditions = Json::array();
+  for (const auto& condition : block) {
+    Json scores = Json::array();
+    for (const auto& values : condition.scores) scores.push_back(pack(values));
+    conditions.push_back({{"scores", std::move(scores)},
+                          {"fidelity", condition.fidelity},
+                          {"thumbnail", base64_encode(condition.thumbnail)}});
+  }
+  return {{"block", index}, {"conditions", std::move(conditions)}};
 }
 
 BlockResult block_from_json(const Json& line, const Plan& plan, const std::string& name) {
   BlockResult block;
-  const auto& scores = member(line, "scores", name);
-  const auto conditions = plan.conditions.size();
-  if (scores.size() != plan.networks.variants.size() * conditions)
-    throw DataError(name + ": of another evaluation");
-  for (std::size_t v = 0, at = 0; v < plan.networks.variants.size(); ++v) {
-    block.scores.emplace_back();
-    for (std::size_t c = 0; c < conditions; ++c, ++at)
-      block.scores.back().push_back(unpack(scores[at].get<std::string>(), name));
+  for (const auto& object : member(line, "conditions", name)) {
+    ConditionResult condition;
+    for (const auto& text : member(object, "scores", name))
+      condition.scores.push_back(unpack(text.get<std::string>(), name));
+    const auto& fidelity = member(object, "fidelity", name);
+    condition.fidelity.assign(fidelity.begin(), fidelity.end());
+    condition.thumbnail = base64_decode(string_member(object, "thumbnail", name), name);
+    block.push_back(std::move(condition));
   }
-  for (const auto& condition : member(line, "fidelity", name))
-    block.fidelity.emplace_back(condition.begin(), condition.end());
-  for (const auto& png : member(line, "thumbnails", name))
-    block.thumbnails.push_back(base64_decode(png.get<std::string>(), name));
+  if (block.size() != plan.conditions.size()) throw DataError(name + ": of another evaluation");
   return block;
 }
 
@@ -538,26 +502,41 @@ Json median_fidelity(const std::vector<Json>& images) {
 std::vector<results::Model> describe_models(const Plan& plan) {
   std::vector<results::Model> models;
   for (const auto& variant : plan.networks.variants) {
-    const auto& path = plan.options.models[variant.network];
-    const auto& info = plan.networks.models[variant.network].info;
+    const auto& path = plan.options.models[variant.model];
+    const auto& info = plan.networks.infos[variant.model];
     results::Model model;
     model.normalization = string_member(info, "normalization", path);
     model.adaptation = adaptation_name(variant.adaptation);
     model.run = integer_member(member(info, "training", path), "seed", path);
     model.sha256 = sha256_file(path);
     model.id = file_name(path) + (model.adaptation.empty() ? "" : "+" + model.adaptation);
-    for (const auto& label : plan.samples.label_names()) {
-      const auto& points = member(info, "operating_points", path);
-      const auto found = points.find(label.name);
-      const bool known = found != points.end() && found->is_object() &&
-                         found->contains("threshold") && (*found)["threshold"].is_number();
-      model.thresholds.push_back(known ? std::optional<double>((*found)["threshold"].get<double>())
-                                       : std::nullopt);
+    for (const auto& point : member(info, "operating_points", path)) {
+      const auto& threshold = member(point, "threshold", path);
+      model.thresholds.push_back(
+          threshold.is_number() ? std::optional<double>(threshold.get<double>()) : std::nullopt);
     }
+    if (model.thresholds.size() != plan.labels())
+      throw DataError(path + ": operating_points: want one per label");
     model.info = info;
     models.push_back(std::move(model));
   }
   return models;
+}
+
+/// What a severity of the grid's artifacts means.
+Json ladders(const std::vector<std::string>& artifacts) {
+  Json list = Json::array();
+  for (const auto& name : artifacts) {
+    const auto& row = artifact::find(name);
+    Json parameters = Json::array();
+    for (const auto& p : row.parameters)
+      parameters.push_back({{"name", p.name}, {"unit", p.unit}, {"levels", p.levels}});
+    list.push_back({{"name", row.name},
+                    {"summary", row.summary},
+                    {"source", row.source},
+                    {"parameters", std::move(parameters)}});
+  }
+  return list;
 }
 
 results::Header make_header(const Plan& plan, const Json& provenance, Json notes) {
@@ -581,7 +560,8 @@ results::Header make_header(const Plan& plan, const Json& provenance, Json notes
                   plan.options.artifacts.empty() ? Json::array() : Json(plan.options.severities)},
                  {"seed", plan.options.seed},
                  {"split", plan.options.split},
-                 {"batch_size", plan.options.batch_size}};
+                 {"batch_size", plan.options.batch_size},
+                 {"catalogue", ladders(plan.options.artifacts)}};
   header.notes = std::move(notes);
   header.provenance = provenance;
   return header;
@@ -612,7 +592,7 @@ void write_evaluation(const Plan& plan, const std::vector<BlockResult>& blocks,
   for (std::size_t c = 0; c < plan.conditions.size(); ++c) {
     std::vector<Json> fidelity;
     for (const auto& block : blocks)
-      fidelity.insert(fidelity.end(), block.fidelity[c].begin(), block.fidelity[c].end());
+      fidelity.insert(fidelity.end(), block[c].fidelity.begin(), block[c].fidelity.end());
     for (std::size_t v = 0; v < plan.networks.variants.size(); ++v) {
       results::Result result;
       result.model = v;
@@ -620,7 +600,7 @@ void write_evaluation(const Plan& plan, const std::vector<BlockResult>& blocks,
       result.scores.resize(labels * n);
       std::size_t sample = 0;
       for (const auto& block : blocks) {
-        const auto& values = block.scores[v][c];
+        const auto& values = block[c].scores[v];
         for (std::size_t i = 0; i < values.size() / labels; ++i, ++sample)
           for (std::size_t l = 0; l < labels; ++l)
             result.scores[l * n + sample] = values[i * labels + l];
@@ -632,10 +612,47 @@ void write_evaluation(const Plan& plan, const std::vector<BlockResult>& blocks,
   }
   for (std::size_t c = 0; c < plan.conditions.size(); ++c)
     for (const auto& block : blocks)
-      if (!block.thumbnails[c].empty())
+      if (!block[c].thumbnail.empty())
         writer.write(results::Thumbnail{plan.conditions[c], plan.samples.id(plan.thumbnail),
-                                        block.thumbnails[c]});
+                                        block[c].thumbnail});
   writer.finish();
+}
+
+/// Runs what is not in `results` yet, all conditions of a block before the next block.
+void run_blocks(const Plan& plan, const std::vector<Block>& blocks,
+                std::vector<BlockResult>& results, Partial& partial, const Messages& messages) {
+  const auto conditions = plan.conditions.size();
+  struct Task {
+    std::shared_ptr<BlockImages> images;
+    std::size_t condition;
+  };
+  Progress progress(messages, "evaluating", static_cast<std::int64_t>(blocks.size() * conditions));
+  progress.advance(static_cast<std::int64_t>(results.size() * conditions));
+  std::size_t next = results.size() * conditions;
+  std::shared_ptr<BlockImages> images;
+  BlockResult block;
+  ordered_pipeline(
+      plan.options.threads,
+      [&]() -> std::optional<Task> {
+        if (next == blocks.size() * conditions) return std::nullopt;
+        const auto condition = next % conditions;
+        if (condition == 0) images = std::make_shared<BlockImages>(plan, blocks[next / conditions]);
+        ++next;
+        return Task{images, condition};
+      },
+      [&](const Task& task) {
+        nn::configure_thread(1);
+        task.images->read();
+        return run_condition(plan, *task.images, task.condition);
+      },
+      [&](ConditionResult result) {
+        block.push_back(std::move(result));
+        progress.advance();
+        if (block.size() < conditions) return;
+        partial.append(block, results.size());
+        results.push_back(std::move(block));
+        block.clear();
+      });
 }
 
 SampleSet choose_split(const dataset::LoadedManifest& loaded, const std::string& split) {
@@ -676,7 +693,7 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   const auto loaded = dataset::load_manifest(options.manifest, options.root, {""});
   const auto samples = choose_split(loaded, options.split);
   if (samples.label_names().empty()) throw DataError(loaded.name + ": has no labels to evaluate");
-  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, 0};
+  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, 0, {}};
   plan.conditions = options.artifacts.empty() ? std::vector<Condition>{condition_as_given(samples)}
                                               : grid_conditions(options);
   std::size_t first = 0;
@@ -698,14 +715,7 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   for (const auto& line : partial.finished())
     results.push_back(block_from_json(line, plan, partial.path()));
   if (results.size() > blocks.size()) throw DataError(partial.path() + ": of another evaluation");
-  Progress progress(messages, "evaluating",
-                    static_cast<std::int64_t>(samples.images().size() * plan.conditions.size()));
-  for (const auto& done : results)
-    progress.advance(static_cast<std::int64_t>(done.fidelity.size()));
-  for (std::size_t b = results.size(); b < blocks.size(); ++b) {
-    results.push_back(run_block(plan, blocks[b], progress));
-    partial.append(results.back(), b);
-  }
+  run_blocks(plan, blocks, results, partial, messages);
   const auto header = make_header(plan, provenance, make_notes(plan));
   if (to_file) {
     AtomicFile file(options.output, options.overwrite);

@@ -28,10 +28,9 @@ c10::Device choose_device(const std::string& name) {
 
 c10::Device configure_torch(const std::string& device, int threads) {
   const auto chosen = choose_device(device);
-  torch::set_num_threads(threads);
   torch::jit::getProfilingMode() = false;
   torch::jit::getExecutorMode() = false;
-  torch::jit::setGraphExecutorOptimize(false);  // of this thread: runs the operators as written
+  configure_thread(threads);
   at::globalContext().setDeterministicCuDNN(true);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setAllowTF32CuDNN(false);
@@ -41,6 +40,14 @@ c10::Device configure_torch(const std::string& device, int threads) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   return chosen;
+}
+
+void configure_thread(int threads) {
+  thread_local int configured = 0;
+  if (configured == threads) return;
+  configured = threads;
+  torch::set_num_threads(threads);
+  torch::jit::setGraphExecutorOptimize(false);  // runs the operators as written
 }
 
 }  // namespace mr::nn

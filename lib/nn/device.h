@@ -8,11 +8,15 @@
 
 namespace mr::nn {
 
-/// Sets LibTorch up for the calling thread, which is the one that may run networks: `threads`
-/// intra-op threads, deterministic float32 kernels, and no profiling executor, whose first run
-/// rounds differently from the later ones.
+/// Sets LibTorch up, and the calling thread for running networks with `threads` intra-op threads:
+/// deterministic float32 kernels, and no profiling executor, whose first run rounds differently
+/// from the later ones.
 /// device  "cpu", "cuda", "cuda:N" or "auto" (CUDA where there is one)
 /// throws  UsageError for another word, or when a CUDA device is asked for and absent
 c10::Device configure_torch(const std::string& device, int threads);
+
+/// Sets another thread up for running networks, after configure_torch and with as many intra-op
+/// threads. Cheap when called again.
+void configure_thread(int threads);
 
 }  // namespace mr::nn
