@@ -11,6 +11,7 @@ namespace mr::stats {
 namespace {
 
 constexpr std::int64_t fewest_subjects_for_p = 10;
+constexpr double rounding_variance = 1e-20;  // of influences that cancel
 
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -63,6 +64,7 @@ Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independen
   Variance v;
   std::vector<double> of_subject(arms[0].influences[0].size());
   double runs_over_df = 0;
+  auto smallest_df = static_cast<double>(independent_subjects - 1);
   for (const auto& arm : arms) {
     const auto bar = mean_influence(arm);
     for (std::size_t p = 0; p < bar.size(); ++p) of_subject[p] += bar[p];
@@ -77,12 +79,15 @@ Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independen
     v.runs += of_runs;
     v.interaction += interaction / (runs * (runs - 1));
     runs_over_df += of_runs * of_runs / (runs - 1);
+    if (of_runs > 0) smallest_df = std::min(smallest_df, runs - 1);
   }
   for (const double u : of_subject) v.subjects += u * u;
   v.total = std::max(v.subjects, v.subjects + v.runs - v.interaction);
   const double over_df =
       v.subjects * v.subjects / static_cast<double>(independent_subjects - 1) + runs_over_df;
-  if (over_df > 0) v.df = v.total * v.total / over_df;
+  // V is less than the sum of its parts by V_SR, which can push the ratio below what the weakest
+  // part alone would have: that is the least that Satterthwaite's df can be.
+  if (over_df > 0) v.df = std::max(smallest_df, v.total * v.total / over_df);
   return v;
 }
 
@@ -104,7 +109,7 @@ Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subject
   const auto variance = contrast_variance(arms, independent_subjects);
   if (scale == Scale::logit && !(*e.value > 0 && *e.value < 1))
     e.reason = "the estimate is at its limit: no interval";
-  else if (!(variance.total > 0))
+  else if (!(variance.total > rounding_variance))
     e.reason = "no variation between subjects: no interval";
   if (!e.reason.empty()) return e;
   e.variance = variance;

@@ -541,3 +541,25 @@ TEST_CASE("intervals of a difference cover where runs vary; with subjects alone 
   CHECK(covered <= 0.985 * replicates);
   CHECK(covered_by_subjects < 0.80 * replicates);
 }
+
+TEST_CASE("degrees of freedom are never fewer than those of the weakest part") {
+  // Runs differ much, subjects hardly, and the interaction takes nearly all of it away again.
+  Arm arm;
+  arm.values = {0.80, 0.80 + 1e-3};
+  arm.influences = {{4e-4, -4e-4, 3e-4, -3e-4}, {-4e-4, 4e-4, -3e-4, 3e-4 + 1e-7}};
+  const auto v = contrast_variance({arm}, 4);
+  CHECK(v.subjects < v.runs);
+  CHECK(v.df >= 1);
+  CHECK(estimate({arm}, 4, Scale::plain).low);
+}
+
+TEST_CASE("influences that cancel to rounding give no interval") {
+  Arm one, other;
+  one.values = other.values = {0.5};
+  one.influences = {{0.01, -0.01, 0.02}};
+  other.values[0] = -0.5;
+  other.influences = {{-0.01, 0.01 + 1e-17, -0.02}};
+  const auto e = estimate({one, other}, 3, Scale::plain);
+  CHECK(!e.low);
+  CHECK(e.reason == "no variation between subjects: no interval");
+}
