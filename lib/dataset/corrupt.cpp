@@ -56,7 +56,8 @@ class Journal {
     while (std::getline(in, line) && !in.eof()) {  // a last line without its end is not whole
       auto object = parse_json(line, path_);
       whole += line + "\n";
-      lines_[string_member(object, "id", path_)] = std::move(object);
+      auto id = string_member(object, "id", path_);
+      lines_[std::move(id)] = std::move(object);
     }
     in.close();
     write_file(path_, whole, Overwrite::yes);
