@@ -12,15 +12,16 @@ enum class Stage { object, field, coil, encoding, receiver, reconstruction, expo
 std::string stage_name(Stage stage);
 
 struct Parameter {
-  std::string name;         // "snr"
-  std::string unit;         // "1", "mm", "deg", ...
-  std::string description;  // one line
-  double low, high;         // allowed range
+  std::string name;              // "snr"
+  std::string unit;              // "1", "mm", "deg", ...
+  std::string description;       // one line
+  double low, high;              // allowed range
   std::array<double, 5> levels;  // severities 1..5
-  double off;               // value at severity 0 (fractions interpolate from here)
+  double off;                    // value at severity 0
 };
 
-struct Artifact;  // the row; see catalogue.cpp and the files in the stages' folders
+/// Parameter values by name, in the catalogue's units.
+using Values = std::map<std::string, double>;
 
 struct Row {
   std::string name;     // "motion"
@@ -28,15 +29,20 @@ struct Row {
   std::string source;   // author, year, equation or section
   Stage stage;
   std::vector<Parameter> parameters;
-  double cost_ffts;     // FFTs of the item
-  bool in_study;        // one of the study's grid
+  double cost_ffts;  // FFTs of the item
+  bool in_study;     // one of the study's grid
 };
 
 const std::vector<Row>& catalogue();
 const Row& find(const std::string& name);  // throws UsageError with the nearest name
 std::vector<std::string> names();
 
-/// Parameter values of a severity in [0, 5]; fractions interpolate linearly between levels.
-std::map<std::string, double> at_severity(const Row& row, double severity);
+/// Parameter values of a severity in [0, 5]; fractions interpolate linearly between levels, and
+/// from `off` below level 1 (where that is infinite: level 1 divided by the severity).
+/// throws UsageError "motion: bad severity 6: want 0..5"
+Values at_severity(const Row& row, double severity);
+
+/// throws UsageError naming a parameter that the row lacks, or a value out of its range
+void check_values(const Row& row, const Values& values);
 
 }  // namespace mr::artifact

@@ -2,6 +2,7 @@
 // physics. One .cpp per artifact in its stage's folder, one row each in catalogue.cpp.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,57 +13,90 @@
 
 namespace mr::artifact {
 
-/// One step: an artifact with its parameters set (by severity, or value by value).
-struct Step {
-  std::string artifact;
-  std::optional<double> severity;     // 0..5; fractions interpolate the ladder
-  std::map<std::string, double> parameters;  // overrides, in the catalogue's units
+/// A number drawn once per unit: uniform in [choices[0], choices[1]], or one of the choices.
+struct Distribution {
+  enum class Kind { uniform, choice } kind = Kind::uniform;
+  std::vector<double> choices;
 };
 
+/// One step: an artifact with its parameters set by severity, value by value, or both; where
+/// nothing is said, at severity 2.
+struct Step {
+  std::string artifact;
+  std::optional<double> severity;                          // 0..5; fractions interpolate the ladder
+  Values parameters;                                       // override the severity's
+  std::map<std::string, Distribution> distributions = {};  // of "severity" or parameters
+  std::optional<double> probability = {};  // that a unit gets this step; unset: always
+};
+
+/// Steps act in the given order, on the complex image; the magnitude is taken after the last.
 struct Recipe {
   std::vector<Step> steps;
-  std::optional<double> probability;  // of the whole recipe for one unit; unset: always
 };
 
 /// "motion:3", "rician", "bias:2,log_std=0.2". throws UsageError with the nearest known name.
 Step parse_step(const std::string& text);
 
-/// --preset "mri-robustness:N": the published parametrisation at N percent, one recipe per artifact
-/// name, per slice as published.
+/// --preset "mri-robustness:N": the published parametrisation at N percent, whole N >= 0, of the
+/// artifacts named (rician, motion, ghosting, spike, bias), per slice as published.
+/// throws   UsageError
+/// source   divyam3897/mri-robustness and TorchIO 0.18; see the rows named ref-...
 Recipe parse_preset(const std::string& text, const std::vector<std::string>& artifacts);
 
-/// mr-recipe/1.
+/// mr-recipe/1. throws DataError "NAME: steps[0]: ..."
 Recipe recipe_from_json(const Json& document, const std::string& name);
 Json to_json(const Recipe& recipe);
 
 /// Facts of the clean image, computed once and reused by every step (artifacts.md §1).
 struct Facts {
-  double signal = 0;               // S, mean of the foreground
-  double maximum = 0;
-  double otsu_threshold = 0;
-  Array<std::uint8_t> foreground;  // [F, Z, Y, X], Otsu on the magnitude
+  double signal = 0;               // S, mean magnitude of the foreground; 0: there is none
+  double maximum = 0;              // of the magnitude
+  double peak = 0;                 // 99.9th percentile of the magnitude (Hyndman and Fan, type 7)
+  double otsu_threshold = 0;       // Otsu 1979, 256 bins over [0, maximum]
+  double negative_share = 0;       // sum of |x| over negative voxels / sum over all
+  Array<std::uint8_t> foreground;  // [F, Z, Y, X], magnitude above the threshold
 };
 Facts measure_facts(const image::Volume& clean);
 
 /// Keys of the draws: same seed, unit and recipe give the same corruption, whatever else runs.
 struct Draw {
   std::uint64_t seed = 0;
-  std::string unit_id;             // the image's id
+  std::string unit_id;                // the image's id
   std::optional<std::int64_t> epoch;  // in training
 };
 
-/// How each slice of the given stored axis was touched by a step that hits single slices, etc.
-/// The list of what was done, in order: {artifact, severity, parameters, drawn, slices?}.
-/// Volume is changed in place. Severity 0 leaves it bit for bit.
-/// mode and axes come from volume.acquisition; where it says nothing: 2-D along the axis with the
-/// largest spacing (3-D when isotropic within 10 %), phase encode = rows (recorded in the result).
-/// throws DataError when the image cannot take an artifact
+/// Which stored axis (0 i, 1 j, 2 k) plays which part in the acquisition.
+enum class Role { slice, phase_encode, readout };
+struct Roles {
+  image::Mode mode = image::Mode::two_d;
+  int slice = 2;  // of slices (2-D), or of the second phase encoding (3-D)
+  int phase_encode = 1;
+  int readout = 0;
+  std::vector<std::string> assumed;  // members of the acquisition that were not known
+
+  int axis(Role role) const {
+    return role == Role::slice ? slice : role == Role::phase_encode ? phase_encode : readout;
+  }
+};
+
+/// From volume.acquisition; where it says nothing: slices along an axis of length 1, else along
+/// the largest spacing (3-D when isotropic within 10 %), phase encoding along the rows' axis, which
+/// is the slower stored one of the other two.
+/// throws DataError when phase encoding and slices share an axis
+Roles roles_of(const image::Volume& volume);
+
+/// Changes the volume in place and returns the list of what was done, in order: {artifact,
+/// severity, parameters, drawn, mode, axes, slices}. Severity 0 leaves it bit for bit. The number
+/// of threads does not change a bit. Frames are drawn and corrupted each on its own.
+/// throws DataError when the image cannot take an artifact: no foreground, signed, out of range
 Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, const Draw& draw,
              int threads = 1);
 
-/// Same draws and bits as corrupt() for one slice of the slice axis, where all steps are in-plane
-/// (in_plane(recipe, volume)); out is [Y', X'] as stored. Other slices are not computed.
+/// Whether all steps act slice by slice along roles_of(volume).slice.
 bool in_plane(const Recipe& recipe, const image::Volume& volume);
+
+/// Same draws and bits as corrupt() for one slice along roles_of(volume).slice; the other slices
+/// are neither computed nor changed. throws DataError unless in_plane(), or no such slice
 Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
                    const Facts& facts, const Draw& draw);
 
@@ -72,9 +106,13 @@ struct Fidelity {
   double nrmse = 0;            // raw, ||y - x|| / ||x||
   double nrmse_matched = 0;    // E, ||y/g - x|| / ||x||; NaN where g <= 0
   double affine_residual = 0;  // NRMSE after (a, b) least squares
-  double psnr_db = 0;          // +inf when equal (null in JSON)
+  double psnr_db = 0;          // 20 log10(L / RMSE), L = peak; +inf when equal (null in JSON)
   double ssim = 1;             // foreground dilated 3 px, slice by slice
 };
+
+/// Complex images are compared by magnitude. All members are NaN where there is no foreground.
+/// source  Wang et al. 2004, IEEE Trans Image Process 13:600 (SSIM; uniform 7x7 window, population
+///         moments, K1 0.01, K2 0.03, L = peak; windows are cut at the image's edge)
 Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts);
 Json to_json(const Fidelity& fidelity);
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <complex>
+#include <functional>
 
 #include "base/array.h"
 
@@ -24,5 +25,16 @@ void to_image(Array<Complex>& spectrum, Encoding encoding);
 /// The same along one axis: 1 D, 2 H, 3 W.
 void to_kspace(Array<Complex>& image, int axis);
 void to_image(Array<Complex>& spectrum, int axis);
+
+/// To k-space along one axis, a filter there, and back, line by line: one pass over memory.
+/// filter(line, index) changes the centred spectrum of the line; `index` counts the lines of the
+/// array in row-major order of the other three axes.
+void filter_lines(Array<Complex>& image, int axis,
+                  const std::function<void(Complex* line, std::int64_t index)>& filter);
+
+/// Signed frequency index of element i of a centred axis of length n: i - n / 2.
+inline std::int64_t frequency(std::int64_t i, std::int64_t n) {
+  return i - n / 2;
+}
 
 }  // namespace mr::kspace

@@ -1,0 +1,264 @@
+// Takes an image through a recipe: slice by slice where all steps allow it, else as a volume.
+#include <algorithm>
+#include <cmath>
+
+#include "artifact/engine.h"
+#include "artifact/recipe.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "base/threads.h"
+#include "kspace/simd.h"
+
+namespace mr::artifact {
+namespace {
+
+/// Steps with their numbers drawn, for every frame, and the record of what was drawn.
+struct Plan {
+  Roles roles;
+  std::vector<std::vector<Drawn>> frames;  // [frame][step]; steps that do nothing are left out
+  bool needs_volume = false;
+  Json record = Json::array();
+  bool acts() const { return !frames.empty() && !frames[0].empty(); }
+};
+
+void require_signal(const image::Volume& volume, const Facts& facts) {
+  if (!(facts.signal > 0))
+    throw DataError("no foreground: every voxel is " + shortest(facts.maximum));
+  if (!(facts.signal > 1e-17 && facts.maximum < 1e17))
+    throw DataError("intensities out of range: mean of the foreground " + shortest(facts.signal) +
+                    ", maximum " + shortest(facts.maximum) + "; want 1e-17 to 1e17");
+  if (!volume.is_complex() && facts.negative_share > 0.1)
+    throw DataError("signed voxels: " + fixed(100 * facts.negative_share, 0) +
+                    " % of the sum of magnitudes is negative; want a magnitude or complex image");
+}
+
+double draw_from(const Distribution& distribution, RandomKey key) {
+  const auto& c = distribution.choices;
+  return distribution.kind == Distribution::Kind::uniform ? uniform(key, 0, c[0], c[1])
+                                                          : c[below(key, 0, c.size())];
+}
+
+/// Streams of random numbers of one step; severity has no part in them.
+class Streams {
+ public:
+  Streams(const Draw& draw, const std::string& artifact, int occurrence)
+      : draw_(draw), artifact_(artifact), occurrence_(std::to_string(occurrence)) {}
+  RandomKey operator()(std::string_view purpose) const {
+    const auto epoch = draw_.epoch ? std::to_string(*draw_.epoch) : std::string();
+    return random_key(draw_.seed, {artifact_, occurrence_, draw_.unit_id, epoch, purpose});
+  }
+
+ private:
+  const Draw& draw_;
+  std::string artifact_, occurrence_;
+};
+
+Values values_of(const Step& step, const Row& row, const Streams& streams, Json& record) {
+  auto severity = step.severity;
+  auto parameters = step.parameters;
+  for (const auto& [name, distribution] : step.distributions) {
+    const double value = draw_from(distribution, streams("recipe " + name));
+    if (name == "severity")
+      severity = value;
+    else
+      parameters[name] = value;
+  }
+  auto values = at_severity(row, severity.value_or(2));
+  check_values(row, parameters);
+  for (const auto& [name, value] : parameters) values[name] = value;
+  if (severity || parameters.empty()) record["severity"] = severity.value_or(2);
+  for (const auto& p : row.parameters) record["parameters"][p.name] = values[p.name];
+  return values;
+}
+
+const char* axis_name(int axis) {
+  return axis == 0 ? "i" : axis == 1 ? "j" : "k";
+}
+
+void record_roles(const Roles& roles, Json& record) {
+  record["mode"] = roles.mode == image::Mode::two_d ? "2d" : "3d";
+  record["slice_axis"] = axis_name(roles.slice);
+  record["phase_encode_axis"] = axis_name(roles.phase_encode);
+  if (!roles.assumed.empty()) record["assumed"] = roles.assumed;
+}
+
+Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& facts,
+               const Draw& draw) {
+  Plan plan;
+  plan.roles = roles_of(volume);
+  plan.frames.resize(static_cast<std::size_t>(volume.frames()));
+  std::map<std::string, int> occurrences;
+  Stage latest = Stage::object;
+  for (const auto& step : recipe.steps) {
+    const auto& artifact = find_artifact(step.artifact);
+    const Streams streams(draw, step.artifact, occurrences[step.artifact]++);
+    Json record = {{"artifact", step.artifact}};
+    const auto values = values_of(step, artifact.row, streams, record);
+    record_roles(plan.roles, record);
+    const bool acts = artifact.acts(values) &&
+                      (!step.probability || uniform(streams("probability"), 0) < *step.probability);
+    if (acts) require_signal(volume, facts);
+    Json drawn = Json::array();
+    for (std::int64_t frame = 0; acts && frame < volume.frames(); ++frame) {
+      const Context context{volume, facts, plan.roles, frame, [&](std::string_view purpose) {
+                              return sub_key(streams(purpose), static_cast<std::uint64_t>(frame));
+                            }};
+      auto one = artifact.draw(context, values);
+      drawn.push_back(std::move(one.values));
+      plan.frames[static_cast<std::size_t>(frame)].push_back(std::move(one));
+    }
+    record["drawn"] = drawn.size() == 1 ? Json(drawn[0]) : drawn;
+    record["slices"] = acts ? "all" : "none";
+    if (acts && artifact.row.stage < latest) record["order"] = "as given, not physical";
+    if (acts) latest = std::max(latest, artifact.row.stage);
+    plan.needs_volume |= acts && artifact.needs_volume;
+    plan.record.push_back(std::move(record));
+  }
+  plan.needs_volume &= plan.roles.mode == image::Mode::three_d;
+  return plan;
+}
+
+/// Where the voxels of a block lie in the volume. Copies go in tiles, since one of the axes is
+/// often strided.
+class Window {
+ public:
+  Window(const image::Volume& volume, const Roles& roles, std::int64_t frame)
+      : start_(frame * (count(volume.shape()) / volume.frames())) {
+    for (const auto role : {Role::slice, Role::phase_encode, Role::readout}) {
+      const auto r = static_cast<std::size_t>(role);
+      length_[r] = volume.length(roles.axis(role));
+      stride_[r] = stride(volume, roles.axis(role));
+    }
+  }
+  std::int64_t slices() const { return length_[0]; }
+
+  /// body(index in the volume, index in the block)
+  template <typename Body>
+  void for_voxels(std::int64_t first_slice, std::int64_t depth, Body body) const {
+    constexpr std::int64_t tile = 16;
+    for (std::int64_t s = 0; s < depth; ++s)
+      for (std::int64_t p0 = 0; p0 < length_[1]; p0 += tile)
+        for (std::int64_t r0 = 0; r0 < length_[2]; r0 += tile)
+          for (auto p = p0; p < std::min(p0 + tile, length_[1]); ++p)
+            for (auto r = r0; r < std::min(r0 + tile, length_[2]); ++r)
+              body(start_ + (first_slice + s) * stride_[0] + p * stride_[1] + r * stride_[2],
+                   (s * length_[1] + p) * length_[2] + r);
+  }
+
+  Block gather(const image::Volume& volume, std::int64_t first_slice, std::int64_t depth) const {
+    Block block;
+    block.first_slice = first_slice;
+    block.re = Array<float>({depth, length_[1], length_[2]});
+    if (volume.is_complex()) {
+      block.make_complex();
+      const auto* from = volume.complex_voxels.data();
+      for_voxels(first_slice, depth, [&](std::int64_t v, std::int64_t b) {
+        block.re[b] = from[v].real();
+        block.im[b] = from[v].imag();
+      });
+    } else {
+      const auto* from = volume.voxels.data();
+      for_voxels(first_slice, depth,
+                 [&, to = block.re.data()](std::int64_t v, std::int64_t b) { to[b] = from[v]; });
+    }
+    return block;
+  }
+
+  void scatter(const Block& block, image::Volume& volume) const {
+    const auto *re = block.re.data(), *im = block.im.data();
+    if (volume.is_complex()) {
+      auto* to = volume.complex_voxels.data();
+      for_voxels(block.first_slice, block.depth(), [=](std::int64_t v, std::int64_t b) {
+        to[v] = {re[b], im[b]};
+      });
+    } else {
+      auto* to = volume.voxels.data();
+      for_voxels(block.first_slice, block.depth(),
+                 [=](std::int64_t v, std::int64_t b) { to[v] = re[b]; });
+    }
+  }
+
+ private:
+  std::int64_t start_;
+  std::array<std::int64_t, 3> length_{}, stride_{};
+};
+
+MR_SIMD void take_magnitude(float* re, const float* im, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) re[i] = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
+}
+
+void corrupt_slices(image::Volume& volume, const Plan& plan, std::int64_t frame, std::int64_t first,
+                    std::int64_t depth, int threads) {
+  const Window window(volume, plan.roles, frame);
+  auto block = window.gather(volume, first, depth);
+  for (const auto& step : plan.frames[static_cast<std::size_t>(frame)]) step.apply(block, threads);
+  if (!volume.is_complex() && !block.is_real())
+    take_magnitude(block.re.data(), block.im.data(), block.re.size());
+  window.scatter(block, volume);
+}
+
+}  // namespace
+
+void for_slices(Block& block, int threads,
+                const std::function<void(float* re, float* im, std::int64_t slice)>& body) {
+  parallel_for(threads, block.depth(), [&](std::int64_t s) {
+    const auto at = s * block.plane_size();
+    body(block.re.data() + at, block.is_real() ? nullptr : block.im.data() + at,
+         block.first_slice + s);
+  });
+}
+
+void add_noise(Block& block, RandomKey key, float sigma, int threads) {
+  constexpr std::int64_t chunk = 1024;
+  const auto n = block.plane_size();
+  for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+    const auto slice_key = sub_key(key, static_cast<std::uint64_t>(slice));
+    alignas(64) float noise[chunk];
+    for (auto* part : {re, im})
+      for (std::int64_t first = 0; first < n; first += chunk) {
+        const auto here = std::min(chunk, n - first);
+        fill_normal(slice_key, static_cast<std::uint64_t>((part == im ? n : 0) + first), noise,
+                    static_cast<std::size_t>(here));
+        for (std::int64_t i = 0; i < here; ++i) part[first + i] += sigma * noise[i];
+      }
+  });
+}
+
+Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, const Draw& draw,
+             int threads) {
+  const auto plan = make_plan(volume, recipe, facts, draw);
+  if (!plan.acts()) return plan.record;
+  const auto depth = volume.length(plan.roles.slice);
+  for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
+    if (plan.needs_volume)
+      corrupt_slices(volume, plan, frame, 0, depth, threads);
+    else
+      parallel_for(threads, depth,
+                   [&](std::int64_t slice) { corrupt_slices(volume, plan, frame, slice, 1, 1); });
+  }
+  return plan.record;
+}
+
+bool in_plane(const Recipe& recipe, const image::Volume& volume) {
+  if (roles_of(volume).mode == image::Mode::two_d) return true;
+  return std::none_of(recipe.steps.begin(), recipe.steps.end(),
+                      [](const Step& step) { return find_artifact(step.artifact).needs_volume; });
+}
+
+Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
+                   const Facts& facts, const Draw& draw) {
+  auto plan = make_plan(volume, recipe, facts, draw);
+  if (plan.needs_volume)
+    throw DataError("a slice alone cannot be corrupted: the recipe acts on the volume");
+  const auto depth = volume.length(plan.roles.slice);
+  if (slice < 0 || slice >= depth)
+    throw DataError("slice " + std::to_string(slice) + ": want 0.." + std::to_string(depth - 1));
+  if (plan.acts())
+    for (std::int64_t frame = 0; frame < volume.frames(); ++frame)
+      corrupt_slices(volume, plan, frame, slice, 1, 1);
+  for (auto& record : plan.record)
+    if (record["slices"] == "all") record["slices"] = Json::array({slice});
+  return plan.record;
+}
+
+}  // namespace mr::artifact

@@ -1,0 +1,108 @@
+// Facts of the clean image.
+#include <algorithm>
+#include <cmath>
+
+#include "artifact/recipe.h"
+
+namespace mr::artifact {
+namespace {
+
+constexpr int bins = 256;
+using Histogram = std::array<std::int64_t, bins>;
+
+int bin_of(float magnitude, float scale) {
+  return std::min(bins - 1, static_cast<int>(magnitude * scale));
+}
+
+/// Last bin of the background: the split with the largest variance between classes.
+int otsu_split(const Histogram& histogram) {
+  double total = 0, moment = 0;
+  for (int b = 0; b < bins; ++b) {
+    total += static_cast<double>(histogram[static_cast<std::size_t>(b)]);
+    moment += static_cast<double>(histogram[static_cast<std::size_t>(b)]) * b;
+  }
+  double below = 0, moment_below = 0, best = -1;
+  int split = 0;
+  for (int b = 0; b + 1 < bins; ++b) {
+    below += static_cast<double>(histogram[static_cast<std::size_t>(b)]);
+    moment_below += static_cast<double>(histogram[static_cast<std::size_t>(b)]) * b;
+    const double above = total - below;
+    if (below == 0 || above == 0) continue;
+    const double distance = moment_below / below - (moment - moment_below) / above;
+    const double variance = below * above * distance * distance;
+    if (variance > best) {
+      best = variance;
+      split = b;
+    }
+  }
+  return split;
+}
+
+/// Only the bins that hold the wanted ranks are sorted.
+double percentile(const Array<float>& values, const Histogram& histogram, float scale,
+                  double fraction) {
+  const double rank = fraction * static_cast<double>(values.size() - 1);
+  const auto lower = static_cast<std::int64_t>(rank);
+  std::int64_t below = 0;
+  int first = 0;
+  while (below + histogram[static_cast<std::size_t>(first)] <= lower)
+    below += histogram[static_cast<std::size_t>(first++)];
+  std::vector<float> candidates;
+  for (const float value : values)
+    if (bin_of(value, scale) >= first) candidates.push_back(value);
+  std::sort(candidates.begin(), candidates.end());
+  const auto at = [&](std::int64_t index) {
+    return static_cast<double>(
+        candidates[static_cast<std::size_t>(std::min(index, values.size() - 1) - below)]);
+  };
+  return at(lower) + (rank - static_cast<double>(lower)) * (at(lower + 1) - at(lower));
+}
+
+Array<float> magnitudes(const image::Volume& volume) {
+  Array<float> out(volume.shape());
+  if (volume.is_complex())
+    for (std::int64_t i = 0; i < out.size(); ++i) out[i] = std::abs(volume.complex_voxels[i]);
+  else
+    for (std::int64_t i = 0; i < out.size(); ++i) out[i] = std::fabs(volume.voxels[i]);
+  return out;
+}
+
+}  // namespace
+
+Facts measure_facts(const image::Volume& clean) {
+  Facts facts;
+  const auto magnitude = magnitudes(clean);
+  facts.foreground = Array<std::uint8_t>(clean.shape());
+  if (magnitude.empty()) return facts;
+  double negative = 0, total = 0;
+  float least = magnitude[0], most = magnitude[0];
+  for (const float value : magnitude) {
+    least = std::min(least, value);
+    most = std::max(most, value);
+    total += static_cast<double>(value);
+  }
+  for (const float value : clean.voxels) negative -= std::min(static_cast<double>(value), 0.0);
+  facts.maximum = static_cast<double>(most);
+  facts.peak = facts.maximum;
+  if (!(most > least)) return facts;
+  facts.negative_share = negative / total;
+
+  const float scale = static_cast<float>(bins) / most;
+  Histogram histogram{};
+  for (const float value : magnitude) ++histogram[static_cast<std::size_t>(bin_of(value, scale))];
+  facts.peak = percentile(magnitude, histogram, scale, 0.999);
+  facts.otsu_threshold = facts.maximum * (otsu_split(histogram) + 1) / bins;
+  const auto threshold = static_cast<float>(facts.otsu_threshold);
+  double sum = 0;
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < magnitude.size(); ++i) {
+    if (!(magnitude[i] > threshold)) continue;
+    facts.foreground[i] = 1;
+    sum += static_cast<double>(magnitude[i]);
+    ++count;
+  }
+  if (count > 0) facts.signal = sum / static_cast<double>(count);
+  return facts;
+}
+
+}  // namespace mr::artifact

@@ -1,0 +1,244 @@
+// How far a corrupted image is from the clean one.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "artifact/engine.h"
+#include "artifact/recipe.h"
+#include "base/error.h"
+#include "kspace/simd.h"
+
+namespace mr::artifact {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr std::int64_t radius = 3;  // of the 7x7 window, and of the dilation [px]
+constexpr std::int64_t window = 2 * radius + 1;
+constexpr std::int64_t lanes = 8;
+
+struct Sums {
+  double n = 0, x = 0, y = 0, xx = 0, xy = 0, dd = 0;  // d = y - x
+};
+
+/// Sums over voxels with mask 1; count is a multiple of `lanes`.
+MR_SIMD void accumulate(const float* x, const float* y, const std::uint8_t* mask,
+                        std::int64_t count, double* total) {
+  double sum[6][lanes] = {};
+  for (std::int64_t i = 0; i < count; i += lanes)
+    for (std::int64_t l = 0; l < lanes; ++l) {
+      const double m = mask[i + l];
+      const double a = m * static_cast<double>(x[i + l]), b = m * static_cast<double>(y[i + l]);
+      sum[0][l] += m;
+      sum[1][l] += a;
+      sum[2][l] += b;
+      sum[3][l] += a * a;
+      sum[4][l] += a * b;
+      sum[5][l] += (b - a) * (b - a);
+    }
+  for (int s = 0; s < 6; ++s)
+    for (std::int64_t l = 0; l < lanes; ++l) total[s] += sum[s][l];
+}
+
+Sums sums(const float* x, const float* y, const std::uint8_t* mask, std::int64_t count) {
+  double total[6] = {};
+  const auto whole = count / lanes * lanes;
+  accumulate(x, y, mask, whole, total);
+  float last_x[lanes] = {}, last_y[lanes] = {};
+  std::uint8_t last_mask[lanes] = {};
+  std::copy_n(x + whole, count - whole, last_x);
+  std::copy_n(y + whole, count - whole, last_y);
+  std::copy_n(mask + whole, count - whole, last_mask);
+  accumulate(last_x, last_y, last_mask, lanes, total);
+  return {total[0], total[1], total[2], total[3], total[4], total[5]};
+}
+
+/// Magnitude voxels, in place for a real image (the same memory), else copied.
+class Magnitude {
+ public:
+  explicit Magnitude(const image::Volume& volume) {
+    if (!volume.is_complex()) {
+      data_ = volume.voxels.data();
+      return;
+    }
+    copy_ = Array<float>(volume.shape());
+    for (std::int64_t i = 0; i < copy_.size(); ++i) copy_[i] = std::abs(volume.complex_voxels[i]);
+    data_ = copy_.data();
+  }
+  const float* data() const { return data_; }
+
+ private:
+  Array<float> copy_;
+  const float* data_;
+};
+
+/// SSIM of one row of windows from sums of x, y, x^2, y^2 and x y; weight[i] is 1 / voxels of the
+/// window i, which lies at columns i .. i + 6. Rows have room for `window` columns more.
+MR_SIMD void ssim_row(const float* x, const float* y, std::int64_t row_stride, std::int64_t width,
+                      const float* weight, float c1, float c2, float* column_sums, float* ssim) {
+  const auto padded = width + window - 1;
+  float *sx = column_sums, *sy = sx + padded, *sxx = sy + padded, *syy = sxx + padded,
+        *sxy = syy + padded;
+  for (std::int64_t i = 0; i < padded; ++i) {
+    float tx = 0, ty = 0, txx = 0, tyy = 0, txy = 0;
+    for (std::int64_t r = 0; r < window; ++r) {
+      const float a = x[r * row_stride + i], b = y[r * row_stride + i];
+      tx += a;
+      ty += b;
+      txx += a * a;
+      tyy += b * b;
+      txy += a * b;
+    }
+    sx[i] = tx;
+    sy[i] = ty;
+    sxx[i] = txx;
+    syy[i] = tyy;
+    sxy[i] = txy;
+  }
+  for (std::int64_t i = 0; i < width; ++i) {
+    float mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
+    for (std::int64_t j = i; j < i + window; ++j) {
+      mx += sx[j];
+      my += sy[j];
+      xx += sxx[j];
+      yy += syy[j];
+      xy += sxy[j];
+    }
+    const float w = weight[i];
+    mx *= w;
+    my *= w;
+    const float mean_product = mx * my, mean_squares = mx * mx + my * my;
+    ssim[i] = (2 * mean_product + c1) * (2 * (xy * w - mean_product) + c2) /
+              ((mean_squares + c1) * ((xx + yy) * w - mean_squares + c2));
+  }
+}
+
+/// 1 within `radius` rows and columns of a 1; in [rows, columns] with a border of `radius` zeros.
+void dilate(Array<std::uint8_t>& mask, std::int64_t rows, std::int64_t columns) {
+  const auto width = columns + 2 * radius;
+  Array<std::uint8_t> wide(mask.shape());
+  for (std::int64_t i = radius; i < mask.size() - radius; ++i)
+    for (std::int64_t d = -radius; d <= radius; ++d) wide[i] |= mask[i + d];
+  for (std::int64_t row = radius; row < rows + radius; ++row)
+    for (std::int64_t column = radius; column < columns + radius; ++column) {
+      std::uint8_t any = 0;
+      for (std::int64_t d = -radius; d <= radius; ++d) any |= wide[(row + d) * width + column];
+      mask[row * width + column] = any;
+    }
+}
+
+/// Copies slices of [., ., .] with given strides into planes with a border of zeros.
+class SsimOfSlices {
+ public:
+  SsimOfSlices(std::int64_t rows, std::int64_t row_stride, std::int64_t columns,
+               std::int64_t column_stride, double peak)
+      : rows_(rows),
+        row_stride_(row_stride),
+        columns_(columns),
+        column_stride_(column_stride),
+        width_(columns + 2 * radius),
+        c1_(static_cast<float>(0.01 * peak * 0.01 * peak)),
+        c2_(static_cast<float>(0.03 * peak * 0.03 * peak)),
+        x_({rows + 2 * radius, width_}),
+        y_(x_.shape()),
+        mask_(x_.shape()),
+        weight_({columns}),
+        sums_({5, width_}),
+        ssim_({columns}) {}
+
+  void add(const float* x, const float* y, const std::uint8_t* mask) {
+    bool any = false;
+    for (std::int64_t r = 0; r < rows_; ++r)
+      for (std::int64_t c = 0; c < columns_; ++c) {
+        const auto from = r * row_stride_ + c * column_stride_;
+        const auto to = (r + radius) * width_ + c + radius;
+        x_[to] = x[from];
+        y_[to] = y[from];
+        mask_[to] = mask[from];
+        any |= mask[from] != 0;
+      }
+    if (!any) return;
+    dilate(mask_, rows_, columns_);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const auto* wanted = mask_.data() + (r + radius) * width_ + radius;
+      if (std::none_of(wanted, wanted + columns_, [](std::uint8_t m) { return m != 0; })) continue;
+      for (std::int64_t c = 0; c < columns_; ++c)
+        weight_[c] = 1.0f / static_cast<float>(cut(r, rows_) * cut(c, columns_));
+      ssim_row(x_.data() + r * width_, y_.data() + r * width_, width_, columns_, weight_.data(),
+               c1_, c2_, sums_.data(), ssim_.data());
+      for (std::int64_t c = 0; c < columns_; ++c)
+        if (wanted[c]) {
+          total_ += static_cast<double>(ssim_[c]);
+          ++count_;
+        }
+    }
+  }
+  double mean() const { return count_ > 0 ? total_ / static_cast<double>(count_) : nan; }
+
+ private:
+  /// Length of a window at `index` within 0 .. n - 1.
+  static std::int64_t cut(std::int64_t index, std::int64_t n) {
+    return std::min(index + radius, n - 1) - std::max(index - radius, std::int64_t{0}) + 1;
+  }
+
+  std::int64_t rows_, row_stride_, columns_, column_stride_, width_;
+  float c1_, c2_;
+  Array<float> x_, y_;
+  Array<std::uint8_t> mask_;
+  Array<float> weight_, sums_, ssim_;
+  double total_ = 0;
+  std::int64_t count_ = 0;
+};
+
+double mean_ssim(const image::Volume& clean, const float* x, const float* y, const Facts& facts) {
+  const auto roles = roles_of(clean);
+  const int slower = roles.slice == 2 ? 1 : 2, faster = roles.slice == 0 ? 1 : 0;
+  SsimOfSlices ssim(clean.length(slower), stride(clean, slower), clean.length(faster),
+                    stride(clean, faster), facts.peak);
+  const auto frame = count(clean.shape()) / clean.frames();
+  for (std::int64_t f = 0; f < clean.frames(); ++f)
+    for (std::int64_t s = 0; s < clean.length(roles.slice); ++s) {
+      const auto at = f * frame + s * stride(clean, roles.slice);
+      ssim.add(x + at, y + at, facts.foreground.data() + at);
+    }
+  return ssim.mean();
+}
+
+}  // namespace
+
+Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts) {
+  if (clean.shape() != corrupted.shape() || clean.shape() != facts.foreground.shape())
+    throw DataError("fidelity: the clean and the corrupted image differ in size");
+  const Magnitude x(clean), y(corrupted);
+  const auto s = sums(x.data(), y.data(), facts.foreground.data(), facts.foreground.size());
+  if (!(s.xx > 0)) return {nan, nan, nan, nan, nan, nan};
+  Fidelity f;
+  f.gain = s.xy / s.xx;
+  f.nrmse = std::sqrt(s.dd / s.xx);
+  // |y - g x|^2 = |y - x|^2 - (g - 1)^2 |x|^2 (artifacts.md §8).
+  const double residual = std::max(0.0, s.dd - (f.gain - 1) * (f.gain - 1) * s.xx);
+  f.nrmse_matched = f.gain > 0 ? std::sqrt(residual / s.xx) / f.gain : nan;
+  const double var_x = s.xx - s.x * s.x / s.n;
+  // Least squares of d = y - x on (x, 1) has the residual of y on (x, 1), without cancellation.
+  const double d = s.y - s.x, cov_dx = (s.xy - s.xx) - d * s.x / s.n, var_d = s.dd - d * d / s.n;
+  const double affine = var_d - (var_x > 0 ? cov_dx * cov_dx / var_x : 0);
+  f.affine_residual = std::sqrt(std::max(0.0, affine) / s.xx);
+  f.psnr_db = 20 * std::log10(facts.peak / std::sqrt(s.dd / s.n));
+  f.ssim = mean_ssim(clean, x.data(), y.data(), facts);
+  return f;
+}
+
+Json to_json(const Fidelity& f) {
+  Json j = Json::object();
+  const auto set = [&](const char* name, double value) {
+    j[name] = std::isfinite(value) ? Json(value) : Json();
+  };
+  set("gain", f.gain);
+  set("nrmse", f.nrmse);
+  set("nrmse_matched", f.nrmse_matched);
+  set("affine_residual", f.affine_residual);
+  set("psnr_db", f.psnr_db);
+  set("ssim", f.ssim);
+  return j;
+}
+
+}  // namespace mr::artifact

@@ -1,0 +1,49 @@
+#include <cmath>
+#include <limits>
+
+#include "artifact/engine.h"
+
+namespace mr::artifact {
+namespace {
+
+bool acts(const Values& values) {
+  return std::isfinite(values.at("snr"));
+}
+
+/// Adds independent Gaussian noise to the real and the imaginary part. The magnitude of what was
+/// real then follows the Rice distribution; a complex image stays complex.
+Drawn draw(const Context& context, const Values& values) {
+  const double sigma = context.facts.signal / values.at("snr");
+  Drawn drawn;
+  drawn.values = {{"sigma", sigma}};
+  drawn.apply = [key = context.stream("noise"), sigma = static_cast<float>(sigma)](Block& block,
+                                                                                   int threads) {
+    block.make_complex();
+    add_noise(block, key, sigma, threads);
+  };
+  return drawn;
+}
+
+}  // namespace
+
+Artifact rician() {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  return {{"rician",
+           "Thermal noise of coil and body: grain, and a raised black background",
+           "Gudbjartsson and Patz 1995, Magn Reson Med 34:910",
+           Stage::receiver,
+           {{"snr",
+             "1",
+             "mean of the foreground / standard deviation of the noise per component",
+             0.1,
+             infinity,
+             {40, 20, 12, 8, 5},
+             infinity}},
+           0,
+           true},
+          acts,
+          draw,
+          false};
+}
+
+}  // namespace mr::artifact

@@ -1,0 +1,173 @@
+// Recipes: from the command line, from JSON, and back.
+#include "artifact/recipe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace mr::artifact {
+namespace {
+
+double parse_number(const std::string& text, const std::string& what) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || std::isnan(value))
+    throw UsageError(what + ": want a number, got '" + text + "'");
+  return value;
+}
+
+/// Names, severity and values of a step; throws UsageError.
+void check(const Step& step) {
+  const auto& row = find(step.artifact);
+  if (step.severity) at_severity(row, *step.severity);
+  check_values(row, step.parameters);
+  for (const auto& [name, distribution] : step.distributions)
+    for (const double value : distribution.choices) {
+      if (name == "severity")
+        at_severity(row, value);
+      else
+        check_values(row, {{name, value}});
+    }
+}
+
+std::string shown(const Json& value) {
+  return to_line(value).substr(0, 60);
+}
+
+double number_of(const Json& value, const std::string& where) {
+  if (value.is_number()) return value.get<double>();
+  throw DataError(where +
+                  ": want a number, {\"uniform\": [low, high]} or {\"choice\": [...]}, got " +
+                  shown(value));
+}
+
+Distribution distribution_of(const Json& object, const std::string& where) {
+  const bool uniform = object.contains("uniform"), choice = object.contains("choice");
+  if (object.size() != 1 || uniform == choice) number_of(object, where);
+  const auto& list = object[uniform ? "uniform" : "choice"];
+  Distribution d{uniform ? Distribution::Kind::uniform : Distribution::Kind::choice, {}};
+  if (!list.is_array()) number_of(object, where);
+  for (const auto& value : list) d.choices.push_back(number_of(value, where));
+  if (uniform && (d.choices.size() != 2 || d.choices[0] > d.choices[1]))
+    throw DataError(where + ": uniform: want [low, high], got " + shown(list));
+  if (d.choices.empty()) throw DataError(where + ": choice: want at least one number");
+  return d;
+}
+
+/// A fixed number, or a distribution kept under `name`.
+std::optional<double> value_or_distribution(const Json& value, const std::string& name,
+                                            const std::string& where, Step& step) {
+  if (!value.is_object()) return number_of(value, where + ": " + name);
+  step.distributions[name] = distribution_of(value, where + ": " + name);
+  return std::nullopt;
+}
+
+Step step_from_json(const Json& object, const std::string& where) {
+  Step step;
+  step.artifact = string_member(object, "artifact", where);
+  for (const auto& [key, value] : object.items()) {
+    if (key == "severity") {
+      step.severity = value_or_distribution(value, "severity", where, step);
+    } else if (key == "parameters") {
+      if (!value.is_object())
+        throw DataError(where + ": parameters: want an object, got " + shown(value));
+      for (const auto& [name, parameter] : value.items())
+        if (const auto number = value_or_distribution(parameter, name, where, step))
+          step.parameters[name] = *number;
+    } else if (key == "probability") {
+      step.probability = number_member(object, "probability", where);
+      if (!(*step.probability >= 0 && *step.probability <= 1))
+        throw DataError(where + ": probability: want 0..1, got " + shown(value));
+    } else if (key != "artifact") {
+      throw DataError(
+          where + ": " +
+          unknown("member", key, {"artifact", "severity", "parameters", "probability"}));
+    }
+  }
+  try {
+    check(step);
+  } catch (const UsageError& e) {
+    throw DataError(where + ": " + e.what());
+  }
+  return step;
+}
+
+Json to_json(const Distribution& d) {
+  return {{d.kind == Distribution::Kind::uniform ? "uniform" : "choice", d.choices}};
+}
+
+}  // namespace
+
+Step parse_step(const std::string& text) {
+  const auto parts = split(text, ',');
+  const auto colon = parts[0].find(':');
+  Step step;
+  step.artifact = parts[0].substr(0, colon);
+  find(step.artifact);
+  if (colon != std::string::npos)
+    step.severity = parse_number(parts[0].substr(colon + 1), step.artifact + ": severity");
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    const auto equals = parts[i].find('=');
+    if (equals == std::string::npos)
+      throw UsageError(step.artifact + ": want PARAMETER=VALUE, got '" + parts[i] + "'");
+    const auto name = parts[i].substr(0, equals);
+    check_values(find(step.artifact), {{name, find(step.artifact).parameters[0].low}});
+    step.parameters[name] = parse_number(parts[i].substr(equals + 1), step.artifact + ": " + name);
+  }
+  if (!step.severity && step.parameters.empty()) step.severity = 2;
+  check(step);
+  return step;
+}
+
+Recipe parse_preset(const std::string& text, const std::vector<std::string>& artifacts) {
+  const std::string name = "mri-robustness", usage =
+                                                 "--preset: want mri-robustness:N, N a whole "
+                                                 "number of percent >= 0, got '" +
+                                                 text + "'";
+  const auto colon = text.find(':');
+  if (colon == std::string::npos || text.substr(0, colon) != name) throw UsageError(usage);
+  const double percent = parse_number(text.substr(colon + 1), "--preset " + name);
+  if (percent < 0 || percent != std::floor(percent)) throw UsageError(usage);
+  const std::vector<std::string> published = {"rician", "motion", "ghosting", "spike", "bias"};
+  Recipe recipe;
+  for (const auto& artifact : artifacts) {
+    if (std::find(published.begin(), published.end(), artifact) == published.end())
+      throw UsageError("--preset " + name + ": " + unknown("artifact", artifact, published));
+    recipe.steps.push_back({"ref-" + artifact, std::nullopt, {{"percent", percent}}});
+    check(recipe.steps.back());
+  }
+  return recipe;
+}
+
+Recipe recipe_from_json(const Json& document, const std::string& name) {
+  require_schema(document, "mr-recipe/1", name);
+  if (document.contains("per") && document["per"] != "image")
+    throw DataError(name + ": per: this version draws per \"image\", not per " +
+                    shown(document["per"]));
+  const auto& steps = member(document, "steps", name);
+  if (!steps.is_array()) throw DataError(name + ": steps: want a list, got " + shown(steps));
+  Recipe recipe;
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    recipe.steps.push_back(step_from_json(steps[i], name + ": steps[" + std::to_string(i) + "]"));
+  return recipe;
+}
+
+Json to_json(const Recipe& recipe) {
+  Json steps = Json::array();
+  for (const auto& step : recipe.steps) {
+    Json object = {{"artifact", step.artifact}};
+    if (step.severity) object["severity"] = *step.severity;
+    for (const auto& [name, value] : step.parameters) object["parameters"][name] = value;
+    for (const auto& [name, distribution] : step.distributions)
+      (name == "severity" ? object["severity"] : object["parameters"][name]) =
+          to_json(distribution);
+    if (step.probability) object["probability"] = *step.probability;
+    steps.push_back(object);
+  }
+  return {{"schema", "mr-recipe/1"}, {"per", "image"}, {"steps", steps}};
+}
+
+}  // namespace mr::artifact
