@@ -1,5 +1,6 @@
 #include <dcmtk/dcmdata/dcistrmb.h>
-#include <dcmtk/dcmdata/dcrledrg.h>
+#include <dcmtk/dcmdata/dcpixseq.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
 
@@ -25,7 +26,6 @@ void prepare_dcmtk() {
   static std::once_flag once;
   std::call_once(once, [] {
     OFLog::configure(OFLogger::OFF_LOG_LEVEL);
-    DcmRLEDecoderRegistration::registerCodecs();
     DJDecoderRegistration::registerCodecs();
     DJLSDecoderRegistration::registerCodecs();
   });
@@ -75,14 +75,21 @@ std::optional<std::int64_t> integer(DcmDataset& dataset, const DcmTagKey& tag) {
   return x;
 }
 
+/// Header text for a message: one short line whatever the file holds.
+std::string shown(std::string value) {
+  for (char& c : value)
+    if (c < ' ' || c > '~') c = '?';
+  return "'" + value.substr(0, 32) + "'";
+}
+
 std::string described(const DcmTagKey& tag) {
   return std::string(DcmTag(tag).getTagName()) + " " + tag.toString().c_str();
 }
 
 double want_number(const Slice& slice, const DcmTagKey& tag, unsigned long index = 0) {
   if (const auto x = number(slice.dataset(), tag, index)) return *x;
-  throw DataError(slice.name + ": want a number in " + described(tag) + ", found '" +
-                  text(slice.dataset(), tag) + "'");
+  throw DataError(slice.name + ": want a number in " + described(tag) + ", found " +
+                  shown(text(slice.dataset(), tag)));
 }
 
 int want_integer(const Slice& slice, const DcmTagKey& tag) {
@@ -106,8 +113,7 @@ void require_single_frame_mr(const Slice& slice) {
                     "are handled");
   if (sop_class != UID_MRImageStorage)
     throw DataError(slice.name + ": want a DICOM MR Image, found " +
-                    dcmFindNameOfUID(sop_class.c_str(),
-                                     sop_class.empty() ? "no SOP class" : sop_class.c_str()));
+                    dcmFindNameOfUID(sop_class.c_str(), ("SOP class " + shown(sop_class)).c_str()));
   const auto frames = integer(dataset, DCM_NumberOfFrames).value_or(1);
   if (frames != 1)
     throw DataError(slice.name + ": " + std::to_string(frames) +
@@ -122,8 +128,8 @@ void read_pixel_format(Slice& slice) {
   const auto photometric = text(dataset, DCM_PhotometricInterpretation);
   const bool grey = photometric == "MONOCHROME1" || photometric == "MONOCHROME2";
   if (want_integer(slice, DCM_SamplesPerPixel) != 1 || !grey)
-    throw DataError(slice.name + ": an RGB image or palette (photometric interpretation '" +
-                    photometric + "'); want one number per voxel");
+    throw DataError(slice.name + ": an RGB image or palette (photometric interpretation " +
+                    shown(photometric) + "); want one number per voxel");
   auto& f = slice.format;
   slice.rows = want_integer(slice, DCM_Rows);
   slice.columns = want_integer(slice, DCM_Columns);
@@ -396,27 +402,88 @@ void require_capacity(const Slice& slice) {
                     " bytes, file has " + std::to_string(slice.file_bytes));
 }
 
+/// The fragments of an encapsulated frame, end to end.
+std::string fragments_of(DcmPixelData& pixel_data) {
+  E_TransferSyntax syntax = EXS_Unknown;
+  const DcmRepresentationParameter* parameter = nullptr;
+  pixel_data.getOriginalRepresentationKey(syntax, parameter);
+  DcmPixelSequence* sequence = nullptr;
+  std::string bytes;
+  if (pixel_data.getEncapsulatedRepresentation(syntax, parameter, sequence).bad()) return bytes;
+  for (unsigned long i = 1; i < sequence->card(); ++i) {  // item 0 is the offset table
+    DcmPixelItem* item = nullptr;
+    Uint8* data = nullptr;
+    if (sequence->getItem(item, i).good() && item->getUint8Array(data).good() && data)
+      bytes.append(reinterpret_cast<const char*>(data), item->getLength());
+  }
+  return bytes;
+}
+
+/// One PackBits segment to out[0], out[stride], ...; true when it fills n of them.
+bool unpack_bits(std::string_view in, std::size_t n, std::size_t stride, char* out) {
+  std::size_t at = 0, done = 0;
+  while (done < n && at < in.size()) {
+    const auto code = static_cast<signed char>(in[at++]);
+    if (code == -128) continue;  // says nothing
+    const bool repeat = code < 0;
+    const auto run = static_cast<std::size_t>(repeat ? 1 - code : 1 + code);
+    if (at + (repeat ? 1 : run) > in.size()) return false;
+    for (std::size_t i = 0; i < run && done < n; ++i)
+      out[stride * done++] = in[at + (repeat ? 0 : i)];
+    at += repeat ? 1 : run;
+  }
+  return done == n;
+}
+
+/// DICOM RLE (PS3.5 Annex G): a segment per byte of a pixel, most significant first. Decoded here
+/// since DCMTK 3.6.7's decoder reads past the end of damaged data.
+bool decode_rle(std::string_view bytes, std::size_t pixels, std::size_t pixel_bytes, char* out) {
+  const auto word = [&](std::size_t index) {
+    std::uint32_t x = 0;
+    for (std::size_t i = 4; i-- > 0;) x = x << 8 | static_cast<unsigned char>(bytes[4 * index + i]);
+    return std::size_t{x};
+  };
+  if (bytes.size() < 64 || word(0) != pixel_bytes) return false;
+  for (std::size_t segment = 0; segment < pixel_bytes; ++segment) {
+    const auto begin = word(1 + segment);
+    const auto end = segment + 1 < pixel_bytes ? word(2 + segment) : bytes.size();
+    if (begin < 64 || begin > end || end > bytes.size()) return false;
+    if (!unpack_bits(bytes.substr(begin, end - begin), pixels, pixel_bytes,
+                     out + (pixel_bytes - 1 - segment)))  // little-endian
+      return false;
+  }
+  return true;
+}
+
 /// One slice's stored pixels, native order, cleaned.
 void read_pixels(const Slice& slice, std::vector<char>& pixels) {
   auto& dataset = slice.dataset();
   DcmElement* element = nullptr;
-  if (dataset.findAndGetElement(DCM_PixelData, element).bad())
-    throw DataError(slice.name + ": holds no pixels");
-  auto* pixel_data = OFstatic_cast(DcmPixelData*, element);
-  const auto want = static_cast<std::size_t>(slice.rows) * static_cast<std::size_t>(slice.columns) *
-                    static_cast<std::size_t>(slice.format.bits_allocated / 8);
+  dataset.findAndGetElement(DCM_PixelData, element);
+  auto* pixel_data = dynamic_cast<DcmPixelData*>(element);
+  if (!pixel_data) throw DataError(slice.name + ": holds no pixels");
+  const auto n = static_cast<std::size_t>(slice.rows) * static_cast<std::size_t>(slice.columns);
+  const auto pixel_bytes = static_cast<std::size_t>(slice.format.bits_allocated / 8);
   Uint32 frame_bytes = 0;
-  if (pixel_data->getUncompressedFrameSize(&dataset, frame_bytes).bad() || frame_bytes < want)
+  if (pixel_data->getUncompressedFrameSize(&dataset, frame_bytes).bad() ||
+      frame_bytes < n * pixel_bytes)
     throw DataError(slice.name + ": pixels do not fit rows and columns");
   pixels.resize(frame_bytes + frame_bytes % 2);
-  Uint32 fragment = 0;
-  OFString colour_model;
-  const auto status = pixel_data->getUncompressedFrame(
-      &dataset, 0, fragment, pixels.data(), static_cast<Uint32>(pixels.size()), colour_model);
-  if (status.bad())
+  const auto fail = [&](const std::string& why) {
     throw DataError(slice.name + ": pixels cannot be read (" +
-                    DcmXfer(dataset.getOriginalXfer()).getXferName() + "): " + status.text());
-  clean_pixels(slice, pixels.data(), static_cast<std::int64_t>(slice.rows) * slice.columns);
+                    DcmXfer(dataset.getOriginalXfer()).getXferName() + "): " + why);
+  };
+  if (dataset.getOriginalXfer() == EXS_RLELossless) {
+    if (!decode_rle(fragments_of(*pixel_data), n, pixel_bytes, pixels.data()))
+      fail("damaged or cut off");
+  } else {
+    Uint32 fragment = 0;
+    OFString colour_model;
+    const auto status = pixel_data->getUncompressedFrame(
+        &dataset, 0, fragment, pixels.data(), static_cast<Uint32>(pixels.size()), colour_model);
+    if (status.bad()) fail(status.text());
+  }
+  clean_pixels(slice, pixels.data(), static_cast<std::int64_t>(n));
 }
 
 Volume read_slices(std::vector<Slice> slices, const std::string& name, DicomKind kind) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "check.h"
 #include "image/image_file.h"
 
@@ -205,4 +206,37 @@ TEST_CASE("a DICOM file cut anywhere is refused, in memory and on disk") {
     mr::write_file(folder.path + "/cut.dcm", bytes.substr(0, n), mr::Overwrite::yes);
     CHECK_THROWS_AS(read_image(folder.path + "/cut.dcm"), DataError);
   }
+}
+
+TEST_CASE("damage of any byte ends in an image or in an error of one line, never in a crash") {
+  const auto data = dicom_folder();
+  if (data.empty()) return;
+  for (const char* name : {"", "_RLE", "_implicit", "_jpeg_ls_lossless"}) {
+    CAPTURE(name);
+    const auto whole = mr::read_all(data + "/pydicom/MR_small" + name + ".dcm");
+    const auto key = mr::random_key(7, {name});
+    for (std::uint64_t trial = 0; trial < 200; ++trial) {
+      auto bytes = whole;
+      for (std::uint64_t hit = 0; hit < 1 + trial % 3; ++hit) {
+        const auto draw = 2 * (3 * trial + hit);
+        bytes[mr::below(key, draw, bytes.size())] =
+            static_cast<char>(mr::below(key, draw + 1, 256));
+      }
+      try {
+        read(bytes);
+      } catch (const mr::Error& e) {
+        CHECK(std::string(e.what()).find('\n') == std::string::npos);
+      }
+    }
+  }
+}
+
+TEST_CASE("what a message quotes from a header is short and printable") {
+  const auto data = dicom_folder();
+  if (data.empty()) return;
+  const auto bytes = mr::read_all(data + "/derived-12bit/u12_clean.dcm");
+  CHECK_THROWS_WITH_AS(read(edited(bytes, "MONOCHROME2", "RGB\n\a      ")),
+                       "test.dcm: an RGB image or palette (photometric interpretation 'RGB?\?'); "
+                       "want one number per voxel",
+                       DataError);
 }
