@@ -27,6 +27,7 @@ void declare(CLI::App& app, Options& o) {
                  "--list shows them); without it, the manifest as it stands");
   app.add_option("--severities", o.eval.severities, "Severities of the grid, with commas")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 5.0))
       ->capture_default_str();
   app.add_option("--adapt", o.adaptations,
