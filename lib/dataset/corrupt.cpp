@@ -123,6 +123,8 @@ std::string describe(const artifact::Recipe& recipe) {
   for (const auto& step : recipe.steps) {
     text += (text.empty() ? "" : " ") + step.artifact;
     if (step.severity) text += ":" + shortest(*step.severity);
+    for (const auto& [name, value] : step.parameters) text += "," + name + "=" + shortest(value);
+    for (const auto& [name, unused] : step.distributions) text += "," + name + "=drawn";
   }
   return text;
 }

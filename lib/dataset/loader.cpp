@@ -173,7 +173,7 @@ struct BatchLoader::State {
       const artifact::Draw draw{options.seed, entry.id, pass};
       auto volume = decoded->volume;
       if (slice && artifact::in_plane(*options.augment, volume) &&
-          slice->axis == volume.acquisition.slice_axis.value_or(-1))
+          slice->axis == artifact::roles_of(volume).slice)
         artifact::corrupt_slice(volume, slice->index, *options.augment, *decoded->facts, draw);
       else
         artifact::corrupt(volume, *options.augment, *decoded->facts, draw);
