@@ -31,8 +31,9 @@ void declare_network(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--blocks", architecture.blocks, "Residual blocks of each stage")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(1, 100))
-      ->capture_default_str();
+      ->default_str("2,2,2,2");
   app.add_option("--size", o.size, "Rows x columns of the input [px]; cropped or padded to it")
       ->capture_default_str();
   app.add_option("--spacing-mm", o.spacing_mm, "Resample to this pixel size (default: keep)")
@@ -74,7 +75,7 @@ void declare_training(CLI::App& app, Options& o) {
 void declare(CLI::App& app, Options& o) {
   app.description("Train a residual network on the splits train and val of a manifest.");
   app.add_option("manifest", o.files.manifest, "Manifest (mr-manifest/1); - is standard input")
-      ->required();
+      ->capture_default_str();
   app.add_option("-o,--output", o.files.model, "Model file to write")->required();
   app.add_option("--log", o.files.log, "Training log, JSON Lines (default: MODEL.log.jsonl)");
   app.add_option("--preset", o.preset,
@@ -150,6 +151,8 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   if (o.files.log.empty()) o.files.log = o.files.model + ".log.jsonl";
   o.files.checkpoint = o.files.model + ".checkpoint";
   o.files.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
+  if (o.files.model == "-")
+    throw mr::UsageError("--output: want a file: its checkpoint and log stand beside it");
   mr::train::train(s, o.files, run, messages);
 }
 

@@ -24,13 +24,13 @@ struct Settings {
   int patience = 5;                // epochs without a better mean validation AUROC
   std::optional<artifact::Recipe> augment;  // of training images, drawn anew in each epoch
   stats::OperatingRule rule;                // of the thresholds, on clean validation images
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 1;
   std::string device = "cpu";
   int threads = 1;
 };
 
 struct Files {
-  std::string manifest, root;          // root: where relative paths of a manifest on "-" start
+  std::string manifest = "-", root;    // root: where relative paths of a manifest on "-" start
   std::string model, log, checkpoint;  // written
   Overwrite overwrite = Overwrite::no;
   bool resume = false;  // go on from the checkpoint where there is one

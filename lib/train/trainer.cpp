@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace mr::train {
@@ -52,7 +53,7 @@ Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
       best_buffers_(torch::zeros_like(buffers_)) {}
 
 void Trainer::run(const std::string& path) {
-  write_checkpoint(path, checkpoint());  // a disk that is full or read-only is found out now
+  AtomicFile(path, Overwrite::yes);  // a folder that cannot be written to is found out now
   while (!finished()) {
     train_epoch(path);
     close_epoch(judge(validation_, validate(path), settings_.rule));

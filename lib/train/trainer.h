@@ -19,9 +19,9 @@ class Trainer {
           const dataset::SampleSet& training, const dataset::SampleSet& validation,
           const Messages& messages);
 
-  /// Trains until `epochs` or `patience` is reached, and leaves a checkpoint in `path` at the start
-  /// and after every epoch. throws InterruptedError after a signal, with the checkpoint of the step
-  /// reached; DataError when a loss or score is not finite
+  /// Trains until `epochs` or `patience` is reached, and leaves a checkpoint in `path` after every
+  /// epoch. throws InterruptedError after a signal, with the checkpoint of the step reached;
+  /// DataError when a loss or score is not finite
   void run(const std::string& path);
 
   Checkpoint checkpoint() const;

@@ -267,6 +267,18 @@ def test_a_manifest_comes_by_standard_input_too(run, images, manifest, models, t
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_augmentation_changes_the_training_images_and_is_recorded(run, manifest, models, tmp_path):
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(dict(schema="mr-recipe/1",
+                                      steps=[dict(artifact="rician", severity=4)])))
+    for name in ("a.pt", "b.pt"):
+        run(train(manifest, tmp_path / name, "--norm", "layer", "--augment", recipe, "-q"))
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    assert info(tmp_path / "a.pt")["training"]["augment"]["steps"][0]["artifact"] == "rician"
+    ours, plain = (torch.jit.load(str(p)).state_dict() for p in (tmp_path / "a.pt", models["layer"]))
+    assert not torch.equal(ours["stem.weight"], plain["stem.weight"])
+
+
 # Stopping and going on.
 
 LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch"]
@@ -397,6 +409,7 @@ def test_manifests_that_cannot_be_trained_on(fails, images):
     refused("subject", 65, "two splits", change=same_subject)
     path = write_manifest(folder / "absent.json", changed(entries, absent))
     fails(train(path, folder / "absent.pt", "-q"), 66, "absent.nii.gz")
+    assert not list(folder.glob("absent.pt*"))
 
 
 def test_a_label_of_one_class_in_validation_is_warned_of_and_has_no_threshold(run, images, schema):
@@ -418,7 +431,8 @@ def test_a_label_of_one_class_in_validation_is_warned_of_and_has_no_threshold(ru
 
 def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     fails(train(manifest, tmp_path / "m.pt", "--optimiser", "sgd", "--lr", "1e30", "-q"), 65,
-          "not finite", "i0/k")
+          "not finite", "look at i", "/k")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("options, part", [
@@ -435,3 +449,7 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
 def test_bad_options_are_usage_errors(fails, manifest, tmp_path, options, part):
     fails(train(manifest, tmp_path / "m.pt", *options), 64, part)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_model_does_not_go_to_standard_output(fails, manifest):
+    fails(train(manifest, "-"), 64, "--output")
