@@ -4,7 +4,6 @@
 #pragma once
 #include <array>
 #include <complex>
-#include <functional>
 
 #include "base/array.h"
 
@@ -15,7 +14,7 @@ enum class Encoding { in_plane_2d, volumetric_3d };  // transforms H, W  |  D, H
 
 /// Centred unitary discrete Fourier transform, in place.
 /// image    [C, D, H, W]; the unit and the sum of |x|^2 are kept
-/// throws   DataError when an axis has length 0
+/// throws   DataError when it has not four axes, or one to transform has length 0
 /// source   Bracewell 2000, The Fourier Transform and Its Applications, 3rd ed.
 void to_kspace(Array<Complex>& image, Encoding encoding);
 
@@ -25,16 +24,5 @@ void to_image(Array<Complex>& spectrum, Encoding encoding);
 /// The same along one axis: 1 D, 2 H, 3 W.
 void to_kspace(Array<Complex>& image, int axis);
 void to_image(Array<Complex>& spectrum, int axis);
-
-/// To k-space along one axis, a filter there, and back, line by line: one pass over memory.
-/// filter(line, index) changes the centred spectrum of the line; `index` counts the lines of the
-/// array in row-major order of the other three axes.
-void filter_lines(Array<Complex>& image, int axis,
-                  const std::function<void(Complex* line, std::int64_t index)>& filter);
-
-/// Signed frequency index of element i of a centred axis of length n: i - n / 2.
-inline std::int64_t frequency(std::int64_t i, std::int64_t n) {
-  return i - n / 2;
-}
 
 }  // namespace mr::kspace

@@ -1,0 +1,436 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "check.h"
+#include "kspace/fourier.h"
+#include "kspace/lines.h"
+#include "kspace/shift.h"
+#include "kspace/shots.h"
+
+using namespace mr::kspace;
+using mr::Array;
+using mr::Shape;
+using Wide = std::complex<double>;
+
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+
+Array<float> noise(const Shape& shape, std::uint64_t seed) {
+  Array<float> a(shape);
+  mr::fill_normal({seed}, 0, a.data(), static_cast<std::size_t>(a.size()));
+  return a;
+}
+
+Array<Complex> complex_noise(const Shape& shape, std::uint64_t seed) {
+  const auto re = noise(shape, seed), im = noise(shape, seed + 1);
+  Array<Complex> a(shape);
+  for (std::int64_t i = 0; i < a.size(); ++i) a[i] = {re[i], im[i]};
+  return a;
+}
+
+template <typename T>
+double norm(const Array<T>& a) {
+  double sum = 0;
+  for (const auto& x : a) sum += static_cast<double>(std::norm(x));
+  return std::sqrt(sum);
+}
+
+template <typename T>
+double distance(const Array<T>& a, const Array<T>& b) {
+  REQUIRE(a.shape() == b.shape());
+  double sum = 0;
+  for (std::int64_t i = 0; i < a.size(); ++i) sum += static_cast<double>(std::norm(a[i] - b[i]));
+  return std::sqrt(sum);
+}
+
+/// The definition, in double precision: K(k) = sum x(r) exp(-2 pi i (k - c)(r - c) / n) / sqrt(n).
+Array<Complex> slow_transform(const Array<Complex>& x, int axis, double sign) {
+  const auto n = x.shape(axis);
+  std::int64_t stride = 1;
+  for (int a = axis + 1; a < 4; ++a) stride *= x.shape(a);
+  Array<Complex> out(x.shape());
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    const auto k = i / stride % n;
+    Wide sum = 0;
+    for (std::int64_t r = 0; r < n; ++r)
+      sum += Wide(x[i + (r - k) * stride]) *
+             std::polar(1.0, sign * 2 * pi * static_cast<double>((k - n / 2) * (r - n / 2)) /
+                                 static_cast<double>(n));
+    out[i] = Complex(sum / std::sqrt(static_cast<double>(n)));
+  }
+  return out;
+}
+
+}  // namespace
+
+// ---- Fourier transform ----
+
+TEST_CASE("the transform is the centred unitary sum, on odd, even and prime lengths") {
+  for (const Shape& shape : {Shape{2, 1, 7, 12}, Shape{1, 3, 5, 37}, Shape{1, 4, 9, 1}}) {
+    CAPTURE(shape[3]);
+    const auto image = complex_noise(shape, 3);
+    for (int axis = 1; axis <= 3; ++axis) {
+      auto fast = image;
+      to_kspace(fast, axis);
+      CHECK(distance(fast, slow_transform(image, axis, -1)) < 1e-6 * norm(image));
+      auto back = image;
+      to_image(back, axis);
+      CHECK(distance(back, slow_transform(image, axis, 1)) < 1e-6 * norm(image));
+    }
+  }
+}
+
+TEST_CASE("there and back is the identity, and energy is kept (Parseval)") {
+  for (const auto encoding : {Encoding::in_plane_2d, Encoding::volumetric_3d}) {
+    const auto image = complex_noise({2, 6, 35, 51}, 5);
+    auto spectrum = image;
+    to_kspace(spectrum, encoding);
+    CHECK(norm(spectrum) == doctest::Approx(norm(image)).epsilon(1e-6));
+    CHECK(distance(spectrum, image) > 0.5 * norm(image));
+    to_image(spectrum, encoding);
+    CHECK(distance(spectrum, image) < 1e-6 * norm(image));
+  }
+}
+
+TEST_CASE("zero frequency lies at n / 2 and holds sqrt(n) times the mean") {
+  Array<Complex> flat({1, 3, 4, 5});
+  for (auto& x : flat) x = 2.0f;
+  auto in_plane = flat;
+  to_kspace(in_plane, Encoding::in_plane_2d);
+  for (std::int64_t z = 0; z < 3; ++z)
+    CHECK(std::abs(in_plane[(z * 4 + 2) * 5 + 2] - Complex(2 * std::sqrt(20.0f))) < 1e-5);
+  CHECK(norm(in_plane) == doctest::Approx(std::sqrt(3.0 * 20 * 4)));  // and nothing else
+  to_kspace(flat, Encoding::volumetric_3d);
+  CHECK(std::abs(flat[(1 * 4 + 2) * 5 + 2] - Complex(2 * std::sqrt(60.0f))) < 1e-5);
+}
+
+TEST_CASE("white noise keeps its standard deviation") {
+  auto image = complex_noise({1, 1, 128, 96}, 11);
+  to_kspace(image, Encoding::in_plane_2d);
+  const double n = 2 * 128 * 96;
+  CHECK(norm(image) * norm(image) / n == doctest::Approx(1).epsilon(4 * std::sqrt(2 / n)));
+}
+
+TEST_CASE("an array of another rank, and an empty axis, are refused") {
+  Array<Complex> flat({4, 4});
+  CHECK_THROWS_WITH_AS(to_kspace(flat, 1),
+                       "Fourier transform: want an array [C, D, H, W], got 2 axes", mr::DataError);
+  Array<Complex> empty({1, 1, 4, 0});
+  CHECK_THROWS_AS(to_kspace(empty, 3), mr::DataError);
+}
+
+// ---- shifts ----
+
+namespace {
+
+/// The definition in double precision: spectrum times a linear phase, cos(pi d) at the unpaired
+/// frequency of an even length.
+Array<float> slow_shift(const Array<float>& x, const Shear& shear) {
+  const auto& s = x.shape();
+  const auto axis = static_cast<std::size_t>(shear.axis);
+  const auto n = s[axis];
+  const std::array<std::int64_t, 3> strides{s[1] * s[2], s[2], 1};
+  Array<float> out(s);
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    const std::array<std::int64_t, 3> at{i / strides[0], i / strides[1] % s[1], i % s[2]};
+    double d = shear.offset;
+    for (std::size_t a = 0; a < 3; ++a) d += shear.slope[a] * static_cast<double>(at[a] - s[a] / 2);
+    double sum = 0;
+    for (std::int64_t r = 0; r < n; ++r) {
+      double kernel = 0;
+      for (std::int64_t k = -(n / 2); k < n - n / 2; ++k) {
+        const double turn = 2 * pi * static_cast<double>(k) / static_cast<double>(n);
+        const double step = static_cast<double>(at[axis] - r);
+        kernel +=
+            2 * k == -n ? std::cos(pi * step) * std::cos(pi * d) : std::cos(turn * (step - d));
+      }
+      sum += kernel / static_cast<double>(n) *
+             static_cast<double>(x[i + (r - at[axis]) * strides[axis]]);
+    }
+    out[i] = static_cast<float>(sum);
+  }
+  return out;
+}
+
+Array<float> shifted(Array<float> image, const Shear& shear, int threads = 1) {
+  shift_lines(image, shear, threads);
+  return image;
+}
+
+}  // namespace
+
+TEST_CASE("lines are shifted by a linear phase, each by its own distance, along every axis") {
+  const Shape shape{6, 9, 10};
+  const auto image = noise(shape, 21);
+  const std::vector<Shear> shears = {
+      {0, {0, 0.31, -0.2}, 0.4}, {1, {-0.13, 0, 0.45}, -2.6}, {2, {0.7, 0.21, 0}, 31.5}};
+  for (const auto& shear : shears) {
+    CAPTURE(shear.axis);
+    CHECK(distance(shifted(image, shear), slow_shift(image, shear)) < 2e-6 * norm(image));
+  }
+}
+
+TEST_CASE("long lines, moved by the fast transform, agree with the definition too") {
+  for (const std::int64_t n : {200, 161}) {
+    CAPTURE(n);
+    const auto image = noise({1, 3, n}, 4);
+    const Shear shear{2, {0, 3.3, 0}, 7.25};
+    CHECK(distance(shifted(image, shear), slow_shift(image, shear)) < 2e-6 * norm(image));
+  }
+}
+
+TEST_CASE("a shift by whole voxels is a circular roll") {
+  const auto image = noise({2, 31, 48}, 7);
+  for (const int voxels : {-3, 0, 1, 24, 100}) {  // 0 and 48 / 2 alone would miss a wrong sign
+    CAPTURE(voxels);
+    auto rolled = image;
+    for (std::int64_t i = 0; i < image.size(); ++i)
+      rolled[i / 48 * 48 + (i % 48 + voxels + 480) % 48] = image[i];
+    CHECK(distance(shifted(image, {2, {}, static_cast<double>(voxels)}), rolled) <
+          1e-6 * norm(image));
+  }
+}
+
+TEST_CASE("a shift and its inverse restore an odd line; energy is kept") {
+  const auto image = noise({3, 35, 51}, 8);
+  const Shear there{2, {0.1, 0.37, 0}, 0.3}, back{2, {-0.1, -0.37, 0}, -0.3};
+  const auto moved = shifted(image, there);
+  CHECK(norm(moved) == doctest::Approx(norm(image)).epsilon(1e-6));
+  CHECK(distance(moved, image) > 0.5 * norm(image));
+  CHECK(distance(shifted(moved, back), image) < 2e-6 * norm(image));
+}
+
+TEST_CASE("the number of threads does not change a bit of a shift") {
+  for (const std::int64_t n : {40, 200}) {
+    const auto image = noise({5, 7, n}, 9);
+    const Shear shear{2, {0.1, 0.2, 0}, 1.1};
+    const auto one = shifted(image, shear, 1);
+    CHECK(shifted(image, shear, 2) == one);
+    CHECK(shifted(image, shear, 12) == one);
+  }
+}
+
+// ---- rotations ----
+
+namespace {
+
+Matrix3 product(const Matrix3& a, const Matrix3& b) {
+  Matrix3 c{};
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 3; ++j)
+      for (std::size_t k = 0; k < 3; ++k) c[i][j] += a[i][k] * b[k][j];
+  return c;
+}
+
+Vector3 times(const Matrix3& m, const Vector3& x) {
+  Vector3 y{};
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 3; ++j) y[i] += m[i][j] * x[j];
+  return y;
+}
+
+Vector3 pass_through(const std::vector<Shear>& shears, Vector3 x) {
+  for (const auto& shear : shears) {
+    const auto axis = static_cast<std::size_t>(shear.axis);
+    double d = shear.offset;
+    for (std::size_t a = 0; a < 3; ++a) d += shear.slope[a] * x[a];
+    x[axis] += d;
+  }
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("rotation() turns the second axis towards the third about the first") {
+  const double a = 0.3;
+  const auto m = rotation({a, 0, 0});
+  CHECK(times(m, {0, 1, 0})[1] == doctest::Approx(std::cos(a)));
+  CHECK(times(m, {0, 1, 0})[2] == doctest::Approx(std::sin(a)));
+  CHECK(times(rotation({0, a, 0}), {0, 0, 1})[0] == doctest::Approx(std::sin(a)));
+  CHECK(times(rotation({0, 0, a}), {1, 0, 0})[1] == doctest::Approx(std::sin(a)));
+  const auto both = rotation({a, 0, 0.5});  // the first axis first
+  CHECK(both == product(rotation({0, 0, 0.5}), rotation({a, 0, 0})));
+}
+
+TEST_CASE("shears together move every point as the rigid motion does") {
+  const std::vector<Vector3> angles = {{0, 0, 0},        {0.02, 0, 0},     {0, -0.3, 0},
+                                       {0, 0, 1.5},      {0.01, 0.02, 0},  {0.1, -0.2, 0.3},
+                                       {1e-5, 0.3, 0.1}, {-0.4, 0.5, -0.6}};
+  const Vector3 spacing{3, 0.5, 0.8}, t{0.7, -1.3, 2.9};
+  for (const auto& angle : angles)
+    for (const auto& shift : {Vector3{}, t}) {
+      CAPTURE(angle[0]);
+      CAPTURE(angle[1]);
+      CAPTURE(angle[2]);
+      auto m = rotation(angle);
+      for (std::size_t i = 0; i < 3; ++i)
+        for (std::size_t j = 0; j < 3; ++j) m[i][j] *= spacing[j] / spacing[i];
+      const auto shears = rigid_shears(m, shift);
+      CHECK(shears.size() <= 7);
+      for (const auto& shear : shears)
+        CHECK(shear.slope[static_cast<std::size_t>(shear.axis)] == 0);
+      for (const Vector3& x : {Vector3{1, 0, 0}, Vector3{0, 1, 0}, Vector3{3, -5, 7}}) {
+        const auto want = times(m, x), got = pass_through(shears, x);
+        for (std::size_t a = 0; a < 3; ++a)
+          CHECK(got[a] == doctest::Approx(want[a] + shift[a]).epsilon(1e-9));
+      }
+    }
+}
+
+TEST_CASE("small rotations need small shears only, whatever the axes") {
+  for (const Vector3& angle : {Vector3{0.05, 0, 0}, Vector3{0, 0.05, 0}, Vector3{0, 0, 0.05},
+                               Vector3{0.05, 0.04, -0.03}, Vector3{0.05, 0, 0.05}})
+    for (const auto& shear : rigid_shears(rotation(angle), {}))
+      for (const double slope : shear.slope) CHECK(std::fabs(slope) < 0.2);
+}
+
+TEST_CASE("a motion in the plane is three shears in the plane; none is none") {
+  CHECK(rigid_shears(rotation({}), {}).empty());
+  const auto shears = rigid_shears(rotation({0.2, 0, 0}), {});
+  REQUIRE(shears.size() == 3);
+  for (const auto& shear : shears) CHECK(shear.axis != 0);
+  CHECK(rigid_shears(rotation({}), {0, 0.5, 0}).size() == 1);
+}
+
+TEST_CASE("a quarter turn of a square grid is exact up to the wrap") {
+  for (const std::int64_t n : {16, 17}) {
+    CAPTURE(n);
+    const auto image = noise({1, n, n}, 31);
+    auto turned = image;
+    for (const auto& shear : rigid_shears(rotation({pi / 2, 0, 0}), {}))
+      shift_lines(turned, shear, 1);
+    auto want = image;
+    for (std::int64_t y = 0; y < n; ++y)
+      for (std::int64_t x = 0; x < n; ++x) {
+        // (y, x) about the centre goes to (-x, y).
+        const auto to_y = (n / 2 - (x - n / 2) + n) % n, to_x = (n / 2 + (y - n / 2)) % n;
+        want[to_y * n + to_x] = image[y * n + x];
+      }
+    CHECK(distance(turned, want) < 3e-6 * norm(image));
+  }
+}
+
+TEST_CASE("half a turn is refused") {
+  CHECK_THROWS_WITH_AS(rigid_shears(rotation({pi, 0, 0}), {}),
+                       "rotation: half a turn cannot be made of shears", mr::DataError);
+}
+
+// ---- lines ----
+
+namespace {
+
+std::vector<int> all_lines(std::int64_t n) {
+  std::vector<int> lines(static_cast<std::size_t>(n));
+  std::iota(lines.begin(), lines.end(), 0);
+  return lines;
+}
+
+struct Plane {
+  Array<float> re, im;
+};
+
+Plane split(const Array<Complex>& a) {
+  Plane p{Array<float>({a.shape(2), a.shape(3)}), Array<float>({a.shape(2), a.shape(3)})};
+  for (std::int64_t i = 0; i < a.size(); ++i) {
+    p.re[i] = a[i].real();
+    p.im[i] = a[i].imag();
+  }
+  return p;
+}
+
+Array<Complex> join(const Plane& p) {
+  Array<Complex> a({1, 1, p.re.shape(0), p.re.shape(1)});
+  for (std::int64_t i = 0; i < a.size(); ++i) a[i] = {p.re[i], p.im[i]};
+  return a;
+}
+
+}  // namespace
+
+TEST_CASE("lines of k-space are rows of the transform along the first axis, and back") {
+  for (const std::int64_t n : {1, 6, 35, 51, 64, 202}) {  // products of matrices, and transforms
+    CAPTURE(n);
+    const auto image = complex_noise({1, 1, n, 21}, 41);
+    const auto want = slow_transform(image, 2, -1);
+    const PhaseEncode encode(n);
+    const auto plane = split(image);
+    Plane lines{Array<float>({n, 21}), Array<float>({n, 21})};
+    encode.forward(plane.re.data(), plane.im.data(), 21, all_lines(n), lines.re.data(),
+                   lines.im.data());
+    CHECK(distance(join(lines), want) < 2e-6 * norm(image));
+    encode.inverse(lines.re.data(), lines.im.data(), 21);
+    CHECK(distance(join(lines), image) < 2e-6 * norm(image));
+  }
+}
+
+TEST_CASE("only the lines asked for are written; a real image has no imaginary part") {
+  for (const std::int64_t n : {35, 202}) {
+    const auto real = noise({n, 5}, 43);
+    Array<Complex> image({1, 1, n, 5});
+    std::copy(real.begin(), real.end(), image.begin());
+    const auto want = slow_transform(image, 2, -1);
+    Array<float> re({n, 5}), im({n, 5});
+    PhaseEncode(n).forward(real.data(), nullptr, 5, {0, 3, 11, 17, 34}, re.data(), im.data());
+    for (const std::int64_t line : {0, 1, 3, 11, 12, 17, 34}) {
+      const bool asked = line != 1 && line != 12;
+      for (std::int64_t c = line * 5; c < line * 5 + 5; ++c)
+        CHECK(std::abs(Complex(re[c], im[c]) - (asked ? want[c] : Complex(0))) < 1e-5);
+    }
+  }
+}
+
+TEST_CASE("a filter multiplies lines by their weights") {
+  for (const std::int64_t n : {1, 35, 51, 64, 202}) {
+    CAPTURE(n);
+    std::vector<Wide> weights;
+    for (std::int64_t k = 0; k < n; ++k)
+      weights.emplace_back(0.1 * static_cast<double>(k), 1 - 0.03 * static_cast<double>(k));
+    const auto image = complex_noise({1, 1, n, 19}, 45);
+    auto want = slow_transform(image, 2, -1);
+    for (std::int64_t i = 0; i < want.size(); ++i)
+      want[i] = Complex(Wide(want[i]) * weights[static_cast<std::size_t>(i / 19)]);
+    want = slow_transform(want, 2, 1);
+    auto plane = split(image);
+    LineFilter(weights).apply(plane.re.data(), plane.im.data(), 19, false);
+    CHECK(distance(join(plane), want) < 2e-6 * norm(want));
+  }
+}
+
+TEST_CASE("a filter takes a real image as one without an imaginary part") {
+  for (const std::int64_t n : {35, 202}) {
+    const std::vector<Wide> weights(static_cast<std::size_t>(n), Wide(0, 2));
+    Plane plane{noise({n, 4}, 47), noise({n, 4}, 48)};  // what lies in im before is not looked at
+    const auto before = plane.re;
+    LineFilter(weights).apply(plane.re.data(), plane.im.data(), 4, true);
+    CHECK(norm(plane.re) < 1e-5 * norm(before));
+    for (std::int64_t i = 0; i < before.size(); ++i)
+      CHECK(plane.im[i] == doctest::Approx(2 * before[i]).epsilon(1e-4));
+  }
+}
+
+// ---- shots ----
+
+TEST_CASE("every line belongs to one shot of at most the echo train's length") {
+  for (const auto order : {LineOrder::linear, LineOrder::interleaved})
+    for (const int lines : {1, 8, 35, 64})
+      for (const int echo_train : {1, 5, 8, 100}) {
+        const auto table = shot_table(lines, order, echo_train);
+        REQUIRE(table.shot_of_line.size() == static_cast<std::size_t>(lines));
+        CHECK(table.shots == (lines + echo_train - 1) / echo_train);
+        std::vector<int> count(static_cast<std::size_t>(table.shots));
+        for (const int shot : table.shot_of_line) ++count.at(static_cast<std::size_t>(shot));
+        CHECK(*std::min_element(count.begin(), count.end()) >= 1);
+        CHECK(*std::max_element(count.begin(), count.end()) <= echo_train);
+      }
+}
+
+TEST_CASE("linear shots are neighbours; interleaved ones spread over k-space") {
+  CHECK(shot_table(6, LineOrder::linear, 3).shot_of_line == std::vector<int>{0, 0, 0, 1, 1, 1});
+  const auto table = shot_table(6, LineOrder::interleaved, 3);
+  CHECK(table.shot_of_line == std::vector<int>{0, 1, 0, 1, 0, 1});
+  CHECK(table.shot_of_centre() == 1);
+  CHECK_THROWS_AS(shot_table(6, LineOrder::linear, 0), mr::DataError);
+}
