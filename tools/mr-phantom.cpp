@@ -49,7 +49,8 @@ void declare(CLI::App& app, Options& o) {
   app.footer(
       "Examples:\n"
       "  mr-phantom -o knees > knees.json\n"
-      "  mr-phantom -o knees --subjects 20 | mr-manifest split --seed 1 - > split.json\n"
+      "  mr-phantom -o knees --subjects 20 | "
+      "mr-manifest split --ratio train=0.5,val=0.15,test=0.35 > split.json\n"
       "  mr-phantom -o raw --complex --sequence both --matrix 128 --manifest-out raw.json");
 }
 

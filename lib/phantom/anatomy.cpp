@@ -10,7 +10,6 @@ constexpr double degree = pi / 180;
 constexpr double compartment_m = 21.5;  // of the middle of a condyle, from the mid-plane
 constexpr double far = 40;              // a distance that no blend reaches
 
-const Vec acl_origin{7, -13, 23}, acl_insertion{0, 9, 3};
 const Vec pcl_origin{-7, 2, 23}, pcl_bend{-2, -13, 13}, pcl_insertion{0, -21, -5};
 
 double radius(double x, double y) {
@@ -209,8 +208,8 @@ std::optional<Content> meniscus(const Anatomy& k, const Place& at) {
 }
 
 std::optional<Content> anterior_cruciate(const Anatomy& k, const Vec& p) {
-  const auto place = along(p, acl_origin, acl_insertion);
-  const double length = norm(acl_insertion - acl_origin);
+  const auto place = along(p, k.acl_origin, k.acl_insertion);
+  const double length = norm(k.acl_insertion - k.acl_origin);
   const double off = (place.t - k.rupture.at) * length;
   const double torn = k.rupture.share == 0 ? 0 : window(off, k.rupture.half_length, 4);
   if (place.distance > k.acl_radius * (1 + (k.rupture.swelling - 1) * torn)) return std::nullopt;

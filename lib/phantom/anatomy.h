@@ -73,6 +73,7 @@ struct Anatomy {
   double cartilage_ripple = 0.2, ripple_phase = 0;
   double cortical_thickness = 1.1;
   double meniscus_inner = 10, meniscus_outer = 18, meniscus_height = 7;
+  Vec acl_origin{7, -13, 23}, acl_insertion{0, 9, 3};
   double acl_radius = 4.5, pcl_radius = 4.5, acl_striation = 0;
   double leg_m = 54, leg_a = 60, subcutaneous = 7, septum_angle = 0;
 

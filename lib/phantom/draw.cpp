@@ -54,6 +54,8 @@ Anatomy draw_shape(Draws d) {
   k.meniscus_inner = d.around(10, 0.8);
   k.meniscus_outer = d.around(18, 0.6);
   k.meniscus_height = d.around(7, 0.6);
+  k.acl_origin = {d.around(7, 1), d.around(-13, 2), d.around(23, 1.5)};
+  k.acl_insertion = {d.around(0, 2.5), d.around(9, 2.5), d.around(3, 1)};
   k.acl_radius = d.around(4.5, 0.4);
   k.pcl_radius = d.around(4.5, 0.4);
   k.leg_m = d.around(51, 1.5);
@@ -65,7 +67,7 @@ Anatomy draw_shape(Draws d) {
 
 /// Normal variants, which look a little like lesions: independent of them.
 void draw_variants(Draws d, double difficulty, Anatomy& k) {
-  const double strength = 0.5 + difficulty;
+  const double strength = 0.4 + difficulty;
   for (int i = 0; i < 3; ++i) {
     const double share = d.chance(0.5) ? strength * d.between(0.15, 0.35) : 0;
     const bool femoral = d.chance(0.6);
@@ -96,7 +98,7 @@ void draw_variants(Draws d, double difficulty, Anatomy& k) {
 void draw_lesions(RandomKey key, const Findings& findings, double difficulty, Anatomy& k) {
   const auto has = [&](Finding f) { return findings[static_cast<std::size_t>(f)]; };
   const auto draws = [&](Finding f) { return Draws{sub_key(key, static_cast<std::uint64_t>(f))}; };
-  const double contrast = 1.2 - 0.6 * difficulty, size = 1.3 - 0.6 * difficulty;
+  const double contrast = 1.2 - 0.6 * difficulty, size = 1.4 - 0.6 * difficulty;
   const auto share = [&](double drawn) { return std::min(1.0, contrast * drawn); };
 
   if (has(Finding::abnormal)) {
@@ -120,7 +122,7 @@ void draw_lesions(RandomKey key, const Findings& findings, double difficulty, An
   if (has(Finding::acl)) {
     auto d = draws(Finding::acl);
     k.rupture = {d.between(0, 1), size * d.between(8, 13), d.between(1.2, 1.7),
-                 share(d.between(0.5, 1))};
+                 share(d.between(0.45, 1))};
   }
   if (has(Finding::cartilage)) {
     auto d = draws(Finding::cartilage);
