@@ -360,7 +360,7 @@ def test_a_full_disk_leaves_no_half_file(manifest, tmp_path):
 
     if not (BIN / "mr-train").exists():
         pytest.skip("mr-train is not built")
-    command = [str(BIN / "mr-train"), *map(str, train(manifest, tmp_path / "m.pt")[1:])]
+    command = [str(BIN / "mr-train"), *map(str, train(manifest, tmp_path / "m.pt", "-q")[1:])]
     p = subprocess.run(command, capture_output=True, preexec_fn=limit, restore_signals=False)
     assert p.returncode == 74, p.stderr
     assert p.stderr.count(b"\n") == 1 and b"m.pt.checkpoint" in p.stderr
