@@ -1,0 +1,42 @@
+"""The two studies of examples/, run whole by `make -C tests long`."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import BIN, ROOT
+
+pytestmark = pytest.mark.long
+
+
+def study(goal, *settings):
+    p = subprocess.run(["make", "-C", ROOT / "examples", goal, f"BUILD={BIN}", *settings],
+                       capture_output=True, text=True,
+                       env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")})
+    assert p.returncode == 0, p.stdout[-2000:] + p.stderr[-2000:]
+    assert "report.html" in p.stdout
+    return json.loads((ROOT / "examples" / goal / "report" / "report.json").read_text())
+
+
+def clean_macro(report):
+    return {e["arm"]: e["value"] for e in report["estimates"]
+            if (e["quantity"], e["artifact"], e["metric"], e["label"]) ==
+            ("level", "clean", "auroc", "macro")}
+
+
+def test_quick_start(schema):
+    report = study("quick-start")
+    schema("mr-report")(report)
+    aurocs = clean_macro(report)
+    assert set(aurocs) == {"batch", "group(8)", "layer"}
+    assert all(0.80 <= a <= 0.97 for a in aurocs.values()), aurocs
+
+
+def test_hippocampus(data, schema):
+    report = study("hippocampus", f"DATA={data / 'hippocampus'}")
+    schema("mr-report")(report)
+    aurocs = clean_macro(report)
+    assert set(aurocs) == {"batch", "batch+batch-stats:volume", "group(8)", "layer"}
+    assert all(a >= 0.97 for arm, a in aurocs.items() if "+" not in arm), aurocs
+    assert all(len(arm["runs"]) == 3 for arm in report["arms"])
