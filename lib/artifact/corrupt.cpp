@@ -132,17 +132,18 @@ class Window {
   }
   std::int64_t slices() const { return length_[0]; }
 
-  /// body(index in the volume, index in the block)
+  /// body(index of the first in the volume, in the block, how many): voxels that follow each other
+  /// in both where the readout is stored contiguously, else one by one, in tiles.
   template <typename Body>
-  void for_voxels(std::int64_t first_slice, std::int64_t depth, Body body) const {
-    constexpr std::int64_t tile = 16;
+  void for_runs(std::int64_t first_slice, std::int64_t depth, Body body) const {
+    const std::int64_t tile = stride_[2] == 1 ? length_[2] : 16, run = stride_[2] == 1 ? tile : 1;
     for (std::int64_t s = 0; s < depth; ++s)
       for (std::int64_t p0 = 0; p0 < length_[1]; p0 += tile)
         for (std::int64_t r0 = 0; r0 < length_[2]; r0 += tile)
           for (auto p = p0; p < std::min(p0 + tile, length_[1]); ++p)
-            for (auto r = r0; r < std::min(r0 + tile, length_[2]); ++r)
+            for (auto r = r0; r < std::min(r0 + tile, length_[2]); r += run)
               body(start_ + (first_slice + s) * stride_[0] + p * stride_[1] + r * stride_[2],
-                   (s * length_[1] + p) * length_[2] + r);
+                   (s * length_[1] + p) * length_[2] + r, run);
   }
 
   Block gather(const image::Volume& volume, std::int64_t first_slice, std::int64_t depth) const {
@@ -152,29 +153,31 @@ class Window {
     if (volume.is_complex()) {
       block.make_complex();
       const auto* from = volume.complex_voxels.data();
-      for_voxels(first_slice, depth, [&](std::int64_t v, std::int64_t b) {
-        block.re[b] = from[v].real();
-        block.im[b] = from[v].imag();
+      for_runs(first_slice, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+        for (std::int64_t i = 0; i < n; ++i) {
+          block.re[b + i] = from[v + i].real();
+          block.im[b + i] = from[v + i].imag();
+        }
       });
     } else {
-      const auto* from = volume.voxels.data();
-      for_voxels(first_slice, depth,
-                 [&, to = block.re.data()](std::int64_t v, std::int64_t b) { to[b] = from[v]; });
+      for_runs(first_slice, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+        std::copy_n(volume.voxels.data() + v, n, block.re.data() + b);
+      });
     }
     return block;
   }
 
   void scatter(const Block& block, image::Volume& volume) const {
-    const auto *re = block.re.data(), *im = block.im.data();
+    const auto first = block.first_slice, depth = block.depth();
     if (volume.is_complex()) {
       auto* to = volume.complex_voxels.data();
-      for_voxels(block.first_slice, block.depth(), [=](std::int64_t v, std::int64_t b) {
-        to[v] = {re[b], im[b]};
+      for_runs(first, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+        for (std::int64_t i = 0; i < n; ++i) to[v + i] = {block.re[b + i], block.im[b + i]};
       });
     } else {
-      auto* to = volume.voxels.data();
-      for_voxels(block.first_slice, block.depth(),
-                 [=](std::int64_t v, std::int64_t b) { to[v] = re[b]; });
+      for_runs(first, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+        std::copy_n(block.re.data() + b, n, volume.voxels.data() + v);
+      });
     }
   }
 
@@ -185,6 +188,10 @@ class Window {
 
 MR_SIMD void take_magnitude(float* re, const float* im, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) re[i] = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
+}
+
+MR_SIMD void add_scaled(float factor, const float* x, std::int64_t n, float* to) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] += factor * x[i];
 }
 
 void corrupt_slices(image::Volume& volume, const Plan& plan, std::int64_t frame, std::int64_t first,
@@ -209,18 +216,12 @@ void for_slices(Block& block, int threads,
 }
 
 void add_noise(Block& block, RandomKey key, float sigma, int threads) {
-  constexpr std::int64_t chunk = 1024;
   const auto n = block.plane_size();
   for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-    const auto slice_key = sub_key(key, static_cast<std::uint64_t>(slice));
-    alignas(64) float noise[chunk];
-    for (auto* part : {re, im})
-      for (std::int64_t first = 0; first < n; first += chunk) {
-        const auto here = std::min(chunk, n - first);
-        fill_normal(slice_key, static_cast<std::uint64_t>((part == im ? n : 0) + first), noise,
-                    static_cast<std::size_t>(here));
-        for (std::int64_t i = 0; i < here; ++i) part[first + i] += sigma * noise[i];
-      }
+    std::vector<float> noise(static_cast<std::size_t>(2 * n));
+    fill_normal(sub_key(key, static_cast<std::uint64_t>(slice)), 0, noise.data(), noise.size());
+    add_scaled(sigma, noise.data(), n, re);
+    add_scaled(sigma, noise.data() + n, n, im);
   });
 }
 

@@ -10,29 +10,32 @@
 
 namespace mr::kspace {
 
-/// A complex matrix [rows, n], split in parts.
-struct LineMatrix {
-  std::int64_t rows = 0, n = 0;
-  Array<float> re, im;  // [rows, n]
-};
-
 /// Centred unitary transforms between image rows and k-space lines.
 class PhaseEncode {
  public:
   explicit PhaseEncode(std::int64_t n);  // throws DataError when n < 1
 
-  /// Writes the k-space lines `lines` of an image into the same rows of out.
-  /// re, im           [n, columns]; im null: the image is real
-  /// out_re, out_im   [n, columns]; other rows stay as they are
+  /// Writes the k-space lines `lines` of an image into the same rows of out, which may be the
+  /// image itself; other rows stay as they are.
+  /// re, im  [n, columns]; im null: the image is real
   void forward(const float* re, const float* im, std::int64_t columns,
                const std::vector<int>& lines, float* out_re, float* out_im) const;
 
   /// All lines to the image, in place.
   void inverse(float* re, float* im, std::int64_t columns) const;
 
+  std::int64_t size() const { return n_; }
+
  private:
+  enum class Direction { forward, inverse };
+  void transform(Direction direction, const float* re, const float* im, std::int64_t columns,
+                 const std::vector<int>& lines, float* out_re, float* out_im) const;
+  void multiply(Direction direction, const float* re, const float* im, std::int64_t columns,
+                const std::vector<int>& lines, float* out_re, float* out_im) const;
+
   std::int64_t n_;
-  LineMatrix to_lines_, to_rows_;  // empty where the fast transform is faster
+  std::vector<int> all_lines_;
+  Array<float> cosine_, sine_;  // [n/2 + 1, n/2 + 1]; empty where the fast transform is faster
 };
 
 /// Multiplies every k-space line by a weight of its own.
@@ -45,8 +48,8 @@ class LineFilter {
 
  private:
   PhaseEncode encode_;
+  std::vector<int> lines_;
   std::vector<std::complex<float>> weights_;
-  LineMatrix direct_;  // empty where the fast transform is faster
 };
 
 }  // namespace mr::kspace

@@ -13,7 +13,7 @@ namespace mr::kspace {
 namespace {
 
 constexpr double pi = 3.14159265358979323846;
-constexpr std::int64_t lanes = 16;            // lines side by side in the direct convolution
+constexpr std::int64_t lanes = lane_count;    // lines side by side in the direct convolution
 constexpr std::int64_t longest_direct = 160;  // up to here it is faster than two transforms
 
 /// Where the lines of one shear lie in [D, H, W]: n samples `stride` apart, columns
@@ -106,22 +106,25 @@ MR_SIMD void periodic_sinc(const float* f, std::int64_t n, const float* cosine, 
 /// out[y] = sum over j of kernel[j] in[y - j + n], lane by lane; in [2 n, lanes] holds a period
 /// twice, out [n rounded up to 4, lanes].
 MR_SIMD void convolve(const float* in, const float* kernel, std::int64_t n, float* out) {
-  constexpr std::int64_t rows = 4;
-  for (std::int64_t y = 0; y < n; y += rows) {
-    float sum[rows][lanes] = {};
-    const float* from = in + (y + n) * lanes;
+  const auto* h = reinterpret_cast<const Lanes*>(kernel);
+  auto* to = reinterpret_cast<Lanes*>(out);
+  for (std::int64_t y = 0; y < n; y += 4) {
+    const auto* x = reinterpret_cast<const Lanes*>(in) + y + n;
+    Lanes sum0{}, sum1{}, sum2{}, sum3{};
     for (std::int64_t j = 0; j < n; ++j) {
-      const float* h = kernel + j * lanes;
-      const float* x = from - j * lanes;
-      for (std::int64_t r = 0; r < rows; ++r)
-        for (std::int64_t l = 0; l < lanes; ++l) sum[r][l] += h[l] * x[r * lanes + l];
+      sum0 += h[j] * x[-j];
+      sum1 += h[j] * x[1 - j];
+      sum2 += h[j] * x[2 - j];
+      sum3 += h[j] * x[3 - j];
     }
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (std::int64_t l = 0; l < lanes; ++l) out[(y + r) * lanes + l] = sum[r][l];
+    to[y] = sum0;
+    to[y + 1] = sum1;
+    to[y + 2] = sum2;
+    to[y + 3] = sum3;
   }
 }
 
-/// Shifts a plane of short lines by convolution with the periodic sinc.
+/// Shifts planes of short lines by convolution with the periodic sinc.
 class DirectShift {
  public:
   explicit DirectShift(const Lines& lines)
@@ -131,35 +134,60 @@ class DirectShift {
         in_({2 * lines.n + 4, lanes}),
         out_({lines.n + 4, lanes}) {}
 
-  void plane(float* image, const Displacement& d) {
+  /// The same plane of one or two images, which move alike.
+  void plane(const std::vector<float*>& images, const Displacement& d) {
     for (std::int64_t first = 0; first < lines_.columns; first += lanes) {
       const auto width = std::min(lanes, lines_.columns - first);
-      float fraction[lanes] = {};
+      std::array<float, lanes> fraction{};
+      std::array<std::int64_t, lanes> roll{};
       for (std::int64_t l = 0; l < width; ++l) {
         const double whole = std::floor(d.at(first + l) + 0.5);
-        fraction[l] = static_cast<float>(d.at(first + l) - whole);
-        load(image + (first + l) * lines_.column_stride, l, static_cast<std::int64_t>(whole));
+        fraction[static_cast<std::size_t>(l)] = static_cast<float>(d.at(first + l) - whole);
+        const auto remainder = static_cast<std::int64_t>(whole) % lines_.n;
+        roll[static_cast<std::size_t>(l)] = remainder < 0 ? remainder + lines_.n : remainder;
       }
-      std::copy_n(in_.data(), lines_.n * lanes, in_.data() + lines_.n * lanes);
-      periodic_sinc(fraction, lines_.n, turns_.cosine.data(), turns_.sine.data(), kernel_.data());
-      convolve(in_.data(), kernel_.data(), lines_.n, out_.data());
-      for (std::int64_t l = 0; l < width; ++l) {
-        auto* line = image + (first + l) * lines_.column_stride;
-        for (std::int64_t y = 0; y < lines_.n; ++y) line[y * lines_.stride] = out_[y * lanes + l];
+      periodic_sinc(fraction.data(), lines_.n, turns_.cosine.data(), turns_.sine.data(),
+                    kernel_.data());
+      for (auto* image : images) {
+        auto* column = image + first * lines_.column_stride;
+        load(column, width, roll);
+        std::copy_n(in_.data(), lines_.n * lanes, in_.data() + lines_.n * lanes);
+        convolve(in_.data(), kernel_.data(), lines_.n, out_.data());
+        store(column, width);
       }
     }
   }
 
  private:
-  /// One period of a line, rolled by whole voxels, into lane l.
-  void load(const float* line, std::int64_t l, std::int64_t roll) {
-    auto to = roll % lines_.n;
-    if (to < 0) to += lines_.n;
-    for (std::int64_t y = 0; y < lines_.n; ++y) {
-      in_[to * lanes + l] = line[y * lines_.stride];
-      if (++to == lines_.n) to = 0;
+  /// One period of each line, rolled by whole voxels.
+  void load(const float* from, std::int64_t width, const std::array<std::int64_t, lanes>& roll) {
+    const bool alike = std::all_of(roll.begin(), roll.begin() + width,
+                                   [&](std::int64_t r) { return r == roll[0]; });
+    if (alike && lines_.column_stride == 1 && width == lanes) {
+      for (std::int64_t y = 0, to = roll[0]; y < lines_.n; ++y, to = next(to))
+        std::copy_n(from + y * lines_.stride, lanes, in_.data() + to * lanes);
+      return;
+    }
+    for (std::int64_t l = 0; l < width; ++l) {
+      const auto* line = from + l * lines_.column_stride;
+      auto to = roll[static_cast<std::size_t>(l)];
+      for (std::int64_t y = 0; y < lines_.n; ++y, to = next(to))
+        in_[to * lanes + l] = line[y * lines_.stride];
     }
   }
+
+  void store(float* to, std::int64_t width) const {
+    if (lines_.column_stride == 1 && width == lanes) {
+      for (std::int64_t y = 0; y < lines_.n; ++y)
+        std::copy_n(out_.data() + y * lanes, lanes, to + y * lines_.stride);
+      return;
+    }
+    for (std::int64_t l = 0; l < width; ++l)
+      for (std::int64_t y = 0; y < lines_.n; ++y)
+        to[l * lines_.column_stride + y * lines_.stride] = out_[y * lanes + l];
+  }
+
+  std::int64_t next(std::int64_t y) const { return y + 1 == lines_.n ? 0 : y + 1; }
 
   Lines lines_;
   HalfTurns turns_;
@@ -171,6 +199,11 @@ class PhaseShift {
  public:
   explicit PhaseShift(const Lines& lines) : lines_(lines), fft_(lines.n, LineFft::Kind::real) {}
 
+  void plane(const std::vector<float*>& images, const Displacement& d) {
+    for (auto* image : images) plane(image, d);
+  }
+
+ private:
   void plane(float* image, const Displacement& d) {
     for (std::int64_t first = 0; first < lines_.columns; first += LineFft::lanes) {
       const auto width = std::min(LineFft::lanes, lines_.columns - first);
@@ -186,7 +219,6 @@ class PhaseShift {
     }
   }
 
- private:
   void turn(Complex* spectrum, double shift) {
     const auto n = static_cast<double>(lines_.n);
     const double angle = -2 * pi * shift / n;
@@ -211,12 +243,17 @@ class PhaseShift {
 };
 
 template <typename Method>
-void shift_planes(Array<float>& image, const Lines& lines, const Shear& shear, int threads) {
+void shift_planes(const std::vector<float*>& images, const Lines& lines, const Shear& shear,
+                  int threads) {
   const auto part = (lines.planes + threads - 1) / threads;
   parallel_for(threads, (lines.planes + part - 1) / part, [&](std::int64_t p) {
     Method method(lines);
-    for (auto plane = p * part; plane < std::min(lines.planes, (p + 1) * part); ++plane)
-      method.plane(image.data() + plane * lines.plane_stride, displacement(lines, shear, plane));
+    auto planes = images;
+    for (auto& plane : planes) plane += p * part * lines.plane_stride;
+    for (auto i = p * part; i < std::min(lines.planes, (p + 1) * part); ++i) {
+      method.plane(planes, displacement(lines, shear, i));
+      for (auto& plane : planes) plane += lines.plane_stride;
+    }
   });
 }
 
@@ -266,12 +303,14 @@ bool is_still(const Shear& shear) {
 
 }  // namespace
 
-void shift_lines(Array<float>& image, const Shear& shear, int threads) {
-  const auto lines = lines_along(image.shape(), shear.axis);
+void shift_lines(Array<float>& re, Array<float>& im, const Shear& shear, int threads) {
+  const auto lines = lines_along(re.shape(), shear.axis);
+  std::vector<float*> images = {re.data()};
+  if (!im.empty()) images.push_back(im.data());
   if (lines.n <= longest_direct)
-    shift_planes<DirectShift>(image, lines, shear, threads);
+    shift_planes<DirectShift>(images, lines, shear, threads);
   else
-    shift_planes<PhaseShift>(image, lines, shear, threads);
+    shift_planes<PhaseShift>(images, lines, shear, threads);
 }
 
 std::vector<Shear> rigid_shears(const Matrix3& m, const Vector3& t) {

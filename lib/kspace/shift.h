@@ -21,8 +21,8 @@ struct Shear {
 /// Moves each line by its own distance, circularly: multiplies its spectrum by
 /// exp(-2 pi i k d / n). The unpaired frequency of an even length is multiplied by cos(pi d), so
 /// that a real image stays real.
-/// image  [D, H, W]
-void shift_lines(Array<float>& image, const Shear& shear, int threads);
+/// re, im  [D, H, W], in place; im empty: the image is real
+void shift_lines(Array<float>& re, Array<float>& im, const Shear& shear, int threads);
 
 /// The passes, first one first, that together move what is at x to m x + t [voxel]; m has
 /// determinant 1. None where nothing moves.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "artifact/engine.h"
 #include "base/error.h"
@@ -102,13 +103,42 @@ MR_SIMD void multiply(const float* bias, std::int64_t n, float* values) {
   for (std::int64_t i = 0; i < n; ++i) values[i] *= bias[i];
 }
 
-/// Calls body(row of the log-bias, index of its first voxel) for each stored row with foreground.
-template <typename Body>
-void for_foreground_rows(const Field& field, const Context& context, Body body) {
+/// sums += {m, m v, m v^2, m x, m x v} over a row, with mask m; in lanes, so that the order of
+/// additions does not depend on the machine's vector width.
+constexpr std::size_t sum_count = 5, sum_lanes = 8;
+using Sums = std::array<std::array<double, sum_lanes>, sum_count>;
+
+MR_SIMD void add_row(const std::uint8_t* mask, const float* v, const float* x, std::int64_t n,
+                     Sums& sums) {
+  constexpr auto lanes = static_cast<std::int64_t>(sum_lanes);
+  for (std::int64_t first = 0; first < n; first += lanes)
+    for (std::int64_t l = 0; l < std::min(lanes, n - first); ++l) {
+      const auto i = static_cast<std::size_t>(l);
+      const double m = mask[first + l], value = m * static_cast<double>(v[first + l]);
+      const auto intensity = static_cast<double>(x[first + l]);
+      sums[0][i] += m;
+      sums[1][i] += value;
+      sums[2][i] += value * value;
+      sums[3][i] += m * intensity;
+      sums[4][i] += value * intensity;
+    }
+}
+
+/// Moments over the foreground of a function of the field's logarithm, and of that weighted by the
+/// image as it was given.
+struct Moments {
+  double n, sum, squares, image, weighted;
+};
+
+enum class Of { logarithm, bias };
+
+Moments moments(const Field& field, const Context& context, Of what) {
   const auto stored = field.reordered({2, 1, 0});  // rows run along i
   const auto [nk, nj, ni] = stored.size;
   const auto u = coordinates(ni);
-  std::vector<float> row(u.size());
+  const auto& volume = context.volume;
+  std::vector<float> row(u.size()), magnitude(u.size());
+  Sums sums{};
   for (std::int64_t k = 0; k < nk; ++k) {
     const auto plane = stored.plane(k);
     for (std::int64_t j = 0; j < nj; ++j) {
@@ -116,42 +146,32 @@ void for_foreground_rows(const Field& field, const Context& context, Body body) 
       const auto* mask = context.facts.foreground.data() + first;
       if (std::none_of(mask, mask + ni, [](std::uint8_t m) { return m != 0; })) continue;
       evaluate(stored.row(plane, j).data(), u.data(), ni, row.data());
-      body(row, first);
+      if (what == Of::bias) exponentiate(ni, row.data());
+      const float* x = magnitude.data();
+      if (volume.is_complex())
+        for (std::int64_t i = 0; i < ni; ++i)
+          magnitude[static_cast<std::size_t>(i)] = std::abs(volume.complex_voxels[first + i]);
+      else
+        x = volume.voxels.data() + first;
+      add_row(mask, row.data(), x, ni, sums);
     }
   }
+  std::array<double, sum_count> total{};
+  for (std::size_t s = 0; s < sum_count; ++s)
+    total[s] = std::accumulate(sums[s].begin(), sums[s].end(), 0.0);
+  return {total[0], total[1], total[2], total[3], total[4]};
 }
 
 /// Standard deviation of the log-bias over the foreground.
 double spread(const Field& field, const Context& context) {
-  double n = 0, sum = 0, squares = 0;
-  for_foreground_rows(field, context, [&](const std::vector<float>& row, std::int64_t first) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const double m = context.facts.foreground[first + static_cast<std::int64_t>(i)];
-      const double value = m * static_cast<double>(row[i]);
-      n += m;
-      sum += value;
-      squares += value * value;
-    }
-  });
-  return n > 0 ? std::sqrt(std::max(0.0, squares / n - sum / n * sum / n)) : 0;
+  const auto m = moments(field, context, Of::logarithm);
+  return m.n > 0 ? std::sqrt(std::max(0.0, m.squares / m.n - m.sum / m.n * m.sum / m.n)) : 0;
 }
 
-/// Mean of the bias over the foreground, weighted by the image as it was given.
+/// Mean of the bias over the foreground, weighted by the image.
 double mean_bias(const Field& field, const Context& context) {
-  const auto& volume = context.volume;
-  double sum = 0, weighted = 0;
-  for_foreground_rows(field, context, [&](std::vector<float>& row, std::int64_t first) {
-    exponentiate(static_cast<std::int64_t>(row.size()), row.data());
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const auto at = first + static_cast<std::int64_t>(i);
-      if (context.facts.foreground[at] == 0) continue;
-      const auto x = static_cast<double>(volume.is_complex() ? std::abs(volume.complex_voxels[at])
-                                                             : volume.voxels[at]);
-      sum += x;
-      weighted += x * static_cast<double>(row[i]);
-    }
-  });
-  return weighted / sum;
+  const auto m = moments(field, context, Of::bias);
+  return m.weighted / m.image;
 }
 
 bool acts(const Values& values) {

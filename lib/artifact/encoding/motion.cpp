@@ -148,10 +148,7 @@ void measure(Block& block, const std::vector<State>& states, const kspace::Phase
   for (const auto& state : states) {
     Block moved;
     if (!state.shears.empty()) moved = block;
-    for (const auto& shear : state.shears) {
-      kspace::shift_lines(moved.re, shear, threads);
-      if (!moved.is_real()) kspace::shift_lines(moved.im, shear, threads);
-    }
+    for (const auto& shear : state.shears) kspace::shift_lines(moved.re, moved.im, shear, threads);
     const auto& source = state.shears.empty() ? block : moved;
     for_slices(spectrum, threads, [&](float* re, float* im, std::int64_t slice) {
       const auto at = (slice - block.first_slice) * block.plane_size();
