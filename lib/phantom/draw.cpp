@@ -56,7 +56,7 @@ Anatomy draw_shape(Draws d) {
   k.meniscus_height = d.around(7, 0.6);
   k.acl_origin = {d.around(7, 1), d.around(-13, 2), d.around(23, 1.5)};
   k.acl_insertion = {d.around(0, 2.5), d.around(9, 2.5), d.around(3, 1)};
-  k.acl_radius = d.around(4.5, 0.4);
+  k.acl_radius = d.around(4.3, 0.6);
   k.pcl_radius = d.around(4.5, 0.4);
   k.leg_m = d.around(51, 1.5);
   k.leg_a = d.around(60, 1.5);
@@ -67,7 +67,7 @@ Anatomy draw_shape(Draws d) {
 
 /// Normal variants, which look a little like lesions: independent of them.
 void draw_variants(Draws d, double difficulty, Anatomy& k) {
-  const double strength = 0.4 + difficulty;
+  const double strength = 0.3 + difficulty;
   for (int i = 0; i < 3; ++i) {
     const double share = d.chance(0.5) ? strength * d.between(0.15, 0.35) : 0;
     const bool femoral = d.chance(0.6);
@@ -98,7 +98,7 @@ void draw_variants(Draws d, double difficulty, Anatomy& k) {
 void draw_lesions(RandomKey key, const Findings& findings, double difficulty, Anatomy& k) {
   const auto has = [&](Finding f) { return findings[static_cast<std::size_t>(f)]; };
   const auto draws = [&](Finding f) { return Draws{sub_key(key, static_cast<std::uint64_t>(f))}; };
-  const double contrast = 1.2 - 0.6 * difficulty, size = 1.4 - 0.6 * difficulty;
+  const double contrast = 1.2 - 0.6 * difficulty, size = 1.6 - 0.7 * difficulty;
   const auto share = [&](double drawn) { return std::min(1.0, contrast * drawn); };
 
   if (has(Finding::abnormal)) {
@@ -121,7 +121,7 @@ void draw_lesions(RandomKey key, const Findings& findings, double difficulty, An
   }
   if (has(Finding::acl)) {
     auto d = draws(Finding::acl);
-    k.rupture = {d.between(0, 1), size * d.between(8, 13), d.between(1.2, 1.7),
+    k.rupture = {d.between(0, 1), size * d.between(8, 13), d.between(1, 1.3),
                  share(d.between(0.45, 1))};
   }
   if (has(Finding::cartilage)) {

@@ -14,7 +14,7 @@ struct Options {
   std::string folder;        // receives images/ (and maps/)
   std::string manifest_out;  // "" or "-": standard output
   std::uint64_t seed = 1;
-  int subjects = 240;
+  int subjects = 300;
   int matrix = 64;
   Plane plane = Plane::coronal;
   std::vector<Sequence> sequences{Sequence::pdfs};
