@@ -48,7 +48,7 @@ def laboratory(run, tmp_path_factory):
     rows = ["file,patient,subject,tear"]
     for i, entry in enumerate(document["images"]):
         name = entry["file"]
-        entry.update(file="images/" + name, attributes={"scanner": "AB"[i // 2 % 2]})
+        entry.update(file="images/" + name, attributes={"scanner": "AB"[i // 4 % 2]})
         mask = np.zeros((24, 20, 6), np.uint8)
         mask[6:12, 4:14, 2:5] = 1
         images.save(folder / "labels" / name, mask)
@@ -74,7 +74,8 @@ def laboratory(run, tmp_path_factory):
 def small(script):
     script = re.sub(r"mr-phantom (?!.*--subjects)", "mr-phantom --subjects 6 ", script)
     script = script.replace("mr-train ", "mr-train --epochs 1 --epoch-samples 32 ")
-    script = script.replace("--preset mri-robustness", "--preset mri-robustness --size 24x20 --batch 4")
+    script = script.replace("--preset mri-robustness --norm",
+                            "--preset mri-robustness --size 24x20 --batch 4 --norm")
     return script.replace("--size 320x320", "--size 24x20 --width 32")
 
 
