@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "artifact/recipe.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -58,6 +59,32 @@ double percentile(const Array<float>& values, const Histogram& histogram, float 
   return at(lower) + (rank - static_cast<double>(lower)) * (at(lower + 1) - at(lower));
 }
 
+MR_SIMD void unite(const std::uint8_t* from, std::int64_t n, std::uint8_t* to) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] |= from[i];
+}
+
+/// 1 within `radius` voxels along one stored axis of a 1.
+Array<std::uint8_t> dilate(const Array<std::uint8_t>& mask, int axis, std::int64_t radius) {
+  auto out = mask;
+  const auto n = mask.shape(3 - axis);
+  std::int64_t stride = 1;
+  for (int a = 4 - axis; a < 4; ++a) stride *= mask.shape(a);
+  for (std::int64_t start = 0; start < mask.size(); start += n * stride)
+    for (auto d = std::int64_t{1}; d <= std::min(radius, n - 1); ++d) {
+      const auto apart = d * stride, overlap = n * stride - apart;
+      unite(mask.data() + start, overlap, out.data() + start + apart);
+      unite(mask.data() + start + apart, overlap, out.data() + start);
+    }
+  return out;
+}
+
+Array<std::uint8_t> dilate_in_slices(const image::Volume& volume, Array<std::uint8_t> mask) {
+  const int slice_axis = roles_of(volume).slice;
+  for (int axis = 0; axis < 3; ++axis)
+    if (axis != slice_axis) mask = dilate(mask, axis, 3);
+  return mask;
+}
+
 Array<float> magnitudes(const image::Volume& volume) {
   Array<float> out(volume.shape());
   if (volume.is_complex())
@@ -72,7 +99,7 @@ Array<float> magnitudes(const image::Volume& volume) {
 Facts measure_facts(const image::Volume& clean) {
   Facts facts;
   const auto magnitude = magnitudes(clean);
-  facts.foreground = Array<std::uint8_t>(clean.shape());
+  facts.foreground = facts.vicinity = Array<std::uint8_t>(clean.shape());
   if (magnitude.empty()) return facts;
   double negative = 0, total = 0;
   float least = magnitude[0], most = magnitude[0];
@@ -102,6 +129,7 @@ Facts measure_facts(const image::Volume& clean) {
     ++count;
   }
   if (count > 0) facts.signal = sum / static_cast<double>(count);
+  facts.vicinity = dilate_in_slices(clean, facts.foreground);
   return facts;
 }
 

@@ -12,7 +12,7 @@ namespace mr::artifact {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr std::int64_t radius = 3;  // of the 7x7 window, and of the dilation [px]
+constexpr std::int64_t radius = 3;  // of the 7x7 window [px]
 constexpr std::int64_t window = 2 * radius + 1;
 constexpr std::int64_t lanes = 8;
 
@@ -73,11 +73,15 @@ class Magnitude {
 
 /// SSIM of one row of windows from sums of x, y, x^2, y^2 and x y; weight[i] is 1 / voxels of the
 /// window i, which lies at columns i .. i + 6. Rows have room for `window` columns more.
-MR_SIMD void ssim_row(const float* x, const float* y, std::int64_t row_stride, std::int64_t width,
-                      const float* weight, float c1, float c2, float* column_sums, float* ssim) {
+MR_SIMD void ssim_row(const float* __restrict x, const float* __restrict y, std::int64_t row_stride,
+                      std::int64_t width, const float* __restrict weight, float c1, float c2,
+                      float* __restrict column_sums, float* __restrict ssim) {
   const auto padded = width + window - 1;
-  float *sx = column_sums, *sy = sx + padded, *sxx = sy + padded, *syy = sxx + padded,
-        *sxy = syy + padded;
+  float* __restrict sx = column_sums;
+  float* __restrict sy = sx + padded;
+  float* __restrict sxx = sy + padded;
+  float* __restrict syy = sxx + padded;
+  float* __restrict sxy = syy + padded;
   for (std::int64_t i = 0; i < padded; ++i) {
     float tx = 0, ty = 0, txx = 0, tyy = 0, txy = 0;
     for (std::int64_t r = 0; r < window; ++r) {
@@ -112,79 +116,71 @@ MR_SIMD void ssim_row(const float* x, const float* y, std::int64_t row_stride, s
   }
 }
 
-/// 1 within `radius` rows and columns of a 1; in [rows, columns] with a border of `radius` zeros.
-void dilate(Array<std::uint8_t>& mask, std::int64_t rows, std::int64_t columns) {
-  const auto width = columns + 2 * radius;
-  Array<std::uint8_t> wide(mask.shape());
-  for (std::int64_t i = radius; i < mask.size() - radius; ++i)
-    for (std::int64_t d = -radius; d <= radius; ++d) wide[i] |= mask[i + d];
-  for (std::int64_t row = radius; row < rows + radius; ++row)
-    for (std::int64_t column = radius; column < columns + radius; ++column) {
-      std::uint8_t any = 0;
-      for (std::int64_t d = -radius; d <= radius; ++d) any |= wide[(row + d) * width + column];
-      mask[row * width + column] = any;
-    }
+/// Length of a window at `index` within 0 .. n - 1.
+std::int64_t cut(std::int64_t index, std::int64_t n) {
+  return std::min(index + radius, n - 1) - std::max(index - radius, std::int64_t{0}) + 1;
 }
 
-/// Copies slices of [., ., .] with given strides into planes with a border of zeros.
-class SsimOfSlices {
+/// Rows and columns of slices, as stored.
+struct Slices {
+  std::int64_t rows, row_stride, columns, column_stride;
+};
+
+/// Mean SSIM over the masked pixels of slices, added one by one.
+class MeanSsim {
  public:
-  SsimOfSlices(std::int64_t rows, std::int64_t row_stride, std::int64_t columns,
-               std::int64_t column_stride, double peak)
-      : rows_(rows),
-        row_stride_(row_stride),
-        columns_(columns),
-        column_stride_(column_stride),
-        width_(columns + 2 * radius),
+  MeanSsim(const Slices& slices, double peak)
+      : s_(slices),
+        width_(s_.columns + 2 * radius),
         c1_(static_cast<float>(0.01 * peak * 0.01 * peak)),
         c2_(static_cast<float>(0.03 * peak * 0.03 * peak)),
-        x_({rows + 2 * radius, width_}),
+        x_({s_.rows + 2 * radius, width_}),
         y_(x_.shape()),
-        mask_(x_.shape()),
-        weight_({columns}),
+        weight_({s_.columns}),
         sums_({5, width_}),
-        ssim_({columns}) {}
+        ssim_({s_.columns}) {}
 
   void add(const float* x, const float* y, const std::uint8_t* mask) {
-    bool any = false;
-    for (std::int64_t r = 0; r < rows_; ++r)
-      for (std::int64_t c = 0; c < columns_; ++c) {
-        const auto from = r * row_stride_ + c * column_stride_;
-        const auto to = (r + radius) * width_ + c + radius;
-        x_[to] = x[from];
-        y_[to] = y[from];
-        mask_[to] = mask[from];
-        any |= mask[from] != 0;
-      }
-    if (!any) return;
-    dilate(mask_, rows_, columns_);
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      const auto* wanted = mask_.data() + (r + radius) * width_ + radius;
-      if (std::none_of(wanted, wanted + columns_, [](std::uint8_t m) { return m != 0; })) continue;
-      for (std::int64_t c = 0; c < columns_; ++c)
-        weight_[c] = 1.0f / static_cast<float>(cut(r, rows_) * cut(c, columns_));
-      ssim_row(x_.data() + r * width_, y_.data() + r * width_, width_, columns_, weight_.data(),
+    copy(x, x_);
+    copy(y, y_);
+    for (std::int64_t r = 0; r < s_.rows; ++r) {
+      const auto* row_mask = mask + r * s_.row_stride;
+      if (!any(row_mask)) continue;
+      for (std::int64_t c = 0; c < s_.columns; ++c)
+        weight_[c] = 1.0f / static_cast<float>(cut(r, s_.rows) * cut(c, s_.columns));
+      ssim_row(x_.data() + r * width_, y_.data() + r * width_, width_, s_.columns, weight_.data(),
                c1_, c2_, sums_.data(), ssim_.data());
-      for (std::int64_t c = 0; c < columns_; ++c)
-        if (wanted[c]) {
-          total_ += static_cast<double>(ssim_[c]);
-          ++count_;
-        }
+      for (std::int64_t c = 0; c < s_.columns; ++c) {
+        const bool counts = row_mask[c * s_.column_stride] != 0;
+        total_ += counts ? static_cast<double>(ssim_[c]) : 0;
+        count_ += counts;
+      }
     }
   }
-  double mean() const { return count_ > 0 ? total_ / static_cast<double>(count_) : nan; }
+  double value() const { return count_ > 0 ? total_ / static_cast<double>(count_) : nan; }
 
  private:
-  /// Length of a window at `index` within 0 .. n - 1.
-  static std::int64_t cut(std::int64_t index, std::int64_t n) {
-    return std::min(index + radius, n - 1) - std::max(index - radius, std::int64_t{0}) + 1;
+  /// Into the middle of a plane whose border stays zero.
+  void copy(const float* from, Array<float>& to) const {
+    for (std::int64_t r = 0; r < s_.rows; ++r) {
+      auto* row = to.data() + (r + radius) * width_ + radius;
+      const auto* source = from + r * s_.row_stride;
+      if (s_.column_stride == 1)
+        std::copy_n(source, s_.columns, row);
+      else
+        for (std::int64_t c = 0; c < s_.columns; ++c) row[c] = source[c * s_.column_stride];
+    }
+  }
+  bool any(const std::uint8_t* mask) const {
+    for (std::int64_t c = 0; c < s_.columns; ++c)
+      if (mask[c * s_.column_stride] != 0) return true;
+    return false;
   }
 
-  std::int64_t rows_, row_stride_, columns_, column_stride_, width_;
+  Slices s_;
+  std::int64_t width_;
   float c1_, c2_;
-  Array<float> x_, y_;
-  Array<std::uint8_t> mask_;
-  Array<float> weight_, sums_, ssim_;
+  Array<float> x_, y_, weight_, sums_, ssim_;
   double total_ = 0;
   std::int64_t count_ = 0;
 };
@@ -192,15 +188,16 @@ class SsimOfSlices {
 double mean_ssim(const image::Volume& clean, const float* x, const float* y, const Facts& facts) {
   const auto roles = roles_of(clean);
   const int slower = roles.slice == 2 ? 1 : 2, faster = roles.slice == 0 ? 1 : 0;
-  SsimOfSlices ssim(clean.length(slower), stride(clean, slower), clean.length(faster),
-                    stride(clean, faster), facts.peak);
+  MeanSsim ssim(
+      {clean.length(slower), stride(clean, slower), clean.length(faster), stride(clean, faster)},
+      facts.peak);
   const auto frame = count(clean.shape()) / clean.frames();
   for (std::int64_t f = 0; f < clean.frames(); ++f)
     for (std::int64_t s = 0; s < clean.length(roles.slice); ++s) {
       const auto at = f * frame + s * stride(clean, roles.slice);
-      ssim.add(x + at, y + at, facts.foreground.data() + at);
+      ssim.add(x + at, y + at, facts.vicinity.data() + at);
     }
-  return ssim.mean();
+  return ssim.value();
 }
 
 }  // namespace

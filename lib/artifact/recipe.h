@@ -55,6 +55,7 @@ struct Facts {
   double otsu_threshold = 0;       // Otsu 1979, 256 bins over [0, maximum]
   double negative_share = 0;       // sum of |x| over negative voxels / sum over all
   Array<std::uint8_t> foreground;  // [F, Z, Y, X], magnitude above the threshold
+  Array<std::uint8_t> vicinity;    // the same dilated by 3 rows and columns within slices, for SSIM
 };
 Facts measure_facts(const image::Volume& clean);
 

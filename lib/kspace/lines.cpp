@@ -54,8 +54,14 @@ MR_SIMD void multiply_rows(const float* const* matrix, std::int64_t count, const
   to[3] = sum3;
 }
 
-void store_sum(const float* a, const float* b, float sign, std::int64_t width, float* out) {
-  for (std::int64_t l = 0; l < width; ++l) out[l] = a[l] + sign * b[l];
+/// One line: even +- i times odd.
+MR_SIMD void combine(const float* even_re, const float* even_im, const float* odd_re,
+                     const float* odd_im, float sign, std::int64_t width, float* out_re,
+                     float* out_im) {
+  for (std::int64_t l = 0; l < width; ++l) {
+    out_re[l] = even_re[l] + sign * odd_im[l];
+    out_im[l] = even_im[l] - sign * odd_re[l];
+  }
 }
 
 }  // namespace
@@ -142,10 +148,9 @@ void PhaseEncode::multiply(Direction direction, const float* re, const float* im
           const auto line = centre + side * k;
           if (!wanted[static_cast<std::size_t>(line)]) continue;
           const float sign = (direction == Direction::forward) == (side > 0) ? 1.0f : -1.0f;
-          store_sum(c_re + r * lanes, s_im + r * lanes, sign, width,
-                    out_re + line * columns + first);
-          store_sum(c_im + r * lanes, s_re + r * lanes, -sign, width,
-                    out_im + line * columns + first);
+          const auto to = line * columns + first;
+          combine(c_re + r * lanes, c_im + r * lanes, s_re + r * lanes, s_im + r * lanes, sign,
+                  width, out_re + to, out_im + to);
         }
     }
   }

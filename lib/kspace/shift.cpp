@@ -16,37 +16,41 @@ constexpr double pi = 3.14159265358979323846;
 constexpr std::int64_t lanes = lane_count;    // lines side by side in the direct convolution
 constexpr std::int64_t longest_direct = 160;  // up to here it is faster than two transforms
 
-/// Where the lines of one shear lie in [D, H, W]: n samples `stride` apart, columns
-/// `column_stride` apart in planes `plane_stride` apart.
-struct Lines {
-  std::int64_t n, stride, columns, column_stride, planes, plane_stride;
-  int column_axis, plane_axis;
+/// The lines of [D, H, W] along one axis, and how far each moves. Line `index` counts over the
+/// other two axes, the faster one first.
+class Lines {
+ public:
+  Lines(const Shape& shape, const Shear& shear) : n(shape[axis_of(shear)]) {
+    const auto height = shape[1], width = shape[2];
+    const std::array<std::int64_t, 3> strides = {height * width, width, 1};
+    const std::size_t fast = shear.axis == 2 ? 1 : 2, slow = shear.axis == 0 ? 1 : 0;
+    stride = strides[axis_of(shear)];
+    count = shape[fast] * shape[slow];
+    columns_ = shape[fast];
+    column_stride_ = strides[fast];
+    plane_stride_ = strides[slow];
+    column_slope_ = shear.slope[fast];
+    plane_slope_ = shear.slope[slow];
+    first_ = shear.offset - column_slope_ * static_cast<double>(shape[fast] / 2) -
+             plane_slope_ * static_cast<double>(shape[slow] / 2);
+  }
+
+  std::int64_t n, stride, count;  // samples of a line, distance between them, number of lines
+
+  /// Of a line's first sample from that of the image.
+  std::int64_t start(std::int64_t index) const {
+    return index / columns_ * plane_stride_ + index % columns_ * column_stride_;
+  }
+  double displacement(std::int64_t index) const {  // [voxel]
+    return first_ + column_slope_ * static_cast<double>(index % columns_) +
+           plane_slope_ * static_cast<double>(index / columns_);
+  }
+
+ private:
+  static std::size_t axis_of(const Shear& shear) { return static_cast<std::size_t>(shear.axis); }
+  std::int64_t columns_, column_stride_, plane_stride_;
+  double first_, column_slope_, plane_slope_;
 };
-
-Lines lines_along(const Shape& shape, int axis) {
-  const auto height = shape[1], width = shape[2];
-  if (axis == 2) return {width, 1, height, width, shape[0], height * width, 1, 0};
-  if (axis == 1) return {height, width, width, 1, shape[0], height * width, 2, 0};
-  return {shape[0], height * width, width, 1, height, width, 2, 1};
-}
-
-/// Displacements [voxel] of the lines of one plane.
-struct Displacement {
-  double first, step;
-  double at(std::int64_t column) const { return first + step * static_cast<double>(column); }
-};
-
-Displacement displacement(const Lines& lines, const Shear& shear, std::int64_t plane) {
-  const auto centred = [](std::int64_t index, std::int64_t n) {
-    return static_cast<double>(index - n / 2);
-  };
-  const double step = shear.slope[static_cast<std::size_t>(lines.column_axis)];
-  return {
-      shear.offset +
-          shear.slope[static_cast<std::size_t>(lines.plane_axis)] * centred(plane, lines.planes) +
-          step * centred(0, lines.columns),
-      step};
-}
 
 /// cos and sin of pi j / n, by repeated rotation in double precision.
 struct HalfTurns {
@@ -90,16 +94,19 @@ MR_SIMD void periodic_sinc(const float* f, std::int64_t n, const float* cosine, 
                             b2 * (-1.38888889e-3f + b2 * (2.48015873e-5f - b2 * 2.75573192e-7f))));
     kernel[l] = sinc_a / sinc_b * (even ? cosine_b[l] : 1.0f);
   }
-  for (std::int64_t j = 1; j < n; ++j) {
+  // Rows j and n - j, for which the cosine has the other sign, share a division.
+  for (std::int64_t j = 1; 2 * j <= n; ++j) {
     const float sign = j % 2 == 1 ? 1.0f : -1.0f, c = cosine[j], s = sine[j];
     float* row = kernel + j * lanes;
-    if (even)
-      for (std::int64_t l = 0; l < lanes; ++l)
-        row[l] = sign * sine_f[l] * (c * cosine_b[l] + s * sine_b[l]) /
-                 (s * cosine_b[l] - c * sine_b[l]);
-    else
-      for (std::int64_t l = 0; l < lanes; ++l)
-        row[l] = sign * sine_f[l] / (s * cosine_b[l] - c * sine_b[l]);
+    float* other = kernel + (n - j) * lanes;
+    for (std::int64_t l = 0; l < lanes; ++l) {
+      const float a = s * cosine_b[l], b = c * sine_b[l];
+      const float minus = a - b, plus = a + b, common = sine_f[l] / (minus * plus);
+      const float factor = even ? c * cosine_b[l] + s * sine_b[l] : 1.0f;
+      const float other_factor = even ? c * cosine_b[l] - s * sine_b[l] : 1.0f;
+      other[l] = -sign * common * minus * other_factor;
+      row[l] = sign * common * plus * factor;
+    }
   }
 }
 
@@ -124,9 +131,11 @@ MR_SIMD void convolve(const float* in, const float* kernel, std::int64_t n, floa
   }
 }
 
-/// Shifts planes of short lines by convolution with the periodic sinc.
+/// Shifts short lines by convolution with the periodic sinc.
 class DirectShift {
  public:
+  static constexpr std::int64_t at_once = lanes;
+
   explicit DirectShift(const Lines& lines)
       : lines_(lines),
         turns_(lines.n),
@@ -134,92 +143,89 @@ class DirectShift {
         in_({2 * lines.n + 4, lanes}),
         out_({lines.n + 4, lanes}) {}
 
-  /// The same plane of one or two images, which move alike.
-  void plane(const std::vector<float*>& images, const Displacement& d) {
-    for (std::int64_t first = 0; first < lines_.columns; first += lanes) {
-      const auto width = std::min(lanes, lines_.columns - first);
-      std::array<float, lanes> fraction{};
-      std::array<std::int64_t, lanes> roll{};
-      for (std::int64_t l = 0; l < width; ++l) {
-        const double whole = std::floor(d.at(first + l) + 0.5);
-        fraction[static_cast<std::size_t>(l)] = static_cast<float>(d.at(first + l) - whole);
-        const auto remainder = static_cast<std::int64_t>(whole) % lines_.n;
-        roll[static_cast<std::size_t>(l)] = remainder < 0 ? remainder + lines_.n : remainder;
-      }
-      periodic_sinc(fraction.data(), lines_.n, turns_.cosine.data(), turns_.sine.data(),
-                    kernel_.data());
-      for (auto* image : images) {
-        auto* column = image + first * lines_.column_stride;
-        load(column, width, roll);
-        std::copy_n(in_.data(), lines_.n * lanes, in_.data() + lines_.n * lanes);
-        convolve(in_.data(), kernel_.data(), lines_.n, out_.data());
-        store(column, width);
-      }
+  /// The same lines of one or two images, which move alike.
+  void move(const std::vector<float*>& images, std::int64_t first, std::int64_t width) {
+    std::array<float, lanes> fraction{};
+    for (std::int64_t l = 0; l < width; ++l) {
+      const auto lane = static_cast<std::size_t>(l);
+      const double d = lines_.displacement(first + l), whole = std::floor(d + 0.5);
+      fraction[lane] = static_cast<float>(d - whole);
+      const auto remainder = static_cast<std::int64_t>(whole) % lines_.n;
+      roll_[lane] = remainder < 0 ? remainder + lines_.n : remainder;
+      start_[lane] = lines_.start(first + l);
+    }
+    periodic_sinc(fraction.data(), lines_.n, turns_.cosine.data(), turns_.sine.data(),
+                  kernel_.data());
+    const bool side_by_side = width == lanes && start_[lanes - 1] == start_[0] + lanes - 1;
+    for (auto* image : images) {
+      load(image, width, side_by_side);
+      std::copy_n(in_.data(), lines_.n * lanes, in_.data() + lines_.n * lanes);
+      convolve(in_.data(), kernel_.data(), lines_.n, out_.data());
+      store(image, width, side_by_side);
     }
   }
 
  private:
   /// One period of each line, rolled by whole voxels.
-  void load(const float* from, std::int64_t width, const std::array<std::int64_t, lanes>& roll) {
-    const bool alike = std::all_of(roll.begin(), roll.begin() + width,
-                                   [&](std::int64_t r) { return r == roll[0]; });
-    if (alike && lines_.column_stride == 1 && width == lanes) {
-      for (std::int64_t y = 0, to = roll[0]; y < lines_.n; ++y, to = next(to))
+  void load(const float* image, std::int64_t width, bool side_by_side) {
+    if (side_by_side && std::equal(roll_.begin() + 1, roll_.end(), roll_.begin())) {
+      const auto* from = image + start_[0];
+      for (std::int64_t y = 0, to = roll_[0]; y < lines_.n; ++y, to = next(to))
         std::copy_n(from + y * lines_.stride, lanes, in_.data() + to * lanes);
       return;
     }
     for (std::int64_t l = 0; l < width; ++l) {
-      const auto* line = from + l * lines_.column_stride;
-      auto to = roll[static_cast<std::size_t>(l)];
+      const auto* line = image + start_[static_cast<std::size_t>(l)];
+      auto to = roll_[static_cast<std::size_t>(l)];
       for (std::int64_t y = 0; y < lines_.n; ++y, to = next(to))
         in_[to * lanes + l] = line[y * lines_.stride];
     }
   }
 
-  void store(float* to, std::int64_t width) const {
-    if (lines_.column_stride == 1 && width == lanes) {
+  void store(float* image, std::int64_t width, bool side_by_side) const {
+    if (side_by_side) {
       for (std::int64_t y = 0; y < lines_.n; ++y)
-        std::copy_n(out_.data() + y * lanes, lanes, to + y * lines_.stride);
+        std::copy_n(out_.data() + y * lanes, lanes, image + start_[0] + y * lines_.stride);
       return;
     }
-    for (std::int64_t l = 0; l < width; ++l)
-      for (std::int64_t y = 0; y < lines_.n; ++y)
-        to[l * lines_.column_stride + y * lines_.stride] = out_[y * lanes + l];
+    for (std::int64_t l = 0; l < width; ++l) {
+      auto* line = image + start_[static_cast<std::size_t>(l)];
+      for (std::int64_t y = 0; y < lines_.n; ++y) line[y * lines_.stride] = out_[y * lanes + l];
+    }
   }
 
   std::int64_t next(std::int64_t y) const { return y + 1 == lines_.n ? 0 : y + 1; }
 
-  Lines lines_;
+  const Lines& lines_;
   HalfTurns turns_;
   Array<float> kernel_, in_, out_;
+  std::array<std::int64_t, lanes> roll_{}, start_{};
 };
 
-/// Shifts a plane of long lines by a linear phase.
+/// Shifts long lines by a linear phase.
 class PhaseShift {
  public:
+  static constexpr std::int64_t at_once = LineFft::lanes;
+
   explicit PhaseShift(const Lines& lines) : lines_(lines), fft_(lines.n, LineFft::Kind::real) {}
 
-  void plane(const std::vector<float*>& images, const Displacement& d) {
-    for (auto* image : images) plane(image, d);
-  }
-
- private:
-  void plane(float* image, const Displacement& d) {
-    for (std::int64_t first = 0; first < lines_.columns; first += LineFft::lanes) {
-      const auto width = std::min(LineFft::lanes, lines_.columns - first);
+  void move(const std::vector<float*>& images, std::int64_t first, std::int64_t width) {
+    for (auto* image : images) {
       for (std::int64_t y = 0; y < lines_.n; ++y)
         for (std::int64_t l = 0; l < width; ++l)
-          fft_.real_line(l)[y] = image[(first + l) * lines_.column_stride + y * lines_.stride];
+          fft_.real_line(l)[y] = image[lines_.start(first + l) + y * lines_.stride];
       fft_.forward();
-      for (std::int64_t l = 0; l < width; ++l) turn(fft_.spectrum(l), d.at(first + l));
+      for (std::int64_t l = 0; l < width; ++l)
+        turn(fft_.spectrum(l), lines_.displacement(first + l));
       fft_.backward();
       for (std::int64_t y = 0; y < lines_.n; ++y)
         for (std::int64_t l = 0; l < width; ++l)
-          image[(first + l) * lines_.column_stride + y * lines_.stride] = fft_.real_line(l)[y];
+          image[lines_.start(first + l) + y * lines_.stride] = fft_.real_line(l)[y];
     }
   }
 
-  void turn(Complex* spectrum, double shift) {
+ private:
+  void turn(Complex* spectrum, double shift) const {
     const auto n = static_cast<double>(lines_.n);
     const double angle = -2 * pi * shift / n;
     const double step_re = std::cos(angle), step_im = std::sin(angle);
@@ -231,28 +237,24 @@ class PhaseShift {
       im = re * step_im + im * step_re;
       re = next;
     }
-    if (lines_.n % 2 == 0) {
-      // Both signs of the unpaired frequency meet here: the mean of their phases is the cosine,
-      // and the backward transform of real data takes the real part alone.
-      spectrum[fft_.bins() - 1].imag(0);
-    }
+    // Both signs of the unpaired frequency of an even length meet in its last bin: the mean of
+    // their phases is the cosine, so the imaginary part goes.
+    if (lines_.n % 2 == 0) spectrum[fft_.bins() - 1].imag(0);
   }
 
-  Lines lines_;
+  const Lines& lines_;
   LineFft fft_;
 };
 
 template <typename Method>
-void shift_planes(const std::vector<float*>& images, const Lines& lines, const Shear& shear,
-                  int threads) {
-  const auto part = (lines.planes + threads - 1) / threads;
-  parallel_for(threads, (lines.planes + part - 1) / part, [&](std::int64_t p) {
+void shift_by(const std::vector<float*>& images, const Lines& lines, int threads) {
+  const auto blocks = (lines.count + Method::at_once - 1) / Method::at_once;
+  const auto part = (blocks + threads - 1) / threads;
+  parallel_for(threads, (blocks + part - 1) / part, [&](std::int64_t p) {
     Method method(lines);
-    auto planes = images;
-    for (auto& plane : planes) plane += p * part * lines.plane_stride;
-    for (auto i = p * part; i < std::min(lines.planes, (p + 1) * part); ++i) {
-      method.plane(planes, displacement(lines, shear, i));
-      for (auto& plane : planes) plane += lines.plane_stride;
+    for (auto block = p * part; block < std::min(blocks, (p + 1) * part); ++block) {
+      const auto first = block * Method::at_once;
+      method.move(images, first, std::min(Method::at_once, lines.count - first));
     }
   });
 }
@@ -304,22 +306,23 @@ bool is_still(const Shear& shear) {
 }  // namespace
 
 void shift_lines(Array<float>& re, Array<float>& im, const Shear& shear, int threads) {
-  const auto lines = lines_along(re.shape(), shear.axis);
+  const Lines lines(re.shape(), shear);
   std::vector<float*> images = {re.data()};
   if (!im.empty()) images.push_back(im.data());
   if (lines.n <= longest_direct)
-    shift_planes<DirectShift>(images, lines, shear, threads);
+    shift_by<DirectShift>(images, lines, threads);
   else
-    shift_planes<PhaseShift>(images, lines, shear, threads);
+    shift_by<PhaseShift>(images, lines, threads);
 }
 
 std::vector<Shear> rigid_shears(const Matrix3& m, const Vector3& t) {
-  constexpr int orders[6][3] = {{2, 1, 0}, {2, 0, 1}, {1, 2, 0}, {1, 0, 2}, {0, 1, 2}, {0, 2, 1}};
+  // First those that move lines along the fastest axis, which are costly, once only.
+  constexpr int orders[6][3] = {{1, 2, 0}, {1, 0, 2}, {0, 1, 2}, {0, 2, 1}, {2, 1, 0}, {2, 0, 1}};
   std::vector<Shear> best, candidate;
   double smallest = std::numeric_limits<double>::infinity();
   for (const auto& order : orders)
     if (four_shears(m, order[0], order[1], order[2], candidate) &&
-        largest_slope(candidate) < smallest * (1 - 1e-9)) {
+        largest_slope(candidate) < smallest * 0.7) {
       smallest = largest_slope(candidate);
       best = candidate;
     }

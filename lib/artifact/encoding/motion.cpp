@@ -145,8 +145,8 @@ void measure(Block& block, const std::vector<State>& states, const kspace::Phase
   spectrum.first_slice = block.first_slice;
   spectrum.re = Array<float>(block.re.shape());
   spectrum.im = Array<float>(block.re.shape());
+  Block moved;
   for (const auto& state : states) {
-    Block moved;
     if (!state.shears.empty()) moved = block;
     for (const auto& shear : state.shears) kspace::shift_lines(moved.re, moved.im, shear, threads);
     const auto& source = state.shears.empty() ? block : moved;
