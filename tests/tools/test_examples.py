@@ -45,14 +45,14 @@ def laboratory(run, tmp_path_factory):
                            splits=["train", "train", "val", "test"])
     document = json.loads(path.read_text())
     path.unlink()
-    rows = ["file,patient,subject,tear"]
+    rows = ["file,patient,subject,tear,scanner"]
     for i, entry in enumerate(document["images"]):
         name = entry["file"]
         entry.update(file="images/" + name, attributes={"scanner": "AB"[i // 4 % 2]})
         mask = np.zeros((24, 20, 6), np.uint8)
         mask[6:12, 4:14, 2:5] = 1
         images.save(folder / "labels" / name, mask)
-        rows.append(f"{name},p{i},{i},{i % 3 % 2}")
+        rows.append(f"{name},p{i},{i},{i % 3 % 2},{'AB'[i % 2]}")
     for name in ("labels.csv", "subjects.csv"):
         (folder / name).write_text("\n".join(rows) + "\n")
     for name in ("test.json", "study.json", "knee.json"):
