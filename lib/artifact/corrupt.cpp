@@ -130,7 +130,6 @@ class Window {
       stride_[r] = stride(volume, roles.axis(role));
     }
   }
-  std::int64_t slices() const { return length_[0]; }
 
   /// body(index of the first in the volume, in the block, how many): voxels that follow each other
   /// in both where the readout is stored contiguously, else one by one, in tiles.
@@ -190,10 +189,6 @@ MR_SIMD void take_magnitude(float* re, const float* im, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) re[i] = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
 }
 
-MR_SIMD void add_scaled(float factor, const float* x, std::int64_t n, float* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] += factor * x[i];
-}
-
 void corrupt_slices(image::Volume& volume, const Plan& plan, std::int64_t frame, std::int64_t first,
                     std::int64_t depth, int threads) {
   const Window window(volume, plan.roles, frame);
@@ -212,16 +207,6 @@ void for_slices(Block& block, int threads,
     const auto at = s * block.plane_size();
     body(block.re.data() + at, block.is_real() ? nullptr : block.im.data() + at,
          block.first_slice + s);
-  });
-}
-
-void add_noise(Block& block, RandomKey key, float sigma, int threads) {
-  const auto n = block.plane_size();
-  for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-    std::vector<float> noise(static_cast<std::size_t>(2 * n));
-    fill_normal(sub_key(key, static_cast<std::uint64_t>(slice)), 0, noise.data(), noise.size());
-    add_scaled(sigma, noise.data(), n, re);
-    add_scaled(sigma, noise.data() + n, n, im);
   });
 }
 

@@ -58,10 +58,6 @@ const Artifact& find_artifact(const std::string& name);  // errors as find()
 void for_slices(Block& block, int threads,
                 const std::function<void(float* re, float* im, std::int64_t slice)>& body);
 
-/// Adds Gaussian noise of standard deviation sigma to each part of a complex block; every slice has
-/// a stream of its own.
-void add_noise(Block& block, RandomKey key, float sigma, int threads);
-
 /// Distance between voxels in memory along stored axis 0 i, 1 j, 2 k.
 std::int64_t stride(const image::Volume& volume, int axis);
 

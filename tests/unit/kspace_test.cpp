@@ -385,11 +385,12 @@ TEST_CASE("only the lines asked for are written; a real image has no imaginary p
     std::copy(real.begin(), real.end(), image.begin());
     const auto want = slow_transform(image, 2, -1);
     Array<float> re({n, 5}), im({n, 5});
-    PhaseEncode(n).forward(real.data(), nullptr, 5, {0, 3, 11, 17, 34}, re.data(), im.data());
-    for (const std::int64_t line : {0, 1, 3, 11, 12, 17, 34}) {
-      const bool asked = line != 1 && line != 12;
+    const std::vector<int> asked = {0, 3, 11, 17, 34};
+    PhaseEncode(n).forward(real.data(), nullptr, 5, asked, re.data(), im.data());
+    for (std::int64_t line = 0; line < n; ++line) {
+      const bool written = std::count(asked.begin(), asked.end(), line) > 0;
       for (std::int64_t c = line * 5; c < line * 5 + 5; ++c)
-        CHECK(std::abs(Complex(re[c], im[c]) - (asked ? want[c] : Complex(0))) < 1e-5);
+        CHECK(std::abs(Complex(re[c], im[c]) - (written ? want[c] : Complex(0))) < 1e-5);
     }
   }
 }

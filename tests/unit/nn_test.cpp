@@ -101,6 +101,14 @@ TEST_CASE("the weights are a function of the seed") {
   CHECK(distance(run(evaluated(a, 1), x), run(evaluated(a, 2), x)) > 1e-3);
 }
 
+TEST_CASE("no two convolutions begin with the same weights") {
+  const auto block = evaluated(small(Norm::layer)).attr("stage1_block1").toModule();
+  const auto weight = [&](const char* conv) {
+    return block.attr(conv).toModule().attr("weight").toTensor().detach();
+  };
+  CHECK(distance(weight("conv1"), weight("conv2")) > 0.1);
+}
+
 TEST_CASE("group and layer norm score an image alike, whatever shares its batch") {
   const auto x = images(6);
   for (const auto kind : {Norm::group, Norm::layer}) {
