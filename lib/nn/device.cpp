@@ -1,8 +1,9 @@
 #include "nn/device.h"
 
 #include <malloc.h>
-#include <torch/script.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/utils.h>
 
 #include "base/error.h"
 

@@ -4,8 +4,9 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <string>
 #include <vector>
+
+#include "train/train.h"
 
 namespace mr::train {
 
@@ -20,15 +21,6 @@ torch::Tensor flatten_in_place(const std::vector<torch::Tensor>& tensors);
 
 /// Copies a flat tensor of that layout into tensors of their own, of equal shapes and strides.
 void copy_from_flat(const torch::Tensor& flat, const std::vector<torch::Tensor>& tensors);
-
-enum class Method { adamw, sgd };
-std::string name(Method method);
-
-struct OptimiserOptions {
-  Method method = Method::adamw;
-  double learning_rate = 1e-3;
-  double weight_decay = 1e-2;  // AdamW: decoupled; SGD: L2
-};
 
 /// AdamW (Loshchilov and Hutter 2019, algorithm 2; betas 0.9 and 0.999, eps 1e-8), or SGD with
 /// momentum 0.9 (Sutskever et al. 2013 in PyTorch's form).

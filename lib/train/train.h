@@ -8,11 +8,19 @@
 #include "base/file.h"
 #include "base/run.h"
 #include "dataset/preprocess.h"
-#include "nn/model.h"
+#include "nn/architecture.h"
 #include "stats/threshold.h"
-#include "train/optimiser.h"
 
 namespace mr::train {
+
+enum class Method { adamw, sgd };
+std::string name(Method method);
+
+struct OptimiserOptions {
+  Method method = Method::adamw;
+  double learning_rate = 1e-3;
+  double weight_decay = 1e-2;  // AdamW: decoupled; SGD: L2
+};
 
 struct Settings {
   nn::Architecture architecture;  // its labels are counted in the manifest

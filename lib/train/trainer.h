@@ -6,6 +6,7 @@
 #include "dataset/loader.h"
 #include "nn/model.h"
 #include "train/checkpoint.h"
+#include "train/optimiser.h"
 #include "train/sampler.h"
 #include "train/train.h"
 #include "train/validation.h"
