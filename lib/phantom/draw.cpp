@@ -77,7 +77,7 @@ void draw_variants(Draws d, double difficulty, Anatomy& k) {
                             share});
   }
   for (const int side : {-1, 1}) {
-    const double share = d.chance(0.4) ? strength * d.between(0.15, 0.4) : 0;
+    const double share = d.chance(0.4) ? strength * d.between(0.15, 0.35) : 0;
     k.mucoid.push_back({side, d.between(-20, 16), d.between(5, 10), d.between(0.6, 1),
                         d.between(2, 3.2), d.between(-10, 30), share});
   }
@@ -116,13 +116,13 @@ void draw_lesions(RandomKey key, const Findings& findings, double difficulty, An
   }
   if (has(Finding::meniscus_tear)) {
     auto d = draws(Finding::meniscus_tear);
-    k.tear = {d.side(), d.between(-20, 16), size * d.between(8, 13),  size * d.between(1.8, 3),
-              12,       d.between(-35, 75), share(d.between(0.85, 1))};
+    k.tear = {d.side(), d.between(-20, 16), size * d.between(9, 14), size * d.between(2, 3.2),
+              12,       d.between(-35, 75), share(d.between(0.9, 1))};
   }
   if (has(Finding::acl)) {
     auto d = draws(Finding::acl);
     k.rupture = {d.between(0, 1), size * d.between(8, 13), d.between(1, 1.3),
-                 share(d.between(0.45, 1))};
+                 share(d.between(0.55, 1))};
   }
   if (has(Finding::cartilage)) {
     auto d = draws(Finding::cartilage);

@@ -17,8 +17,8 @@ constexpr int coils = 8;
 constexpr int fewest_slices = 8, slice_counts = 5;
 // Share of the subjects with a finding, and the area [mm^2] that makes a slice positive; in the
 // order of Finding.
-constexpr std::array<double, finding_count> prevalence{0.55, 0.55, 0.5, 0.55};
-constexpr std::array<double, finding_count> positive_mm2{30, 6, 12, 8};
+constexpr std::array<double, finding_count> prevalence{0.55, 0.45, 0.5, 0.5};
+constexpr std::array<double, finding_count> positive_mm2{30, 8, 12, 8};
 
 /// 0..n-1 repeated to `length`, each block of n in its own order.
 std::vector<int> shuffled_blocks(RandomKey key, int n, int length) {

@@ -14,11 +14,11 @@ struct Options {
   std::string folder;        // receives images/ (and maps/)
   std::string manifest_out;  // "" or "-": standard output
   std::uint64_t seed = 1;
-  int subjects = 300;
+  int subjects = 500;
   int matrix = 64;
   Plane plane = Plane::coronal;
   std::vector<Sequence> sequences{Sequence::pdfs};
-  double difficulty = 0.5;     // 0..1
+  double difficulty = 0.4;     // 0..1
   bool complex_image = false;  // complex64 of the matched filter instead of the int16 magnitude
   bool maps = false;           // one map of the tissues per subject
   int threads = 1;

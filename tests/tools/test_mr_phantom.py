@@ -155,19 +155,18 @@ def test_labels_are_independent_of_how_the_image_was_made(many, label, nuisance)
         assert abs(np.mean(positive) - everybody) < 0.11, (value, np.mean(positive), everybody)
 
 
-def test_gain_alone_does_not_tell_the_labels(many):
-    """AUROC of the scanner, ranked by its own prevalence in the other half of the subjects."""
+def test_nothing_about_a_scanner_tells_the_labels(many):
+    """AUROC of the best score that depends on the scanner alone: gain, TR and the like are no better."""
     rows = list(samples(many))
-    half = len(rows) // 2
     for l, label in enumerate(LABELS):
         by_scanner = {}
-        for labels, attributes, _ in rows[:half]:
+        for labels, attributes, _ in rows:
             by_scanner.setdefault(attributes["scanner"], []).append(labels[l])
-        score = np.array([np.mean(by_scanner[a["scanner"]]) for _, a, _ in rows[half:]])
-        truth = np.array([labels[l] for labels, *_ in rows[half:]])
+        score = np.array([np.mean(by_scanner[a["scanner"]]) for _, a, _ in rows])
+        truth = np.array([labels[l] for labels, *_ in rows])
         u = stats.mannwhitneyu(score[truth == 1], score[truth == 0]).statistic
         auroc = u / ((truth == 1).sum() * (truth == 0).sum())
-        assert abs(auroc - 0.5) < 0.06, (label, auroc)
+        assert auroc < 0.56, (label, auroc)  # fitted to these labels: .54 where nothing is to be seen
 
 
 def test_scanners_have_gains_of_their_own(run, tmp_path):
