@@ -188,7 +188,8 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app("", "mr-corrupt");
   declare(app, o);
-  return mr::tool_main(app, argc, argv, [&](const mr::Run& this_run, const mr::Messages& messages) {
-    run(o, this_run, messages);
-  });
+  return mr::tool_main(
+      app, argc, argv,
+      [&](const mr::Run& this_run, const mr::Messages& messages) { run(o, this_run, messages); },
+      {{"--artifact", mr::artifact::names()}});
 }

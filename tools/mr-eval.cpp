@@ -71,7 +71,10 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app("", "mr-eval");
   declare(app, o);
-  return mr::tool_main(app, argc, argv, [&](const mr::Run& this_run, const mr::Messages& messages) {
-    run(o, this_run, messages);
-  });
+  auto grids = mr::artifact::names();
+  grids.insert(grids.begin(), "study");
+  return mr::tool_main(
+      app, argc, argv,
+      [&](const mr::Run& this_run, const mr::Messages& messages) { run(o, this_run, messages); },
+      {{"--grid", grids}, {"--adapt", {"batch-stats:volume", "batch-stats:slice"}}});
 }

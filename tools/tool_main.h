@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/run.h"
+#include "completion.h"
 
 namespace mr {
 
@@ -59,15 +60,23 @@ inline int fail(const std::string& tool, std::string what, ExitStatus status) {
 }
 
 /// Parses, runs, and turns what went wrong into one line and an exit status. `body` gets who runs
-/// and how to talk. A default "--seed" must be made with capture_default_str() where one exists.
+/// and how to talk; `words` complete values of options in a shell. A default "--seed" must be made with capture_default_str() where one exists.
 inline int tool_main(CLI::App& app, int argc, char** argv,
-                     const std::function<void(const Run&, const Messages&)>& body) {
+                     const std::function<void(const Run&, const Messages&)>& body,
+                     const Words& words = {}) {
   const std::string tool = app.get_name();
   bool quiet = false, verbose = false;
   app.add_flag("-q,--quiet", quiet, "Errors only: no warnings, no progress");
   app.add_flag("-v,--verbose", verbose, "Say more on standard error");
   app.set_version_flag("--version", tool + " " + version(), "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
+  const auto print_completion = [&](std::int64_t) {
+    write_stdout(bash_completion(app, words));
+    throw CLI::Success();
+  };
+  app.add_flag_function("--completion", print_completion, "Print a completion script for bash")
+      ->group("")
+      ->trigger_on_parse();
   app.fallthrough();
   app.get_formatter()->column_width(32);
   try {
