@@ -82,6 +82,7 @@ inline int tool_main(CLI::App& app, int argc, char** argv,
   try {
     app.parse(argc, argv);
     install_stop_handlers();
+    keep_freed_memory();
     const auto verbosity =
         quiet ? Verbosity::quiet : (verbose ? Verbosity::verbose : Verbosity::normal);
     body({tool, recorded_command(tool, argc, argv), parsed_seed(app)}, Messages(tool, verbosity));

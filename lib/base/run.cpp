@@ -1,5 +1,6 @@
 #include "base/run.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -67,6 +68,12 @@ double now_s() {
 }
 
 }  // namespace
+
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 1 << 24);
+}
 
 std::string version() {
   return MR_VERSION;

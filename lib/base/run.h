@@ -27,6 +27,10 @@ void install_stop_handlers();
 bool stop_requested();
 void throw_if_stopped();  // throws InterruptedError "stopped by signal"
 
+/// Images and activations of megabytes come and go: their pages stay with the process, instead of
+/// being given back and cleared anew by the kernel each time. Once, at the start of a program.
+void keep_freed_memory();
+
 enum class Verbosity { quiet, normal, verbose };
 
 /// Words for a person, on standard error: "mr-train: epoch 3 ...". The library is handed one and

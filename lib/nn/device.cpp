@@ -1,6 +1,5 @@
 #include "nn/device.h"
 
-#include <malloc.h>
 #include <torch/cuda.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/utils.h>
@@ -36,10 +35,6 @@ c10::Device configure_torch(const std::string& device, int threads) {
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setAllowTF32CuDNN(false);
   at::globalContext().setAllowTF32CuBLAS(false);
-  // Activations of many megabytes come and go at every step: keep their pages, instead of having
-  // the kernel clear new ones each time.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   return chosen;
 }
 
