@@ -1,6 +1,7 @@
 // mr-corrupt: put MR artifacts into images. Only the command line lives here.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <iterator>
 
@@ -10,6 +11,7 @@
 #include "base/threads.h"
 #include "dataset/corrupt.h"
 #include "image/image_file.h"
+#include "kspace/shots.h"
 #include "tool_main.h"
 
 namespace {
@@ -17,7 +19,10 @@ namespace {
 struct Options {
   std::string input = "-";
   std::vector<std::string> steps;
-  std::string preset, recipe, output, manifest_out, id, root, mode, phase_encode;
+  std::vector<std::string> maps;
+  std::string preset, recipe, output, manifest_out, id, root, mode, phase_encode, line_order;
+  std::string sequence;
+  int echo_train = 0;
   std::uint64_t seed = 1;
   int threads = 0;
   bool resume = false, force = false, list = false;
@@ -47,6 +52,16 @@ void declare(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"2d", "3d"}));
   app.add_option("--phase-encode", o.phase_encode, "i, j or k: phase-encode axis of a lone image")
       ->check(CLI::IsMember({"i", "j", "k", "i-", "j-", "k-"}));
+  app.add_option("--line-order", o.line_order, "Order of a lone image's phase-encoding lines")
+      ->check(CLI::IsMember(mr::kspace::line_order_names()));
+  app.add_option("--echo-train", o.echo_train, "Lines a shot of a lone image")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--sequence", o.sequence,
+                 "Name of a lone image's sequence (tse, mprage, epi, gre, ...): sets its timing where "
+                 "the header does not");
+  app.add_option("--map", o.maps,
+                 "fat|field|coils|tissue=FILE: a map of a lone image, on its grid; repeat")
+      ->allow_extra_args(false);
   app.add_option("--root", o.root, "Where relative paths of a manifest on standard input start");
   app.add_option("--seed", o.seed, "Same seed, same bytes")->capture_default_str();
   app.add_option("-t,--threads", o.threads, "Threads (default: what the machine allows)")
@@ -101,6 +116,23 @@ std::string voxel_hash(const mr::image::Volume& v) {
       {bytes, static_cast<std::size_t>(mr::count(v.shape())) * (v.is_complex() ? 8u : 4u)});
 }
 
+/// "fat=fat.nii" for each map of a lone image.
+void set_maps(const std::vector<std::string>& texts, mr::dataset::ImageEntry& entry) {
+  using mr::artifact::Map;
+  std::vector<std::string> names;
+  for (const auto map : {Map::fat, Map::field, Map::coils, Map::tissue})
+    names.push_back(mr::artifact::map_name(map));
+  for (const auto& text : texts) {
+    const auto equals = text.find('=');
+    const auto name = text.substr(0, equals);
+    if (equals == std::string::npos || equals + 1 == text.size())
+      throw mr::UsageError("--map: want NAME=FILE, got '" + text + "'");
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      throw mr::UsageError("--map: " + mr::unknown("map", name, names));
+    entry.maps[name] = mr::resolve(text.substr(equals + 1), "");
+  }
+}
+
 void corrupt_one(mr::image::Volume volume, const std::string& name, const Options& o,
                  const mr::artifact::Recipe& recipe, const mr::Run& run) {
   const bool to_stdout = o.output.empty() || o.output == "-";
@@ -113,13 +145,19 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   mr::dataset::ImageEntry entry;
   if (!o.mode.empty()) entry.acquisition["mode"] = o.mode;
   if (!o.phase_encode.empty()) entry.acquisition["phase_encode_axis"] = o.phase_encode;
+  if (!o.line_order.empty()) entry.acquisition["line_order"] = o.line_order;
+  if (!o.sequence.empty()) entry.acquisition["sequence"] = o.sequence;
+  if (o.echo_train > 0) entry.acquisition["echo_train"] = o.echo_train;
   volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
+  set_maps(o.maps, entry);
+  auto maps = mr::dataset::read_maps(entry, mr::artifact::needed_maps(recipe));
   const auto input_hash = voxel_hash(volume);
   entry.id = o.id.empty() ? input_hash : o.id;
   entry.subject = entry.id;
   auto facts = mr::artifact::measure_facts(volume);
   const auto result =
-      mr::dataset::corrupt_image({std::move(volume), std::nullopt, std::move(facts)}, recipe,
+      mr::dataset::corrupt_image({std::move(volume), std::nullopt, std::move(facts), std::move(maps)},
+                                 recipe,
                                  {o.seed, entry.id, std::nullopt}, name);
   const mr::image::Derivation derivation{"mr-corrupt: " + mr::dataset::describe(recipe)};
   if (to_stdout)

@@ -14,6 +14,10 @@ Artifact motion();
 Artifact ghosting();
 Artifact rician();
 Artifact spike();
+// object and export
+// fields and reconstruction
+// encoding in time, receiver
+// noise and coils
 Artifact ref_bias();
 Artifact ref_motion();
 Artifact ref_ghosting();
@@ -24,8 +28,20 @@ namespace {
 
 const std::vector<Artifact>& artifacts() {
   static const std::vector<Artifact> all = {
-      rician(),     motion(),     ghosting(),     spike(),     bias(),
-      ref_rician(), ref_motion(), ref_ghosting(), ref_spike(), ref_bias(),
+      rician(),
+      motion(),
+      ghosting(),
+      spike(),
+      bias(),
+      // object and export
+      // fields and reconstruction
+      // encoding in time, receiver
+      // noise and coils
+      ref_rician(),
+      ref_motion(),
+      ref_ghosting(),
+      ref_spike(),
+      ref_bias(),
   };
   return all;
 }

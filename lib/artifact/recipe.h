@@ -59,6 +59,20 @@ struct Facts {
 };
 Facts measure_facts(const image::Volume& clean);
 
+/// What is known of the object beside its image, on the image's grid.
+enum class Map {
+  fat,     // share of the signal that is fat, 0..1
+  field,   // off-resonance [Hz]
+  coils,   // receive sensitivities, complex, one frame a coil
+  tissue,  // index of the tissue, see tissue.h
+};
+std::string map_name(Map map);  // "fat", ...: the manifest's names
+
+using Maps = std::map<Map, image::Volume>;
+
+/// Maps without which the recipe cannot be done.
+std::vector<Map> needed_maps(const Recipe& recipe);
+
 /// Keys of the draws: same seed, unit and recipe give the same corruption, whatever else runs.
 struct Draw {
   std::uint64_t seed = 0;
@@ -88,10 +102,12 @@ Roles roles_of(const image::Volume& volume);
 
 /// Changes the volume in place and returns the list of what was done, in order: {artifact,
 /// severity, parameters, drawn, mode, axes, slices}. Severity 0 leaves it bit for bit. The number
-/// of threads does not change a bit. Frames are drawn and corrupted each on its own.
-/// throws DataError when the image cannot take an artifact: no foreground, signed, out of range
+/// of threads does not change a bit. Frames are drawn and corrupted each on its own; coils share
+/// what happened to the object.
+/// throws DataError when the image cannot take an artifact: no foreground, signed, out of range, a
+/// map that is missing or lies on another grid
 Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, const Draw& draw,
-             int threads = 1);
+             int threads = 1, const Maps& maps = {});
 
 /// Whether all steps act slice by slice along roles_of(volume).slice.
 bool in_plane(const Recipe& recipe, const image::Volume& volume);
@@ -99,7 +115,7 @@ bool in_plane(const Recipe& recipe, const image::Volume& volume);
 /// Same draws and bits as corrupt() for one slice along roles_of(volume).slice; the other slices
 /// are neither computed nor changed. throws DataError unless in_plane(), or no such slice
 Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
-                   const Facts& facts, const Draw& draw);
+                   const Facts& facts, const Draw& draw, const Maps& maps = {});
 
 /// Fidelity of y to x in the foreground (artifacts.md §8).
 struct Fidelity {

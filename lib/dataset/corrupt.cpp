@@ -70,7 +70,7 @@ class Journal {
 
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
-  const auto clean = read_clean(entry);
+  const auto clean = read_clean(entry, artifact::needed_maps(options.recipe));
   const auto result =
       corrupt_image(clean, options.recipe, {options.seed, entry.id, std::nullopt}, entry.file);
   const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
@@ -87,8 +87,19 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
 
 }  // namespace
 
-CleanImage read_clean(const ImageEntry& entry) {
+artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted) {
+  artifact::Maps maps;
+  for (const auto kind : wanted) {
+    const auto name = artifact::map_name(kind);
+    if (entry.maps.contains(name))
+      maps[kind] = image::read_image(string_member(entry.maps, name.c_str(), entry.file));
+  }
+  return maps;
+}
+
+CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps) {
   CleanImage clean;
+  clean.maps = read_maps(entry, maps);
   clean.volume = image::read_image(entry.file);
   clean.volume.acquisition =
       image::merge_acquisition(clean.volume.acquisition, entry.acquisition, entry.file);
@@ -108,7 +119,7 @@ CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& re
   CorruptedImage result;
   result.volume = clean.volume;
   try {
-    result.artifacts = artifact::corrupt(result.volume, recipe, clean.facts, draw);
+    result.artifacts = artifact::corrupt(result.volume, recipe, clean.facts, draw, 1, clean.maps);
     image::quantise(result.volume);
     result.fidelity =
         artifact::compare(clean.source ? *clean.source : clean.volume, result.volume, clean.facts);

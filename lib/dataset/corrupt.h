@@ -26,8 +26,12 @@ struct CleanImage {
   image::Volume volume;                 // what the next step acts on
   std::optional<image::Volume> source;  // the clean image, where that is another one
   artifact::Facts facts;                // of the clean image
+  artifact::Maps maps;                  // those that were asked for and that the entry has
 };
-CleanImage read_clean(const ImageEntry& entry);
+CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
+
+/// Maps of an entry, read from their files; those that it does not have are left out.
+artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name);
 

@@ -218,6 +218,7 @@ struct Plan {
   const SampleSet& samples;
   Networks networks;
   std::vector<Condition> conditions;
+  std::vector<artifact::Map> maps;        // that the conditions need
   std::vector<std::size_t> first_sample;  // per image, in the SampleSet
   std::size_t thumbnail = 0;              // sample
   mutable std::mutex device;              // one network at a time on CUDA
@@ -322,7 +323,7 @@ class BlockImages {
     std::call_once(once_, [this] {
       for (std::size_t image = block_.first_image; image < block_.end_image; ++image) {
         const auto& entry = plan_.samples.images()[image];
-        clean.push_back(dataset::read_clean(entry));
+        clean.push_back(dataset::read_clean(entry, plan_.maps));
         const auto first = plan_.first_sample[image];
         windows.emplace_back();
         if (plan_.thumbnail < first || plan_.thumbnail >= first + entry.samples.size()) continue;
@@ -693,7 +694,11 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   const auto loaded = dataset::load_manifest(options.manifest, options.root, {""});
   const auto samples = choose_split(loaded, options.split);
   if (samples.label_names().empty()) throw DataError(loaded.name + ": has no labels to evaluate");
-  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, 0, {}};
+  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, {}, 0, {}};
+  artifact::Recipe everything;
+  for (const auto& artifact : options.artifacts)
+    everything.steps.push_back({artifact, std::nullopt, {}});
+  plan.maps = artifact::needed_maps(everything);
   plan.conditions = options.artifacts.empty() ? std::vector<Condition>{condition_as_given(samples)}
                                               : grid_conditions(options);
   std::size_t first = 0;

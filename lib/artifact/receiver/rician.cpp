@@ -21,7 +21,7 @@ Drawn draw(const Context& context, const Values& values) {
   const double sigma = context.facts.signal / values.at("snr");
   Drawn drawn;
   drawn.values = {{"sigma", sigma}};
-  drawn.apply = [key = context.stream("noise"), sigma = static_cast<float>(sigma)](Block& block,
+  drawn.apply = [key = context.frame_stream("noise"), sigma = static_cast<float>(sigma)](Block& block,
                                                                                    int threads) {
     block.make_complex();
     const auto n = block.plane_size();
