@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "image/image_file.h"
 #include "kspace/axes.h"
 #include "kspace/simd.h"
 
@@ -153,23 +154,30 @@ class Streams {
     const auto epoch = draw_.epoch ? std::to_string(*draw_.epoch) : std::string();
     return random_key(draw_.seed, {artifact_, occurrence_, draw_.unit_id, epoch, purpose});
   }
+  /// The same of the unit that shares the draw.
+  RandomKey of_group(std::string_view purpose) const {
+    const auto epoch = draw_.epoch ? std::to_string(*draw_.epoch) : std::string();
+    const auto& id = draw_.group_id.empty() ? draw_.unit_id : draw_.group_id;
+    return random_key(draw_.seed, {artifact_, occurrence_, id, epoch, purpose});
+  }
 
  private:
   const Draw& draw_;
   std::string artifact_, occurrence_;
 };
 
-Values values_of(const Step& step, const Row& row, const Streams& streams, Json& record) {
+Values values_of(const Step& step, const Row& row, const Streams& streams, const Ladder* ladder,
+                 Json& record) {
   auto severity = step.severity;
   auto parameters = step.parameters;
   for (const auto& [name, distribution] : step.distributions) {
-    const double value = draw_from(distribution, streams("recipe " + name));
+    const double value = draw_from(distribution, streams.of_group("recipe " + name));
     if (name == "severity")
       severity = value;
     else
       parameters[name] = value;
   }
-  auto values = at_severity(row, severity.value_or(2));
+  auto values = at_severity(row, severity.value_or(2), ladder);
   check_values(row, parameters);
   for (const auto& [name, value] : parameters) values[name] = value;
   if (severity || parameters.empty()) record["severity"] = severity.value_or(2);
@@ -207,10 +215,10 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
     const auto& artifact = find_artifact(step.artifact);
     const Streams streams(draw, step.artifact, occurrences[step.artifact]++);
     Json record = {{"artifact", step.artifact}};
-    const auto values = values_of(step, artifact.row, streams, record);
+    const auto values = values_of(step, artifact.row, streams, recipe.ladder.get(), record);
     record_roles(plan.roles, record);
     const bool acts = artifact.acts(values) &&
-                      (!step.probability || uniform(streams("probability"), 0) < *step.probability);
+                      (!step.probability || uniform(streams.of_group("probability"), 0) < *step.probability);
     if (acts) require_signal(volume, facts);
     if (acts) require_maps(artifact, volume, maps);
     Json drawn = Json::array();
@@ -227,7 +235,8 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
                             frame,
                             frames_are_coils ? std::function<RandomKey(std::string_view)>(shared)
                                              : own,
-                            own};
+                            own,
+                            [&](std::string_view purpose) { return streams.of_group(purpose); }};
       auto one = artifact.draw(context, values);
       drawn.push_back(std::move(one.values));
       steps[static_cast<std::size_t>(frame)].push_back(std::move(one));
@@ -375,6 +384,24 @@ Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, co
                    [&](std::int64_t slice) { corrupt_slices(volume, plan, frame, slice, 1, 1); });
   }
   return plan.record;
+}
+
+image::Volume kspace_of(const image::Volume& volume) {
+  const auto roles = roles_of(volume);
+  auto out = image::make_volume(volume.shape(), volume.affine, image::Datatype::c64);
+  out.acquisition = volume.acquisition;
+  out.spacing_mm = volume.spacing_mm;
+  out.complex_voxels = Array<image::Complex>(volume.shape());
+  out.voxels = {};
+  for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
+    const Window window(volume, roles, frame);
+    auto block = window.gather(volume, 0, volume.length(roles.slice));
+    block.make_complex();
+    for (int axis = roles.mode == image::Mode::three_d ? 0 : 1; axis < 3; ++axis)
+      kspace::transform_axis(block.re, block.im, axis, kspace::Direction::to_kspace, 1);
+    window.scatter(block, out);
+  }
+  return out;
 }
 
 bool in_plane(const Recipe& recipe, const image::Volume& volume) {

@@ -42,6 +42,8 @@ struct Context {
   // Keys of this step: of the frame, but for frames that are coils, which see one object and one
   // patient; and of the frame always, for what each coil has of its own.
   std::function<RandomKey(std::string_view purpose)> stream, frame_stream;
+  // Key of the unit that the recipe names (`per`): scanner, subject, ... by default the image.
+  std::function<RandomKey(std::string_view purpose)> group_stream;
 
   std::int64_t slices() const { return volume.length(roles.slice); }
   std::int64_t lines() const { return volume.length(roles.phase_encode); }

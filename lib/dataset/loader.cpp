@@ -175,7 +175,8 @@ struct BatchLoader::State {
         extract(decoded->volume, slice, decoded->scaling, preprocess, out);
         return;
       }
-      const artifact::Draw draw{options.seed, entry.id, pass};
+      auto draw = draw_of(entry, *options.augment, options.seed);
+      draw.epoch = pass;
       auto volume = decoded->volume;
       if (slice && artifact::in_plane(*options.augment, volume) &&
           slice->axis == artifact::roles_of(volume).slice)
