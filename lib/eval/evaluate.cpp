@@ -257,6 +257,7 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
     recipe.steps.emplace_back();
     recipe.steps[0].artifact = wanted.artifact;
     recipe.steps[0].severity = wanted.severity;
+    recipe.ladder = plan.options.ladder;
     corrupted = dataset::corrupt_image(clean, recipe, {plan.options.seed, entry.id, std::nullopt},
                                        entry.file);
     volume = &corrupted.volume;
@@ -525,13 +526,17 @@ std::vector<results::Model> describe_models(const Plan& plan) {
 }
 
 /// What a severity of the grid's artifacts means.
-Json ladders(const std::vector<std::string>& artifacts) {
+Json ladders(const Options& options) {
   Json list = Json::array();
-  for (const auto& name : artifacts) {
+  for (const auto& name : options.artifacts) {
     const auto& row = artifact::find(name);
     Json parameters = Json::array();
-    for (const auto& p : row.parameters)
-      parameters.push_back({{"name", p.name}, {"unit", p.unit}, {"levels", p.levels}});
+    for (const auto& p : row.parameters) {
+      Json levels = Json::array();
+      for (const int level : {1, 2, 3, 4, 5})
+        levels.push_back(artifact::at_severity(row, level, options.ladder.get()).at(p.name));
+      parameters.push_back({{"name", p.name}, {"unit", p.unit}, {"levels", std::move(levels)}});
+    }
     list.push_back({{"name", row.name},
                     {"summary", row.summary},
                     {"source", row.source},
@@ -562,7 +567,8 @@ results::Header make_header(const Plan& plan, const Json& provenance, Json notes
                  {"seed", plan.options.seed},
                  {"split", plan.options.split},
                  {"batch_size", plan.options.batch_size},
-                 {"catalogue", ladders(plan.options.artifacts)}};
+                 {"catalogue", ladders(plan.options)},
+                 {"ladder", plan.options.ladder ? "calibrated" : "physical"}};
   header.notes = std::move(notes);
   header.provenance = provenance;
   return header;
