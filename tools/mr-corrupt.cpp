@@ -11,6 +11,7 @@
 #include "base/threads.h"
 #include "dataset/calibrate.h"
 #include "dataset/corrupt.h"
+#include "dataset/sheet.h"
 #include "image/image_file.h"
 #include "kspace/shots.h"
 #include "tool_main.h"
@@ -27,6 +28,8 @@ struct Options {
   std::uint64_t seed = 1;
   int threads = 0;
   bool resume = false, force = false, list = false, json = false;
+  std::string sheet;
+  std::optional<std::int64_t> slice;
   bool seed_given = false;
   std::vector<double> targets = {5, 10, 17, 25, 40};
   mr::dataset::CalibrateOptions calibrate;
@@ -54,6 +57,10 @@ void declare(CLI::App& app, Options& o) {
                  "File for what was drawn for a lone image, as a recipe that gives the same bytes again");
   app.add_option("--save-kspace", o.save_kspace,
                  "File (NIfTI, complex) for the k-space of a lone image's result");
+  app.add_option("--sheet", o.sheet,
+                 "PNG file: a slice of a lone image under the artifacts of -a (default: all) at severities "
+                 "1 to 5, and what changed; no image is written");
+  app.add_option("--slice", o.slice, "Slice of --sheet (default: the middle one)");
   app.add_option("-o,--output", o.output,
                  "File for an image (default: standard output), folder for a manifest");
   app.add_option("--manifest-out", o.manifest_out,
@@ -190,6 +197,44 @@ void set_maps(const std::vector<std::string>& texts, mr::dataset::ImageEntry& en
   }
 }
 
+/// What a lone image's options say of it; `name` is for messages.
+mr::dataset::ImageEntry entry_of(const Options& o, mr::image::Volume& volume,
+                                 const std::string& name) {
+  mr::dataset::ImageEntry entry;
+  if (!o.mode.empty()) entry.acquisition["mode"] = o.mode;
+  if (!o.phase_encode.empty()) entry.acquisition["phase_encode_axis"] = o.phase_encode;
+  if (!o.line_order.empty()) entry.acquisition["line_order"] = o.line_order;
+  if (!o.sequence.empty()) entry.acquisition["sequence"] = o.sequence;
+  if (o.echo_train > 0) entry.acquisition["echo_train"] = o.echo_train;
+  volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
+  set_maps(o.maps, entry);
+  return entry;
+}
+
+void write_sheet(mr::image::Volume volume, const std::string& name, const Options& o,
+                 const mr::Messages& messages) {
+  const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
+  mr::require_absent(o.sheet, overwrite);
+  mr::dataset::SheetOptions options;
+  options.slice = o.slice;
+  options.seed = o.seed;
+  options.threads = o.threads > 0 ? o.threads : mr::available_threads();
+  mr::artifact::Recipe recipe;
+  for (const auto& step : o.steps) recipe.steps.push_back(mr::artifact::parse_step(step));
+  if (o.steps.empty())
+    for (const auto& row : mr::artifact::catalogue())
+      if (row.name.rfind("ref-", 0) != 0) recipe.steps.push_back({row.name, std::nullopt, {}});
+  for (const auto& step : recipe.steps) options.artifacts.push_back(step.artifact);
+  const auto entry = entry_of(o, volume, name);
+  const auto id = o.id.empty() ? voxel_hash(volume) : o.id;
+  auto maps = mr::dataset::read_maps(entry, mr::artifact::needed_maps(recipe));
+  auto facts = mr::artifact::measure_facts(volume);
+  const auto png =
+      mr::dataset::contact_sheet({std::move(volume), std::nullopt, std::move(facts), std::move(maps)},
+                                 id, options, name, messages);
+  mr::write_file(o.sheet, png, overwrite);
+}
+
 void corrupt_one(mr::image::Volume volume, const std::string& name, const Options& o,
                  const mr::artifact::Recipe& recipe, const mr::Run& run) {
   const bool to_stdout = o.output.empty() || o.output == "-";
@@ -201,14 +246,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   for (const auto& path : {o.print_recipe, o.save_kspace})
     if (!path.empty() && path != "-") mr::require_absent(path, overwrite);
 
-  mr::dataset::ImageEntry entry;
-  if (!o.mode.empty()) entry.acquisition["mode"] = o.mode;
-  if (!o.phase_encode.empty()) entry.acquisition["phase_encode_axis"] = o.phase_encode;
-  if (!o.line_order.empty()) entry.acquisition["line_order"] = o.line_order;
-  if (!o.sequence.empty()) entry.acquisition["sequence"] = o.sequence;
-  if (o.echo_train > 0) entry.acquisition["echo_train"] = o.echo_train;
-  volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
-  set_maps(o.maps, entry);
+  auto entry = entry_of(o, volume, name);
   auto maps = mr::dataset::read_maps(entry, mr::artifact::needed_maps(recipe));
   const auto input_hash = voxel_hash(volume);
   entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
@@ -287,6 +325,11 @@ void run(Options o, mr::Run this_run, const mr::Messages& messages) {
   if (o.list || o.json) {
     mr::write_stdout(o.json ? list_json() : list());
     return;
+  }
+  if (!o.sheet.empty()) {
+    auto volume = o.input == "-" ? mr::image::read_image(mr::read_all("-"), "standard input")
+                                 : mr::image::read_image(o.input);
+    return write_sheet(std::move(volume), o.input == "-" ? "standard input" : o.input, o, messages);
   }
   const auto recipe = recipe_of(o);
   if (!o.seed_given && recipe.seed) this_run.seed = o.seed = *recipe.seed;

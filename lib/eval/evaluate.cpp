@@ -17,6 +17,7 @@
 #include "base/threads.h"
 #include "dataset/corrupt.h"
 #include "dataset/loader.h"
+#include "dataset/picture.h"
 #include "image/image_file.h"
 #include "image/png.h"
 #include "nn/device.h"
@@ -153,10 +154,6 @@ struct Prepared {
   std::string thumbnail;  // PNG, of the chosen sample alone
 };
 
-struct Window {
-  float low = 0, high = 1;
-};
-
 /// The sample that the contact sheet shows: the middle one of the samples of the first image that
 /// has a positive, else of the first image.
 std::size_t thumbnail_sample(const SampleSet& samples) {
@@ -174,42 +171,10 @@ std::size_t thumbnail_sample(const SampleSet& samples) {
   return candidates[candidates.size() / 2];
 }
 
-std::vector<float> thumbnail_pixels(const image::Volume& volume,
-                                    const std::optional<dataset::Slice>& slice,
-                                    std::array<int, 2>& size) {
-  const auto picture = dataset::picture_size(volume, slice);
-  Preprocess preprocess;
-  preprocess.standardisation = dataset::Standardisation::none;
-  double extent_mm[2];
-  for (std::size_t d = 0; d < 2; ++d) extent_mm[d] = picture.size[d] * picture.spacing_mm[d];
-  const double spacing = std::max({extent_mm[0] / thumbnail_px, extent_mm[1] / thumbnail_px,
-                                   std::min(picture.spacing_mm[0], picture.spacing_mm[1])});
-  preprocess.spacing_mm = spacing;
-  for (std::size_t d = 0; d < 2; ++d)
-    preprocess.size[d] =
-        std::clamp(static_cast<int>(std::lround(extent_mm[d] / spacing)), 1, thumbnail_px);
-  size = preprocess.size;
-  std::vector<float> pixels(static_cast<std::size_t>(size[0]) * static_cast<std::size_t>(size[1]));
-  dataset::extract(volume, slice, {0, 1}, preprocess, pixels.data());
-  return pixels;
-}
-
-Window window_of(std::vector<float> pixels) {
-  std::sort(pixels.begin(), pixels.end());
-  const float high = pixels[(pixels.size() - 1) * 995 / 1000];
-  return {0, high > 0 ? high : 1};
-}
-
 std::string thumbnail_png(const image::Volume& volume, const std::optional<dataset::Slice>& slice,
-                          const Window& window) {
-  std::array<int, 2> size{};
-  const auto pixels = thumbnail_pixels(volume, slice, size);
-  std::vector<std::uint8_t> grey(pixels.size());
-  for (std::size_t i = 0; i < pixels.size(); ++i) {
-    const float part = (pixels[i] - window.low) / (window.high - window.low);
-    grey[i] = static_cast<std::uint8_t>(std::lround(255 * std::clamp(part, 0.0f, 1.0f)));
-  }
-  return image::encode_png(grey, size[1], size[0]);
+                          float white) {
+  const auto picture = dataset::picture_of(volume, slice, thumbnail_px);
+  return image::encode_png(dataset::to_grey(picture, 0, white), picture.columns, picture.rows);
 }
 
 /// What stays the same over all blocks.
@@ -245,7 +210,7 @@ std::vector<Block> make_blocks(const Plan& plan) {
 }
 
 Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t image,
-                 std::size_t condition, const Window& window) {
+                 std::size_t condition, float white) {
   throw_if_stopped();
   const auto& entry = plan.samples.images()[image];
   const auto& wanted = plan.conditions[condition];
@@ -279,7 +244,7 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
     }
     if (plan.thumbnail >= first && plan.thumbnail < first + entry.samples.size())
       prepared.thumbnail =
-          thumbnail_png(*volume, plan.samples.sample(plan.thumbnail).slice, window);
+          thumbnail_png(*volume, plan.samples.sample(plan.thumbnail).slice, white);
   } catch (const DataError& e) {
     throw DataError(entry.file + ": " + e.what());
   }
@@ -326,17 +291,16 @@ class BlockImages {
         const auto& entry = plan_.samples.images()[image];
         clean.push_back(dataset::read_clean(entry, plan_.maps));
         const auto first = plan_.first_sample[image];
-        windows.emplace_back();
+        whites.push_back(1);
         if (plan_.thumbnail < first || plan_.thumbnail >= first + entry.samples.size()) continue;
-        std::array<int, 2> size{};
         const auto& shown = clean.back().source ? *clean.back().source : clean.back().volume;
-        windows.back() =
-            window_of(thumbnail_pixels(shown, plan_.samples.sample(plan_.thumbnail).slice, size));
+        whites.back() = dataset::white_of(dataset::picture_of(
+            shown, plan_.samples.sample(plan_.thumbnail).slice, thumbnail_px));
       }
     });
   }
   std::vector<dataset::CleanImage> clean;  // [images of the block]
-  std::vector<Window> windows;
+  std::vector<float> whites;               // of the thumbnail, by image
 
  private:
   const Plan& plan_;
@@ -359,7 +323,7 @@ ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::
   std::vector<std::vector<float>> pixels(plan.networks.preprocessings.size());
   for (std::size_t image = block.first_image; image < block.end_image; ++image) {
     const auto i = image - block.first_image;
-    auto prepared = prepare(plan, images.clean[i], image, condition, images.windows[i]);
+    auto prepared = prepare(plan, images.clean[i], image, condition, images.whites[i]);
     const auto n = plan.samples.images()[image].samples.size();
     for (std::size_t v = 0; v < variants.size() && n > 0; ++v) {
       if (variants[v].adaptation == Adaptation::none) continue;

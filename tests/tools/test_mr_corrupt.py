@@ -204,6 +204,27 @@ def test_calibrated_severities_show_the_targets(run, tmp_path, schema):
             assert np.median(seen) == pytest.approx(solved["target"], rel=0.021)
 
 
+def test_a_contact_sheet_shows_the_slice_and_what_changed(run, fails, tmp_path):
+    from PIL import Image
+    source = images.save(tmp_path / "in.nii", images.phantom((64, 48, 6)))
+    run(["mr-corrupt", "--sheet", tmp_path / "s.png", "-a", "ghosting", "-a", "bias", source])
+    sheet = np.asarray(Image.open(tmp_path / "s.png")).astype(int)
+    width, rows, gap, caption = 128, 96, 2, 14  # 64 columns, 48 rows, enlarged twice
+    assert sheet.shape == (caption + 2 * (caption + 2 * (rows + gap) + gap), gap + 6 * (width + gap))
+    top = 2 * caption
+    tiles = [sheet[top:top + rows, gap + c * (width + gap):][:, :width] for c in range(6)]
+    differences = [sheet[top + rows + gap:][:rows, gap + c * (width + gap):][:, :width] for c in range(6)]
+    # the clean slice: radiological, its 99.5th percentile white, dots of 2 x 2
+    want = nibabel.load(source).get_fdata()[::-1, ::-1, 3].T
+    want = np.clip(want / np.sort(want.ravel())[(want.size - 1) * 995 // 1000], 0, 1)
+    assert np.abs(tiles[0][::2, ::2] - 255 * want).max() <= 1 and (tiles[0][::2] == tiles[0][1::2]).all()
+    assert np.ptp(differences[0]) == 0 and abs(differences[0][0, 0] - 127.5) < 1
+    spread = [d.std() for d in differences]
+    assert spread == sorted(spread) and spread[1] > 0
+    fails(["mr-corrupt", "--sheet", tmp_path / "s.png", source], 73, "s.png")
+    fails(["mr-corrupt", "--sheet", tmp_path / "t.png", "--slice", "6", source], 65, "slice 6: want 0..5")
+
+
 def test_list_as_json_has_every_row(run):
     rows = json.loads(run(["mr-corrupt", "--list", "--json"]).stdout)
     text = run(["mr-corrupt", "--list"]).stdout.decode()
