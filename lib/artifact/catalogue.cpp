@@ -15,6 +15,14 @@ Artifact ghosting();
 Artifact rician();
 Artifact spike();
 // object and export
+Artifact thick_slice();
+Artifact gamma();
+Artifact gamma_dark();
+Artifact clipping();
+Artifact quantisation();
+Artifact window();
+Artifact border();
+Artifact burnt_in_text();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
@@ -34,6 +42,14 @@ const std::vector<Artifact>& artifacts() {
       spike(),
       bias(),
       // object and export
+      thick_slice(),
+      gamma(),
+      gamma_dark(),
+      clipping(),
+      quantisation(),
+      window(),
+      border(),
+      burnt_in_text(),
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils

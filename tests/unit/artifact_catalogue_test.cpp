@@ -107,18 +107,27 @@ TEST_CASE("an image x 1000 gives the result x 1000") {
   }
 }
 
+/// NRMSE in the foreground; of burnt-in text over the whole image, since text begins in the corners,
+/// over air.
+double damage(const Row& row, const Volume& clean, const Volume& corrupted, const Facts& facts) {
+  return row.name == "burnt-in-text" ? distance(clean, corrupted) / norm(clean)
+                                     : compare(clean, corrupted, facts).nrmse;
+}
+
 TEST_CASE("damage grows with the level: levels scale one draw") {
   for (const auto& row : rows())
     for (const auto& image : {flat(), deep()}) {
       CAPTURE(row.name);
       CAPTURE(image.shape()[1]);
+      // Six slices hold less than one of level 5: no stack is left whose damage could grow.
+      if (row.name == "thick-slice" && image.shape()[1] < 12) continue;
       const auto facts = measure_facts(image);
       double before = 0;
       for (int level = 1; level <= 5; ++level) {
         CAPTURE(level);
         double sum = 0;
         for (const std::string unit : {"a", "b", "c", "d", "e", "f"})
-          sum += compare(image, corrupted(image, at(row, level), 1, unit).volume, facts).nrmse;
+          sum += damage(row, image, corrupted(image, at(row, level), 1, unit).volume, facts);
         CHECK(sum > before);
         before = sum;
       }
