@@ -23,6 +23,9 @@ Artifact quantisation();
 Artifact window();
 Artifact border();
 Artifact burnt_in_text();
+Artifact slice_crosstalk();
+Artifact slice_gain();
+Artifact slice_dropout();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
@@ -50,6 +53,9 @@ const std::vector<Artifact>& artifacts() {
       window(),
       border(),
       burnt_in_text(),
+      slice_crosstalk(),
+      slice_gain(),
+      slice_dropout(),
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils

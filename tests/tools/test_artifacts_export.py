@@ -262,3 +262,35 @@ def test_burnt_in_text(corrupt, shape, spacing, mode, phase_encode):
 def test_large_slices_have_large_letters(corrupt):
     got, record, _ = corrupt(anatomy((270, 300, 1)), (1, 1, 4), "burnt-in-text:1", "--mode", "2d")
     assert record["drawn"]["dot_voxels"] == 2
+
+
+# ---- single slices ----
+
+SLICES = [  # shape, spacing, phase encoding, slice axis of the record
+    ((35, 24, 6), (0.8, 1.3, 4.0), "j", "k"),
+    ((24, 37, 5), (1.1, 0.9, 4.0), "i", "k"),
+    ((7, 24, 33), (5.0, 0.9, 1.0), "k", "i"),
+]
+stacks = pytest.mark.parametrize("shape, spacing, phase_encode, slice_axis", SLICES)
+
+
+@stacks
+@both
+@pytest.mark.parametrize("step", ["slice-crosstalk:4", "slice-gain:5", "slice-dropout:5"])
+def test_single_slices(corrupt, shape, spacing, phase_encode, slice_axis, is_complex, step):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, step, "--mode", "2d", "--phase-encode", phase_encode)
+    assert record["slice_axis"] == slice_axis
+    axis = "ijk".index(slice_axis)
+    n, factors = shape[axis], np.array(record["drawn"]["factors"])
+    if step.startswith("slice-crosstalk"):  # interleaved: 0, 2, 4, ... then 1, 3, ...
+        want = [1 - 0.2 * (s % 2) * (0.5 * (s > 0) + 0.5 * (s + 1 < n)) for s in range(n)]
+        assert np.allclose(factors, want)
+    elif step.startswith("slice-dropout"):
+        lost = np.sort(1 - factors)[::-1]
+        whole = int(0.3 * n)
+        assert (lost[:whole] >= 0.3).all() and (lost[whole + 1:] == 0).all()
+        assert 0 < lost.sum() < 0.3 * n
+    else:
+        assert (np.diff(np.sign(np.diff(factors))) != 0).any() and len(factors) == n
+    assert nrmse(got, image * along(factors, axis)) < FLOAT32
