@@ -26,6 +26,8 @@ Artifact burnt_in_text();
 Artifact slice_crosstalk();
 Artifact slice_gain();
 Artifact slice_dropout();
+Artifact jpeg();
+Artifact jpeg2000();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
@@ -56,6 +58,8 @@ const std::vector<Artifact>& artifacts() {
       slice_crosstalk(),
       slice_gain(),
       slice_dropout(),
+      jpeg(),
+      jpeg2000(),
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils

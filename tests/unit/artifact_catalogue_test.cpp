@@ -130,6 +130,8 @@ TEST_CASE("damage grows with the level: levels scale one draw") {
       CAPTURE(image.shape()[1]);
       // Six slices hold less than one of level 5: no stack is left whose damage could grow.
       if (row.name == "thick-slice" && image.shape()[1] < 12) continue;
+      // Of 432 voxels a hundredth are 4 bytes, and of that nothing is left to lose.
+      if (row.name == "jpeg2000" && image.shape()[3] < 20) continue;
       const auto facts = measure_facts(image);
       double before = 0;
       for (int level = 1; level <= 5; ++level) {

@@ -368,3 +368,28 @@ TEST_CASE("slices of a 3-D scan are not excited one by one") {
   CHECK(refusal(two_d({1, 1, 24, 36}), "slice-crosstalk:2") ==
         "slice-crosstalk: want at least 2 slices, the image has 1");
 }
+
+// ---- lossy files ----
+
+TEST_CASE(
+    "JPEG at quality 100 is 8-bit rounding to a step or two; each slice is a file of its own") {
+  const auto image = two_d({1, 3, 24, 35});
+  const auto result = corrupted(image, "jpeg,quality=100");
+  const double step = result.record[0]["drawn"]["step"].get<double>();
+  CHECK(step == doctest::Approx(measure_facts(image).maximum / 255));
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+    const auto x = static_cast<double>(result.volume.voxels[i]);
+    CHECK(std::fabs(x - static_cast<double>(image.voxels[i])) < 2.6 * step);
+    CHECK(std::fabs(x / step - std::round(x / step)) < 1e-4);
+  }
+}
+
+TEST_CASE("lossy files have their rows along the axis stored first, whichever is phase-encoded") {
+  auto image = two_d({1, 2, 24, 35});
+  for (const std::string step : {"jpeg:4", "jpeg2000:4"}) {
+    image.acquisition.phase_encode_axis = 1;
+    const auto rows = corrupted(image, step).volume;
+    image.acquisition.phase_encode_axis = 0;
+    CHECK(same_bits(corrupted(image, step).volume, rows));
+  }
+}
