@@ -16,6 +16,19 @@ Artifact ghosting();
 Artifact rician();
 Artifact spike();
 // object and export
+Artifact thick_slice();
+Artifact gamma();
+Artifact gamma_dark();
+Artifact clipping();
+Artifact quantisation();
+Artifact window();
+Artifact border();
+Artifact burnt_in_text();
+Artifact slice_crosstalk();
+Artifact slice_gain();
+Artifact slice_dropout();
+Artifact jpeg();
+Artifact jpeg2000();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
@@ -35,6 +48,19 @@ const std::vector<Artifact>& artifacts() {
       spike(),
       bias(),
       // object and export
+      thick_slice(),
+      gamma(),
+      gamma_dark(),
+      clipping(),
+      quantisation(),
+      window(),
+      border(),
+      burnt_in_text(),
+      slice_crosstalk(),
+      slice_gain(),
+      slice_dropout(),
+      jpeg(),
+      jpeg2000(),
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils

@@ -28,6 +28,11 @@ std::vector<Row> rows() {
   return ours;
 }
 
+/// Artifacts of single slices are refused where the encoding is 3-D: none is excited there.
+bool takes(const Row& row, const Volume& image) {
+  return row.name.rfind("slice-", 0) != 0 || image.acquisition.mode == Mode::two_d;
+}
+
 std::string at(const Row& row, int level) {
   return row.name + ":" + std::to_string(level);
 }
@@ -50,6 +55,7 @@ TEST_CASE("level 3 changes the image, and gives finite magnitudes") {
   for (const auto& row : rows())
     for (const auto& image : {flat(), deep()}) {
       CAPTURE(row.name);
+      if (!takes(row, image)) continue;
       CAPTURE(image.shape()[1]);
       const auto result = corrupted(image, at(row, 3));
       CHECK(!same_bits(result.volume, image));
@@ -71,6 +77,7 @@ TEST_CASE("1, 2 and 12 threads give the same bits, and so does every repetition"
   for (const auto& row : rows())
     for (const auto& image : {flat(), deep()}) {
       CAPTURE(row.name);
+      if (!takes(row, image)) continue;
       const auto r = recipe({at(row, 4)});
       const auto one = corrupted(image, r, 1, "a", 1);
       for (const int threads : {2, 12, 12})
@@ -82,6 +89,7 @@ TEST_CASE("one slice alone has the bits it has within its volume") {
   for (const auto& row : rows())
     for (const auto& image : {flat(), deep()}) {
       CAPTURE(row.name);
+      if (!takes(row, image)) continue;
       const auto r = recipe({at(row, 4)});
       if (!in_plane(r, image)) continue;
       const auto facts = measure_facts(image);
@@ -107,18 +115,30 @@ TEST_CASE("an image x 1000 gives the result x 1000") {
   }
 }
 
+/// NRMSE in the foreground; of burnt-in text over the whole image, since text begins in the
+/// corners, over air.
+double damage(const Row& row, const Volume& clean, const Volume& corrupted, const Facts& facts) {
+  return row.name == "burnt-in-text" ? distance(clean, corrupted) / norm(clean)
+                                     : compare(clean, corrupted, facts).nrmse;
+}
+
 TEST_CASE("damage grows with the level: levels scale one draw") {
   for (const auto& row : rows())
     for (const auto& image : {flat(), deep()}) {
       CAPTURE(row.name);
+      if (!takes(row, image)) continue;
       CAPTURE(image.shape()[1]);
+      // Six slices hold less than one of level 5: no stack is left whose damage could grow.
+      if (row.name == "thick-slice" && image.shape()[1] < 12) continue;
+      // Of 432 voxels a hundredth are 4 bytes, and of that nothing is left to lose.
+      if (row.name == "jpeg2000" && image.shape()[3] < 20) continue;
       const auto facts = measure_facts(image);
       double before = 0;
       for (int level = 1; level <= 5; ++level) {
         CAPTURE(level);
         double sum = 0;
         for (const std::string unit : {"a", "b", "c", "d", "e", "f"})
-          sum += compare(image, corrupted(image, at(row, level), 1, unit).volume, facts).nrmse;
+          sum += damage(row, image, corrupted(image, at(row, level), 1, unit).volume, facts);
         CHECK(sum > before);
         before = sum;
       }
