@@ -16,6 +16,17 @@ Artifact rician();
 Artifact spike();
 // object and export
 // fields and reconstruction
+Artifact truncation();
+Artifact undersampling();
+Artifact wrap_around();
+Artifact partial_fourier();
+Artifact kspace_filter();
+Artifact resolution();
+Artifact blur();
+Artifact chemical_shift();
+Artifact off_resonance();
+Artifact b1_transmit();
+Artifact epi_distortion();
 // encoding in time, receiver
 // noise and coils
 Artifact ref_bias();
@@ -35,6 +46,17 @@ const std::vector<Artifact>& artifacts() {
       bias(),
       // object and export
       // fields and reconstruction
+      truncation(),
+      undersampling(),
+      wrap_around(),
+      partial_fourier(),
+      kspace_filter(),
+      resolution(),
+      blur(),
+      chemical_shift(),
+      off_resonance(),
+      b1_transmit(),
+      epi_distortion(),
       // encoding in time, receiver
       // noise and coils
       ref_rician(),

@@ -28,6 +28,13 @@ std::vector<Row> rows() {
   return ours;
 }
 
+/// Displacements of many voxels come round to the other end of such small images, or half round.
+std::vector<Volume> wide_enough(const Row& row) {
+  if (row.name == "chemical-shift" || row.name == "epi-distortion")
+    return {two_d({1, 2, 96, 80}), three_d({1, 2, 96, 80})};
+  return {flat(), deep()};
+}
+
 std::string at(const Row& row, int level) {
   return row.name + ":" + std::to_string(level);
 }
@@ -109,7 +116,7 @@ TEST_CASE("an image x 1000 gives the result x 1000") {
 
 TEST_CASE("damage grows with the level: levels scale one draw") {
   for (const auto& row : rows())
-    for (const auto& image : {flat(), deep()}) {
+    for (const auto& image : wide_enough(row)) {
       CAPTURE(row.name);
       CAPTURE(image.shape()[1]);
       const auto facts = measure_facts(image);
