@@ -27,6 +27,12 @@ Artifact chemical_shift();
 Artifact off_resonance();
 Artifact b1_transmit();
 Artifact epi_distortion();
+Artifact susceptibility();
+Artifact metal();
+Artifact gradient_nonlinearity();
+Artifact eddy_currents();
+Artifact b0_drift();
+Artifact moire();
 // encoding in time, receiver
 // noise and coils
 Artifact ref_bias();
@@ -57,6 +63,12 @@ const std::vector<Artifact>& artifacts() {
       off_resonance(),
       b1_transmit(),
       epi_distortion(),
+      susceptibility(),
+      metal(),
+      gradient_nonlinearity(),
+      eddy_currents(),
+      b0_drift(),
+      moire(),
       // encoding in time, receiver
       // noise and coils
       ref_rician(),

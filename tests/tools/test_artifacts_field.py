@@ -281,3 +281,167 @@ def test_b1_transmit(corrupt, shape, spacing, mode, phase_encode, is_complex):
             enumerate(zip(shape, drawn["centre_voxel"], drawn["radius_voxel"])))
     kappa = 1 + 0.41 * (2 * 2.0**-d - 1)
     check(got, image * np.sin(np.radians(90 * kappa)) * np.sin(np.radians(180 * kappa / 2))**2, image)
+
+
+def apply_(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
+    image = image_of(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
+    return image, got, record
+
+
+# ---- susceptibility ----
+
+@geometries
+@complex_too
+def test_susceptibility(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image, got, record = apply_(corrupt, shape, spacing, mode, phase_encode, is_complex,
+                                "susceptibility:5")
+    axes, drawn = roles(record), record["drawn"]
+    sides = [n * d for axis, (n, d) in enumerate(zip(shape, spacing)) if axis != axes["slice"]]
+    assert drawn["sigma_mm"] == pytest.approx(0.1 * max(sides), rel=1e-6)
+    source = np.array(drawn["worst_mm"])
+    source[axes["slice"]] += drawn["side"] * drawn["sigma_mm"]
+    grid = np.stack(np.meshgrid(*(np.arange(n) * d for n, d in zip(shape, spacing)),
+                                indexing="ij"), -1)
+    # The field exp(-r^2 / 2 sigma^2), its derivative across slices, scaled to 1.5 turns at the most.
+    distance = (grid - source) / drawn["sigma_mm"]
+    gradient = distance[..., axes["slice"]] * np.exp(-(distance**2).sum(-1) / 2)
+    turns = 1.5 * gradient / np.exp(-0.5)
+    check(got, image * np.sinc(turns), image)
+
+
+# ---- metal ----
+
+@geometries
+@complex_too
+@pytest.mark.parametrize("step", ["metal:3", "metal,radius_mm=4,susceptibility_ppm=-60,te_ms=3"])
+def test_metal(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
+    image, got, record = apply_(corrupt, shape, spacing, mode, phase_encode, is_complex, step)
+    axes, drawn, p = roles(record), record["drawn"], record["parameters"]
+    spacing = np.float32(spacing).astype(float)  # as stored: the edge of the sphere is sharp
+    assert drawn["field_direction"] == [0, 0, 1]  # of a diagonal affine
+    hertz = 42.577478518 * drawn["field_t"] * p["susceptibility_ppm"] / 3
+
+    def field(grid):
+        d = grid - np.array(drawn["centre_mm"])
+        r = np.sqrt((d**2).sum(-1))
+        cosine = d[..., 2] / np.where(r > 0, r, 1)
+        return hertz * (p["radius_mm"] / np.maximum(r, p["radius_mm"]))**3 * (3 * cosine**2 - 1), r
+
+    grid = np.stack(np.meshgrid(*(np.arange(n) * d for n, d in zip(shape, spacing)),
+                                indexing="ij"), -1)
+    half = np.zeros(3)
+    half[axes["slice"]] = spacing[axes["slice"]] / 2
+    off, r = field(grid)
+    dephasing = p["te_ms"] / 1000 * (field(grid + half)[0] - field(grid - half)[0])
+    left = image * np.sinc(dephasing) * (r >= p["radius_mm"])
+    along_readout = off / p["readout_hz"]
+    if mode == "3d":
+        want = displaced(left, along_readout, axes["readout"])
+    else:
+        want, s = np.zeros(shape, complex), axes["slice"]
+        arrives = along(np.arange(shape[s]), s) + off / p["slice_hz"]
+        for to in range(shape[s]):
+            part = left * np.maximum(0, 1 - np.abs(arrives - to))
+            at = [slice(None)] * 3
+            at[s] = to
+            want[tuple(at)] = displaced(part, along_readout, axes["readout"]).sum(s)
+    # Displacements up to 30 voxels in single precision, and their differences along a line.
+    check(got, want, image, 3e-5)
+
+
+# ---- gradients ----
+
+def legendre_harmonic(order, degree, x, y, z):
+    """r^order P_order^degree(z / r) cos(degree phi), scaled like a polynomial of whole numbers."""
+    rr = x**2 + y**2
+    return {(3, 0): 2 * z**3 - 3 * z * rr,
+            (3, 1): x * (4 * z**2 - rr),
+            (5, 0): 8 * z**5 - 40 * z**3 * rr + 15 * z * rr**2,
+            (5, 1): x * (8 * z**4 - 12 * z**2 * rr + rr**2)}[order, degree]
+
+
+@geometries
+@complex_too
+def test_gradient_nonlinearity(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image, got, record = apply_(corrupt, shape, spacing, mode, phase_encode, is_complex,
+                                "gradient-nonlinearity,corner_mm=3")
+    drawn, axes = record["drawn"], roles(record)
+    unit = drawn["unit_mm"]
+    assert unit == pytest.approx(np.linalg.norm(np.array(shape) * spacing) / 2, rel=1e-6)
+    assert drawn["bore_axis"] == 2
+    warped = encoded_axes(record)
+
+    def displacement(x):  # [mm], from coordinates in units
+        out = []
+        for axis, (third, fifth) in enumerate(drawn["coefficients_mm"]):
+            degree = 0 if axis == 2 else 1
+            a, b = (x[0], x[1]) if axis != 1 else (x[1], x[0])
+            value = sum(c * legendre_harmonic(order, degree, a, b, x[2])
+                        for order, c in ((3, third), (5, fifth)))
+            out.append(value if axis in warped else 0 * value)
+        return np.stack(out)
+
+    x = np.stack(np.meshgrid(*((np.arange(n) - n // 2) * d / unit for n, d in zip(shape, spacing)),
+                             indexing="ij"))
+    u = displacement(x)
+    corners = np.linalg.norm(u, axis=0)[::shape[0] - 1, ::shape[1] - 1, ::shape[2] - 1]
+    assert corners.max() == pytest.approx(3, rel=1e-6)
+    jacobian = np.broadcast_to(np.eye(3)[:, :, None, None, None], (3, 3, *shape)).copy()
+    h = 1e-5
+    for b in range(3):
+        step = np.zeros((3, 1, 1, 1))
+        step[b] = h
+        jacobian[:, b] += (displacement(x + step) - displacement(x - step)) / (2 * h) / unit
+    jacobian[[a for a in range(3) if a not in warped]] = np.eye(3)[
+        [a for a in range(3) if a not in warped]][:, :, None, None, None]
+    ratio = np.abs(np.linalg.det(np.moveaxis(jacobian, (0, 1), (-2, -1))))
+    at = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij")) + u / np.reshape(
+        spacing, (3, 1, 1, 1))
+
+    def keys(d):
+        d = np.abs(d)
+        return np.where(d <= 1, 1.5 * d**3 - 2.5 * d**2 + 1,
+                        np.where(d < 2, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2, 0))
+
+    kernels = [keys(at[a][..., None] - np.arange(shape[a])) for a in range(3)]
+    want = ratio * np.einsum("abc,xyza,xyzb,xyzc->xyz", image.astype(complex), *kernels,
+                             optimize=True)
+    check(got, want, image)
+
+
+@geometries
+@complex_too
+def test_eddy_currents(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image, got, record = apply_(corrupt, shape, spacing, mode, phase_encode, is_complex,
+                                "eddy-currents:4")
+    axes, drawn = roles(record), record["drawn"]
+    distance = np.full(shape, drawn["constant"])
+    for name, role in (("readout", "readout"), ("lines", "phase_encode"), ("slice", "slice")):
+        n = shape[axes[role]]
+        distance += drawn[name] * along((np.arange(n) - n // 2) / (n // 2), axes[role])
+    assert np.abs(distance).max() <= 4 + 1e-9
+    check(got, displaced(image, distance, axes["phase_encode"]), image)
+
+
+@geometries
+@complex_too
+def test_b0_drift(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image, got, record = apply_(corrupt, shape, spacing, mode, phase_encode, is_complex,
+                                "b0-drift,drift_px=-1.3")
+    assert record["drawn"] == {"shift_px": -1.3}
+    check(got, rolled(image, -1.3, roles(record)["phase_encode"]), image)
+
+
+# ---- moire ----
+
+@geometries
+@complex_too
+def test_moire(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image, got, record = apply_(corrupt, shape, spacing, mode, phase_encode, is_complex, "moire:4")
+    axis, drawn = roles(record)["phase_encode"], record["drawn"]
+    turns = smooth_field(drawn["turns"], shape, spacing)
+    assert np.abs(turns[otsu(np.abs(image))]).max() == pytest.approx(6, rel=1e-5)
+    other = np.roll(image, -(shape[axis] // 2), axis)
+    # The phase is kept in single precision, of up to some tens of turns at the corners.
+    check(got, image + 0.35 * np.exp(2j * np.pi * turns) * other, image, 2e-5)

@@ -6,6 +6,7 @@
 #include "artifact_samples.h"
 #include "artifact/field/displacement.h"
 #include "artifact/field/solid_harmonics.h"
+#include "artifact/field/sphere.h"
 #include "base/error.h"
 
 #include "check.h"
@@ -508,4 +509,189 @@ TEST_CASE("flip angles of kappa give sin^3: known at the centre and where kappa 
   }
   CHECK(most <= 1 + 1e-6);
   CHECK(least >= std::pow(std::sin(0.6 * pi / 2), 3) - 1e-6);
+}
+
+// ---- susceptibility ----
+
+TEST_CASE("a slice dephased by one turn is black at the source, and S sinc elsewhere") {
+  auto image = constant({1, 9, 40, 44}, 100);
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    if (i % 44 < 4 || i % 44 > 39) image.voxels[i] = 0;
+  const auto result = corrupted(as_complex(image), "susceptibility,peak_turns=1");
+  const auto& drawn = result.record[0]["drawn"];
+  const auto worst = drawn["worst_mm"].get<std::vector<double>>();
+  const auto x = std::llround(worst[0] / 0.8), y = std::llround(worst[1] / 1.1),
+             z = std::llround(worst[2] / 4);
+  const auto at = (z * 40 + y) * 44 + x;
+  CHECK(image.voxels[at] == 100);
+  CHECK((x == 4 || x == 39 || y == 0 || y == 39));  // on the rim of the object
+  CHECK(std::abs(result.volume.complex_voxels[at]) < 1e-4f);
+  CHECK(drawn["sigma_mm"].get<double>() == doctest::Approx(0.1 * 44));  // of 40 x 1.1 mm
+  const auto weak = corrupted(as_complex(image), "susceptibility,peak_turns=0.25").volume;
+  CHECK(static_cast<double>(weak.complex_voxels[at].real()) ==
+        doctest::Approx(100 * std::sin(pi / 4) / (pi / 4)).epsilon(1e-5));
+  const auto far = (z * 40 + y) * 44 + (x < 22 ? 35 : 8);  // more than 5 sigma
+  CHECK(static_cast<double>(result.volume.complex_voxels[far].real()) ==
+        doctest::Approx(100).epsilon(1e-3));
+}
+
+TEST_CASE("beyond the first null the signal comes back with the other sign") {
+  auto image = constant({1, 9, 40, 44}, 100);
+  for (std::int64_t i = 0; i < image.voxels.size(); i += 44) image.voxels[i] = 0;
+  const auto got = corrupted(as_complex(image), "susceptibility,peak_turns=1.5").volume;
+  float least = 0;
+  for (const auto& v : got.complex_voxels) least = std::min(least, v.real());
+  CHECK(static_cast<double>(least) ==
+        doctest::Approx(100 * std::sin(1.43 * pi) / (1.43 * pi)).epsilon(0.03));  // -21.7
+}
+
+// ---- metal ----
+
+TEST_CASE("the field of a sphere falls with the cube, is zero at 54.7 degrees, and obeys Laplace") {
+  const Sphere sphere{{1, 2, 3}, {0, 0.6, 0.8}, 2, 500};
+  const auto at = [&](double r, double theta) {  // from the main field, within the y z plane
+    const double c = std::cos(theta), s = std::sin(theta);
+    return sphere.field_hz({1, 2 + r * (0.6 * c + 0.8 * s), 3 + r * (0.8 * c - 0.6 * s)});
+  };
+  CHECK(at(2, 0) == doctest::Approx(1000));         // 2 hz at the pole
+  CHECK(at(2, pi / 2) == doctest::Approx(-500));    // -hz at the equator
+  CHECK(at(6, 0.3) == doctest::Approx(at(3, 0.3) / 8));
+  CHECK(std::fabs(at(3, std::acos(std::sqrt(1 / 3.0)))) < 1e-10);  // the magic angle
+  const double h = 1e-3;
+  const auto f = [&](double x, double y, double z) { return sphere.field_hz({x, y, z}); };
+  const double laplacian = (f(5 + h, 4, 6) + f(5 - h, 4, 6) + f(5, 4 + h, 6) + f(5, 4 - h, 6) +
+                            f(5, 4, 6 + h) + f(5, 4, 6 - h) - 6 * f(5, 4, 6)) / (h * h);
+  CHECK(std::fabs(laplacian) < 1e-3);  // second derivatives are of the order of 10
+}
+
+TEST_CASE("metal: void where the sphere is; elsewhere the signal moves but is not lost") {
+  const auto image = as_complex(three_d());
+  for (const std::string step : {"metal:3", "metal:4"}) {
+    const auto result = corrupted(image, step);
+    const auto centre = result.record[0]["drawn"]["centre_mm"].get<std::vector<double>>();
+    const double radius = result.record[0]["parameters"]["radius_mm"].get<double>();
+    std::complex<double> want = 0;
+    double lost = 0;
+    for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i) {
+      const double r = std::hypot(static_cast<double>(i % 15) - centre[0],
+                                  1.2 * static_cast<double>(i / 15 % 24) - centre[1],
+                                  0.9 * static_cast<double>(i / 15 / 24) - centre[2]);
+      if (r >= radius) want += std::complex<double>(image.complex_voxels[i]);
+      else lost += static_cast<double>(image.complex_voxels[i].real());
+    }
+    CHECK(lost > 1000);
+    CHECK(std::abs(sum(result.volume.complex_voxels) - want) < 1e-5 * std::abs(want));
+  }
+}
+
+TEST_CASE("in 2-D metal also moves signal into the neighbouring slices, in 3-D it does not") {
+  auto flat = two_d({1, 12, 24, 36});
+  flat.spacing_mm = {1, 1, 2};
+  auto deep = flat;
+  deep.acquisition.mode = Mode::three_d;
+  const std::string step = "metal,radius_mm=3,susceptibility_ppm=180,readout_hz=1000000";
+  // Along the readout next to nothing moves; through slices up to 7664 / 2000 of them.
+  const auto in_3d = corrupted(deep, step), in_2d = corrupted(flat, step);
+  const auto centre = in_2d.record[0]["drawn"]["centre_mm"].get<std::vector<double>>();
+  double moved_2d = 0, moved_3d = 0;
+  for (std::int64_t i = 0; i < flat.voxels.size(); ++i) {
+    const double r = std::hypot(static_cast<double>(i % 36) - centre[0],
+                                static_cast<double>(i / 36 % 24) - centre[1],
+                                2 * static_cast<double>(i / 36 / 24) - centre[2]);
+    if (r < 3.5) continue;
+    moved_2d += static_cast<double>(std::fabs(in_2d.volume.voxels[i] - flat.voxels[i]));
+    moved_3d += static_cast<double>(std::fabs(in_3d.volume.voxels[i] - flat.voxels[i]));
+  }
+  CHECK(moved_3d < 0.05 * moved_2d);
+  CHECK(moved_2d > 1000);
+}
+
+TEST_CASE("the main field's strength scales the displacement; 1.5 T is an assumption on record") {
+  auto image = two_d();
+  CHECK(corrupted(image, "metal:2").record[0]["drawn"]["assumed"][0] == "field_t");
+  image.acquisition.field_t = 3.0;
+  const auto strong = corrupted(image, "metal,susceptibility_ppm=60");
+  CHECK(strong.record[0]["drawn"]["field_t"] == 3.0);
+  CHECK(!strong.record[0]["drawn"].contains("assumed"));
+  image.acquisition.field_t = 1.5;
+  CHECK(same_bits(corrupted(image, "metal,susceptibility_ppm=120").volume, strong.volume));
+}
+
+// ---- gradients ----
+
+TEST_CASE("gradient nonlinearity keeps the isocentre, the amount of tissue, and the corner's size") {
+  for (const bool volumetric : {false, true}) {
+    CAPTURE(volumetric);
+    auto image = volumetric ? three_d({1, 20, 60, 64}) : two_d({1, 3, 60, 64});
+    image.voxels = sampled(image.shape(), [&](double x, double y, double z) {
+      return 1000 * std::exp(-8 * (x * x + y * y + (volumetric ? z * z : 0.0)));
+    });
+    const auto result = corrupted(as_complex(image), "gradient-nonlinearity,corner_mm=8").volume;
+    // The Gaussian ends within the image: what is moved stays in it.
+    CHECK(std::abs(sum(result.complex_voxels)) ==
+          doctest::Approx(std::abs(sum(as_complex(image).complex_voxels))).epsilon(5e-3));
+    const auto centre = ((volumetric ? 10 : 1) * 60 + 30) * 64 + 32;
+    CHECK(static_cast<double>(result.complex_voxels[centre].real()) ==
+          doctest::Approx(static_cast<double>(image.voxels[centre])).epsilon(1e-4));
+    CHECK(distance(result, as_complex(image)) > 0.003 * norm(image));
+  }
+}
+
+TEST_CASE("eddy currents move a point by the recorded gradients; columns keep their sum") {
+  auto image = constant({1, 5, 40, 30}, 0);
+  const auto at = (std::int64_t{3} * 40 + 25) * 30 + 8;
+  image.voxels[at] = 1000;
+  const auto result = corrupted(as_complex(image), "eddy-currents:5");
+  const auto& drawn = result.record[0]["drawn"];
+  const double moved = drawn["constant"].get<double>() + drawn["readout"].get<double>() * -7 / 15 +
+                       drawn["lines"].get<double>() * 5 / 20 + drawn["slice"].get<double>() * 1 / 2;
+  double total = 0, moment = 0, largest = 0;
+  for (std::int64_t y = 0; y < 40; ++y) {
+    const auto value = static_cast<double>(result.volume.complex_voxels[(120 + y) * 30 + 8].real());
+    total += value;
+    moment += value * static_cast<double>(y);
+  }
+  for (const char* name : {"constant", "readout", "lines", "slice"})
+    largest += std::fabs(drawn[name].get<double>());
+  CHECK(total == doctest::Approx(1000).epsilon(1e-6));
+  // A box that is not one voxel wide any more is spread over whole voxels: half of its excess.
+  CHECK(std::fabs(moment / total - 25 - moved) <=
+        std::fabs(drawn["lines"].get<double>()) / 20 / 2 + 1e-5);
+  CHECK(std::fabs(moved) > 0.5);
+  CHECK(largest == doctest::Approx(7));
+}
+
+TEST_CASE("the drift grows with the volumes of a series, from none at the first") {
+  auto image = two_d({5, 2, 24, 20});
+  image.acquisition.dim4 = "time";
+  const auto got = corrupted(image, "b0-drift,drift_px=8");
+  const auto voxels = std::int64_t{2} * 24 * 20;
+  CHECK(std::equal(image.voxels.begin(), image.voxels.begin() + voxels, got.volume.voxels.begin()));
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+    const auto shift = 2 * (i / voxels), y = i / 20 % 24;
+    const auto from = i + ((y - shift + 24) % 24 - y) * 20;
+    REQUIRE(static_cast<double>(got.volume.voxels[i]) ==
+            doctest::Approx(static_cast<double>(image.voxels[from])).epsilon(1e-4));
+  }
+}
+
+// ---- moire ----
+
+TEST_CASE("without phase what folds in just adds; with it, the sum of squares is kept on average") {
+  const auto image = as_complex(two_d({1, 2, 60, 64}));
+  const auto flat = corrupted(image, "moire,alias=0.5,turns=0").volume;
+  const auto banded = corrupted(image, "moire:5").volume;
+  double error = 0, energy = 0, wanted = 0;
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i) {
+    const auto y = i / 64 % 60;
+    const auto& other = image.complex_voxels[i + ((y + 30) % 60 - y) * 64];
+    error += static_cast<double>(
+        std::norm(flat.complex_voxels[i] - image.complex_voxels[i] - 0.5f * other));
+    energy += static_cast<double>(std::norm(banded.complex_voxels[i]));
+    wanted += static_cast<double>(std::norm(image.complex_voxels[i]) + 0.25f * std::norm(other));
+  }
+  CHECK(std::sqrt(error) < 1e-6 * norm(image));
+  // Products of both average out over many bands, as far as these are many: 20 % here.
+  CHECK(energy == doctest::Approx(wanted).epsilon(0.2));
+  CHECK(distance(flat, banded) > 0.1 * norm(image));
 }
