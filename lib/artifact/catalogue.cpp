@@ -30,6 +30,23 @@ Artifact slice_dropout();
 Artifact jpeg();
 Artifact jpeg2000();
 // fields and reconstruction
+Artifact truncation();
+Artifact undersampling();
+Artifact wrap_around();
+Artifact partial_fourier();
+Artifact kspace_filter();
+Artifact resolution();
+Artifact blur();
+Artifact chemical_shift();
+Artifact off_resonance();
+Artifact b1_transmit();
+Artifact epi_distortion();
+Artifact susceptibility();
+Artifact metal();
+Artifact gradient_nonlinearity();
+Artifact eddy_currents();
+Artifact b0_drift();
+Artifact moire();
 // encoding in time, receiver
 // noise and coils
 Artifact ref_bias();
@@ -62,6 +79,23 @@ const std::vector<Artifact>& artifacts() {
       jpeg(),
       jpeg2000(),
       // fields and reconstruction
+      truncation(),
+      undersampling(),
+      wrap_around(),
+      partial_fourier(),
+      kspace_filter(),
+      resolution(),
+      blur(),
+      chemical_shift(),
+      off_resonance(),
+      b1_transmit(),
+      epi_distortion(),
+      susceptibility(),
+      metal(),
+      gradient_nonlinearity(),
+      eddy_currents(),
+      b0_drift(),
+      moire(),
       // encoding in time, receiver
       // noise and coils
       ref_rician(),

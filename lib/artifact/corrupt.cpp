@@ -126,8 +126,12 @@ std::vector<Pass> fuse(std::vector<Drawn> steps, bool volumetric) {
   return passes;
 }
 
-/// Throws unless the maps that an artifact needs are there and on the image's grid.
-void require_maps(const Artifact& artifact, const image::Volume& volume, const Maps& maps) {
+/// Throws unless the maps that an artifact needs are there and on the image's grid. A parameter
+/// `proxy` that is set makes do without.
+void require_maps(const Artifact& artifact, const Values& values, const image::Volume& volume,
+                  const Maps& maps) {
+  const auto proxy = values.find("proxy");
+  if (proxy != values.end() && proxy->second != 0) return;
   for (const auto kind : artifact.maps) {
     const auto found = maps.find(kind);
     if (found == maps.end())
@@ -220,7 +224,7 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
     const bool acts = artifact.acts(values) &&
                       (!step.probability || uniform(streams.of_group("probability"), 0) < *step.probability);
     if (acts) require_signal(volume, facts);
-    if (acts) require_maps(artifact, volume, maps);
+    if (acts) require_maps(artifact, values, volume, maps);
     Json drawn = Json::array();
     for (std::int64_t frame = 0; acts && frame < volume.frames(); ++frame) {
       const auto own = [&](std::string_view purpose) {
@@ -361,8 +365,12 @@ std::vector<Map> needed_maps(const Recipe& recipe) {
 
 Array<float> map_slice(const Context& context, const image::Volume& map, std::int64_t slice,
                        std::int64_t frame) {
-  Array<float> out({context.lines(), context.readout()});
-  const auto& roles = context.roles;
+  return map_slice(context.roles, map, slice, frame);
+}
+
+Array<float> map_slice(const Roles& roles, const image::Volume& map, std::int64_t slice,
+                       std::int64_t frame) {
+  Array<float> out({map.length(roles.phase_encode), map.length(roles.readout)});
   const auto first = frame * (count(map.shape()) / map.frames()) + slice * stride(map, roles.slice);
   const auto line_stride = stride(map, roles.phase_encode), stride_r = stride(map, roles.readout);
   for (std::int64_t y = 0; y < out.shape(0); ++y)

@@ -72,7 +72,7 @@ struct Artifact {
   bool (*acts)(const Values&);  // false: these values leave an image as it is
   Drawn (*draw)(const Context&, const Values&);
   bool needs_volume;                // in 3-D encoding; all others act slice by slice
-  std::vector<Map> maps = {};       // that it cannot do without
+  std::vector<Map> maps = {};       // that it cannot do without, but for a parameter `proxy` = 1
   bool crosses_slices = false;      // in 2-D too: a slice depends on its neighbours
 };
 
@@ -84,6 +84,8 @@ void for_slices(Block& block, int threads,
 
 /// One slice of a map [lines, readout] that lies on the image's grid; `frame` of maps with several.
 Array<float> map_slice(const Context& context, const image::Volume& map, std::int64_t slice,
+                       std::int64_t frame = 0);
+Array<float> map_slice(const Roles& roles, const image::Volume& map, std::int64_t slice,
                        std::int64_t frame = 0);
 
 /// Distance between voxels in memory along stored axis 0 i, 1 j, 2 k.

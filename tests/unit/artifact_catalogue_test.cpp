@@ -33,6 +33,13 @@ bool takes(const Row& row, const Volume& image) {
   return row.name.rfind("slice-", 0) != 0 || image.acquisition.mode == Mode::two_d;
 }
 
+/// Displacements of many voxels come round to the other end of such small images, or half round.
+std::vector<Volume> wide_enough(const Row& row) {
+  if (row.name == "chemical-shift" || row.name == "epi-distortion")
+    return {two_d({1, 2, 96, 80}), three_d({1, 2, 96, 80})};
+  return {flat(), deep()};
+}
+
 std::string at(const Row& row, int level) {
   return row.name + ":" + std::to_string(level);
 }
@@ -124,7 +131,7 @@ double damage(const Row& row, const Volume& clean, const Volume& corrupted, cons
 
 TEST_CASE("damage grows with the level: levels scale one draw") {
   for (const auto& row : rows())
-    for (const auto& image : {flat(), deep()}) {
+    for (const auto& image : wide_enough(row)) {
       CAPTURE(row.name);
       if (!takes(row, image)) continue;
       CAPTURE(image.shape()[1]);
