@@ -17,6 +17,11 @@ Artifact spike();
 // object and export
 // fields and reconstruction
 // encoding in time, receiver
+Artifact breathing();
+Artifact t2_blur();
+Artifact motion_drift();
+Artifact motion_tremor();
+Artifact motion_nod();
 // noise and coils
 Artifact ref_bias();
 Artifact ref_motion();
@@ -36,6 +41,11 @@ const std::vector<Artifact>& artifacts() {
       // object and export
       // fields and reconstruction
       // encoding in time, receiver
+      breathing(),
+      t2_blur(),
+      motion_drift(),
+      motion_tremor(),
+      motion_nod(),
       // noise and coils
       ref_rician(),
       ref_motion(),
