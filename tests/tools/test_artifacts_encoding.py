@@ -225,3 +225,116 @@ def test_nod(corrupt, shape, spacing, mode, phase_encode, is_complex):
         poses = [p + b * np.array([nod["translation_mm"], nod["rotation_deg"]])
                  for p, b in zip(poses, bump)]
     check(got, moving(blobs, poses, record, factor), image)
+
+
+# ---- N/2 ghost ----
+
+@pytest.mark.parametrize("shape, spacing, mode, phase_encode", [
+    ((35, 24, 6), (0.8, 1.3, 4.0), "2d", "j"), ((24, 37, 5), (1.1, 0.9, 4.0), "2d", "i"),
+    ((20, 17, 22), (1.0, 1.4, 0.8), "3d", "k")])
+@each_kind
+@pytest.mark.parametrize("shift", [0, 0.3])
+def test_nyquist_ghost(corrupt, shape, spacing, mode, phase_encode, is_complex, shift):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, f"nyquist-ghost:4,echo_shift={shift}", "--mode", mode,
+                             "--phase-encode", phase_encode)
+    axes = roles(record)
+    axis, readout = axes["phase_encode"], axes["readout"]
+    assert np.sin(record["drawn"]["phase_rad"] / 2) == pytest.approx(0.2)
+    sign = along((-1.0)**(np.arange(shape[axis]) - shape[axis] // 2), axis)
+    phi = record["drawn"]["phase_rad"] + 2 * np.pi * shift * frequencies(shape[readout], readout)
+    check(got, to_rows(to_lines(image, axis) * np.exp(0.5j * sign * phi), axis), image)
+
+
+# ---- receiver ----
+
+def by_slices(spectrum, record):
+    """[slice, samples] in 2-D, [1, samples] in 3-D."""
+    if record["mode"] == "3d":
+        return spectrum.reshape(1, -1)
+    return np.moveaxis(spectrum, roles(record)["slice"], 0).reshape(
+        spectrum.shape[roles(record)["slice"]], -1)
+
+
+def full_scale(spectrum):
+    return max(np.abs(spectrum.real).max(), np.abs(spectrum.imag).max())
+
+
+@geometries
+@each_kind
+def test_adc_overflow(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "adc-overflow:5", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = encoded_axes(record), record["drawn"]
+    spectrum = kspace(image, axes)
+    level = 0.45 * full_scale(spectrum)
+    assert drawn["clip_level"] == pytest.approx(level, rel=1e-5)
+    if mode == "2d":
+        strongest = [full_scale(s) for s in by_slices(spectrum, record)]
+        assert drawn["overflowing_slices"] == [s for s, k in enumerate(strongest) if k > level]
+    clipped = np.clip(spectrum.real, -level, level) + 1j * np.clip(spectrum.imag, -level, level)
+    check(got, image_of(clipped, axes), image)
+
+
+@geometries
+@each_kind
+@pytest.mark.parametrize("bits", [5, 8])
+def test_kspace_quantisation(corrupt, shape, spacing, mode, phase_encode, is_complex, bits):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, f"kspace-quantisation,bits={bits}", "--mode", mode,
+                             "--phase-encode", phase_encode)
+    axes, step = encoded_axes(record), record["drawn"]["step"]
+    spectrum = kspace(image, axes)
+    assert step == pytest.approx(full_scale(spectrum) * 2 / 2**bits, rel=1e-5)
+    rounded = step * (np.round(spectrum.real / step) + 1j * np.round(spectrum.imag / step))
+    check(got, image_of(rounded, axes), image)
+
+
+@geometries
+@each_kind
+@pytest.mark.parametrize("drift", [0, 0.8])
+def test_dc_offset(corrupt, shape, spacing, mode, phase_encode, is_complex, drift):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, f"dc-offset:4,drift={drift}", "--mode", mode,
+                             "--phase-encode", phase_encode)
+    axes, drawn = encoded_axes(record), record["drawn"]
+    magnitude = np.abs(image)
+    assert drawn["peak"] == pytest.approx(8 * magnitude[otsu(magnitude)].mean(), rel=1e-5)
+    offset = drawn["peak"] * np.exp(1j * drawn["phase_rad"])
+    offset /= np.sqrt(np.prod([shape[a] for a in axes]))
+    offset = np.full(shape, offset)
+    if drift:
+        axis = roles(record)["phase_encode"]
+        t = seconds({**drawn, "slice_delays_ms": np.zeros(shape[roles(record)["slice"]])}, shape,
+                    roles(record))
+        offset = offset * (1 + drift * from_centre(t, axis) / t.max())
+    check(got, image_of(kspace(image, axes) + offset, axes), image)
+
+
+@geometries
+@each_kind
+def test_quadrature_ghost(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "quadrature-ghost:5", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = encoded_axes(record), record["drawn"]
+    epsilon = (drawn["gain"] + 1j * drawn["angle_rad"]) / 2
+    assert abs(epsilon) == pytest.approx(0.15)
+    spectrum = kspace(image, axes)
+    check(got, image_of(spectrum + epsilon * spectrum.conj(), axes), image)
+
+
+@geometries
+@each_kind
+@timings
+def test_gain_drift(corrupt, shape, spacing, mode, phase_encode, is_complex, timing):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "gain-drift:5", "--mode", mode, "--phase-encode",
+                             phase_encode, *timing)
+    axis, drawn = roles(record)["phase_encode"], record["drawn"]
+    assert abs(drawn["change"]) == pytest.approx(0.4)
+    shot, echo = shots_and_echoes(drawn, shape[axis])
+    t = shot * drawn["tr_ms"] + echo * drawn["echo_spacing_ms"]
+    weights = 1 + drawn["change"] * (t - t[shape[axis] // 2]) / t.max()
+    check(got, to_rows(to_lines(image, axis) * along(weights, axis), axis), image)

@@ -33,6 +33,14 @@ Json times_json(const Context& context) {
   return json;
 }
 
+double scan_share(const Context& context, std::int64_t line) {
+  const auto& table = context.timing.table;
+  const double duration = table.duration_ms();
+  const double from_centre =
+      table.lines[static_cast<std::size_t>(line)].time_ms - table.centre().time_ms;
+  return duration > 0 ? from_centre / duration : 0;
+}
+
 void weigh_lines(
     const Context& context,
     const std::function<std::complex<double>(std::int64_t slice, std::int64_t line)>& weight,
