@@ -48,6 +48,17 @@ Artifact eddy_currents();
 Artifact b0_drift();
 Artifact moire();
 // encoding in time, receiver
+Artifact breathing();
+Artifact t2_blur();
+Artifact motion_drift();
+Artifact motion_tremor();
+Artifact motion_nod();
+Artifact nyquist_ghost();
+Artifact adc_overflow();
+Artifact dc_offset();
+Artifact quadrature_ghost();
+Artifact gain_drift();
+Artifact kspace_quantisation();
 // noise and coils
 Artifact ref_bias();
 Artifact ref_motion();
@@ -97,6 +108,17 @@ const std::vector<Artifact>& artifacts() {
       b0_drift(),
       moire(),
       // encoding in time, receiver
+      breathing(),
+      t2_blur(),
+      motion_drift(),
+      motion_tremor(),
+      motion_nod(),
+      nyquist_ghost(),
+      adc_overflow(),
+      dc_offset(),
+      quadrature_ghost(),
+      gain_drift(),
+      kspace_quantisation(),
       // noise and coils
       ref_rician(),
       ref_motion(),

@@ -143,38 +143,15 @@ std::vector<double> phases_per_voxel(std::int64_t n) {
   return phases;
 }
 
-/// Multiplies each line's samples by exp(-2 pi i k d / n), d the line's translation.
-void translate(const Context& context, const std::vector<Pose>& pose_of_line, Drawn& drawn) {
-  const auto axes = block_axes(context.roles);
-  const auto& spacing = context.volume.spacing_mm;
-  std::vector<Vector3> shifts;  // [voxel], by role
-  for (const auto& pose : pose_of_line) {
-    Vector3 shift{};
-    for (std::size_t r = 0; r < 3; ++r)
-      shift[r] = pose.translation_mm[axes[r]] / spacing[axes[r]];
-    shifts.push_back(shift);
+/// Multiplies samples by exp(i (start + d phase per voxel)).
+void turn_row(double start, double d, const std::vector<double>& by_sample, float* re, float* im) {
+  for (std::size_t x = 0; x < by_sample.size(); ++x) {
+    const double angle = start + d * by_sample[x];
+    const auto c = static_cast<float>(std::cos(angle)), s = static_cast<float>(std::sin(angle));
+    const float a = re[x], b = im[x];
+    re[x] = c * a - s * b;
+    im[x] = c * b + s * a;
   }
-  const auto slices = context.slices(), lines = context.lines(), readout = context.readout();
-  drawn.in_kspace = [shifts, volumetric = context.is_3d(), by_slice = phases_per_voxel(slices),
-                     by_line = phases_per_voxel(lines),
-                     by_sample = phases_per_voxel(readout)](Block& block, int threads) {
-    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      for (std::int64_t y = 0; y < block.lines(); ++y) {
-        const auto& d = shifts[static_cast<std::size_t>(y)];
-        if (d == Vector3{}) continue;
-        double start = d[1] * by_line[static_cast<std::size_t>(y)];
-        if (volumetric) start += d[0] * by_slice[static_cast<std::size_t>(slice)];
-        for (std::int64_t x = 0; x < block.readout(); ++x) {
-          const double angle = start + d[2] * by_sample[static_cast<std::size_t>(x)];
-          const auto c = static_cast<float>(std::cos(angle)), s = static_cast<float>(std::sin(angle));
-          const auto at = y * block.readout() + x;
-          const float a = re[at], b = im[at];
-          re[at] = c * a - s * b;
-          im[at] = c * b + s * a;
-        }
-      }
-    });
-  };
 }
 
 bool rotates(const Pose& pose) {
@@ -183,11 +160,48 @@ bool rotates(const Pose& pose) {
 
 }  // namespace
 
+void measure_translating(const Context& context, const Translation& translation_mm, Drawn& drawn) {
+  const auto axes = block_axes(context.roles);
+  const auto& spacing = context.volume.spacing_mm;
+  const auto slices = context.slices(), lines = context.lines();
+  std::vector<std::vector<Vector3>> shifts(context.is_3d() ? 1 : static_cast<std::size_t>(slices));
+  for (std::size_t s = 0; s < shifts.size(); ++s) {
+    const auto slice = static_cast<std::int64_t>(s);
+    const auto centre = translation_mm(slice, lines / 2);
+    for (std::int64_t line = 0; line < lines; ++line) {
+      const auto mm = translation_mm(slice, line);
+      Vector3 shift{};  // [voxel], by role
+      for (std::size_t r = context.is_3d() ? 0 : 1; r < 3; ++r)
+        shift[r] = (mm[axes[r]] - centre[axes[r]]) / spacing[axes[r]];
+      shifts[s].push_back(shift);
+    }
+  }
+  drawn.in_kspace = [shifts, by_slice = phases_per_voxel(slices), by_line = phases_per_voxel(lines),
+                     by_sample = phases_per_voxel(context.readout())](Block& block, int threads) {
+    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+      const auto s = static_cast<std::size_t>(slice);
+      const auto& of_slice = shifts[shifts.size() == 1 ? 0 : s];
+      for (std::size_t y = 0; y < of_slice.size(); ++y) {
+        const auto& d = of_slice[y];
+        if (d == Vector3{}) continue;
+        const double start = d[0] * by_slice[s] + d[1] * by_line[y];
+        const auto first = static_cast<std::int64_t>(y) * block.readout();
+        turn_row(start, d[2], by_sample, re + first, im + first);
+      }
+    });
+  };
+}
+
 void measure_moving(const Context& context, std::vector<Pose> pose_of_line, Drawn& drawn) {
   const Pose centre = pose_of_line[pose_of_line.size() / 2];
   for (auto& pose : pose_of_line) pose = within_encoding(context, pose - centre);
   if (std::none_of(pose_of_line.begin(), pose_of_line.end(), rotates))
-    return translate(context, pose_of_line, drawn);
+    return measure_translating(
+        context,
+        [&](std::int64_t, std::int64_t line) {
+          return pose_of_line[static_cast<std::size_t>(line)].translation_mm;
+        },
+        drawn);
   std::vector<Pose> poses;
   std::vector<std::vector<int>> lines;
   for (std::size_t line = 0; line < pose_of_line.size(); ++line) {

@@ -1,6 +1,7 @@
 // Rigid motion of the patient while k-space is measured line by line; shared by the artifacts that
 // differ in how the patient moves.
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "artifact/engine.h"
@@ -29,5 +30,13 @@ Pose within_encoding(const Context& context, Pose pose);
 /// pose_of_line  [lines]
 /// source        Batchelor et al. 2005, Magn Reson Med 54:1273
 void measure_moving(const Context& context, std::vector<Pose> pose_of_line, Drawn& drawn);
+
+/// Where line y of slice s was measured [mm along the stored axes]. In 3-D s is always 0:
+/// partitions share a line's time.
+using Translation = std::function<kspace::Vector3(std::int64_t slice, std::int64_t line)>;
+
+/// The same for a patient who only translates, with a time of its own for every slice. Counts from
+/// each slice's central line.
+void measure_translating(const Context& context, const Translation& translation_mm, Drawn& drawn);
 
 }  // namespace mr::artifact
