@@ -18,6 +18,11 @@ Artifact spike();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
+Artifact gaussian();
+Artifact nc_chi();
+Artifact correlated_noise();
+Artifact gain_common();
+Artifact gain_random();
 Artifact ref_bias();
 Artifact ref_motion();
 Artifact ref_ghosting();
@@ -37,6 +42,11 @@ const std::vector<Artifact>& artifacts() {
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils
+      gaussian(),
+      nc_chi(),
+      correlated_noise(),
+      gain_common(),
+      gain_random(),
       ref_rician(),
       ref_motion(),
       ref_ghosting(),

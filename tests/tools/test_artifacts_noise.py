@@ -1,0 +1,121 @@
+"""Noise, gains and coils, recomputed in NumPy in double precision from what mr-corrupt recorded.
+Noise cannot be recomputed: its statistics are tested, at a significance of 0.001."""
+import nibabel
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from artifact_tools import (FLOAT32, along, anatomy, corrupt, geometries, nrmse, otsu, roles,
+                            to_lines, with_phase)
+
+SIGNIFICANCE = 1e-3
+
+
+def square(shape=(80, 70, 4), value=1000):
+    image = np.zeros(shape, np.float32)
+    image[20:60, 20:50] = value
+    return image
+
+
+# ---- gaussian ----
+
+def test_gaussian_on_a_complex_image(corrupt):
+    image = with_phase(anatomy((60, 50, 4)))
+    got, record, _ = corrupt(image, (1, 1, 5), "gaussian:3")
+    noise = (got - image).ravel() / record["drawn"]["sigma"]
+    for part in (noise.real, noise.imag):
+        assert stats.kstest(part, stats.norm.cdf).pvalue > SIGNIFICANCE
+    assert abs(np.corrcoef(noise.real, noise.imag)[0, 1]) < 4 / np.sqrt(noise.size)
+
+
+def test_gaussian_on_a_real_image(corrupt):
+    image = square()
+    got, record, _ = corrupt(image, (1, 1, 5), "gaussian:5")
+    assert record["drawn"]["sigma"] == pytest.approx(200)
+    assert stats.kstest((got - image).ravel() / 200, stats.norm.cdf).pvalue > SIGNIFICANCE
+
+
+# ---- nc-chi ----
+
+@pytest.mark.parametrize("coils", [1, 3, 8])
+@pytest.mark.parametrize("mode", ["2d", "3d"])
+def test_nc_chi(corrupt, coils, mode):
+    image = square()
+    got, record, _ = corrupt(image, (1, 1.2, 5), f"nc-chi:5,coils={coils}", "--mode", mode)
+    assert record["drawn"] == {"sigma": pytest.approx(200), "coils": coils}
+    power = (got.astype(float) / 200)**2
+    assert stats.kstest(power[image == 0], stats.chi2(2 * coils).cdf).pvalue > SIGNIFICANCE
+    assert stats.kstest(power[image > 0], stats.ncx2(2 * coils, 25).cdf).pvalue > SIGNIFICANCE
+
+
+# ---- correlated-noise ----
+
+def loop_maps(shape, spacing, axes, count, distance=1.5, radius=0.2, normalise=True):
+    """b_x + i b_y of loops around the slice axis, [coil, *shape], by Biot and Savart's integral."""
+    sizes = {role: shape[axis] for role, axis in axes.items()}
+    half = max(sizes[r] * spacing[axes[r]] for r in ("phase_encode", "readout")) / 2
+    place = {role: along((np.arange(n) - (n - 1) / 2) * spacing[axes[role]] / half, axes[role])
+             for role, n in sizes.items()}
+    x, y, z = np.broadcast_arrays(place["readout"], place["phase_encode"], place["slice"])
+    points = np.stack([x, y, z], -1)
+
+    def field(at, c):
+        angle = 2 * np.pi * c / count
+        out = np.array([np.cos(angle), np.sin(angle), 0])
+        e1, e2 = np.array([out[1], -out[0], 0]), np.array([0, 0, 1])  # e1 x e2 = -out
+        total, steps = 0, 96
+        for t in 2 * np.pi * np.arange(steps) / steps:
+            wire = radius * (np.cos(t) * e1 + np.sin(t) * e2)
+            step = radius * (np.cos(t) * e2 - np.sin(t) * e1) * 2 * np.pi / steps
+            to = at - distance * out - wire
+            total = total + np.cross(step, to) / np.linalg.norm(to, axis=-1, keepdims=True)**3
+        return total[..., 0] + 1j * total[..., 1]
+
+    maps = np.stack([field(points, c) for c in range(count)])
+    middle = np.sqrt(sum(abs(field(np.zeros((1, 3)), c))**2 for c in range(count)))
+    return maps / np.sqrt((np.abs(maps)**2).sum(0)) if normalise else maps / middle
+
+
+def test_correlated_noise_of_combined_coils(corrupt):
+    """No phase of the noise shows where there is no signal; in tissue the coil that sees a voxel
+    best weighs most: E[M^2] and the variance of M^2 are those of the quadratic form."""
+    shape, spacing = (64, 50, 6), (1, 1.2, 5)
+    image = square(shape)
+    got, record, _ = corrupt(image, spacing, "correlated-noise:5")
+    drawn = record["drawn"]
+    assert (drawn["array"], drawn["coils"]) == ("loops", 8)
+    c = np.arange(8)
+    sigma, phase = np.array(drawn["sigma"]), np.array(drawn["phase_rad"])
+    psi = (np.outer(sigma, sigma) * 0.5**abs(c[:, None] - c)
+           * np.exp(1j * (phase[:, None] - phase)))
+    assert np.sqrt(np.mean(sigma**2)) == pytest.approx(200)
+    maps = loop_maps(shape, spacing, roles(record), 8)
+    signal = maps * image
+    # E[M^2] = |A|^2 + 2 tr Psi; Var[M^2] = 4 ||Psi||_F^2 + 4 A^H Psi A (Psi per component).
+    mean = image.astype(float)**2 + 2 * np.trace(psi).real
+    variance = (4 * (np.abs(psi)**2).sum()
+                + 4 * np.einsum("c...,cd,d...", signal.conj(), psi, signal).real)
+    z = (got.astype(float)**2 - mean) / np.sqrt(variance)
+    for region in (image == 0, image > 0):
+        n = region.sum()
+        assert abs(z[region].mean()) < 3.3 / np.sqrt(n)
+        # Skew: the fourth moment of z is at most 15 (that of one squared normal).
+        assert abs(z[region].var() - 1) < 3.3 * np.sqrt(14 / n)
+    # Where the quadratic form says so, noise is larger: its share of variance is found back.
+    tissue = image > 0
+    slope = np.polyfit(variance[tissue] / variance[tissue].mean(),
+                       (got[tissue].astype(float)**2 - mean[tissue])**2 / variance[tissue].mean(), 1)
+    assert slope[0] == pytest.approx(1, abs=0.25)
+
+
+# ---- gains ----
+
+@geometries
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("step", ["gain-common:4", "gain-random:4"])
+def test_gain(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
+    image = with_phase(anatomy(shape)) if is_complex else anatomy(shape)
+    got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
+    gain = record["drawn"]["gain"]
+    assert abs(np.log2(gain)) == 1 and (gain == 2 or step.startswith("gain-random"))
+    assert nrmse(got, gain * image.astype(complex)) < FLOAT32

@@ -1,0 +1,269 @@
+// Noise, gains and receive coils: oracles and laws.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "artifact_samples.h"
+#include "base/error.h"
+#include "kspace/coils.h"
+
+#include "check.h"
+
+using namespace mr::artifact;
+using namespace samples;
+using mr::Shape;
+using Wide = std::complex<double>;
+
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+
+/// A block of constant tissue in air: S is the tissue's value.
+Volume block_in_air(const Shape& shape = {1, 4, 60, 50}, float value = 100) {
+  auto v = two_d(shape);
+  v.voxels = sampled(shape, [&](double x, double y, double) {
+    return std::fabs(x) < 0.5 && std::fabs(y) < 0.6 ? value : 0.0f;
+  });
+  return v;
+}
+
+/// The same object seen by coils, as frames.
+Volume coil_frames(std::int64_t coils, const Shape& shape = {1, 3, 40, 33}) {
+  auto v = with_phase(block_in_air(shape));
+  const auto n = v.complex_voxels.size();
+  mr::Array<Complex> frames({coils, shape[1], shape[2], shape[3]});
+  for (std::int64_t i = 0; i < frames.size(); ++i) frames[i] = v.complex_voxels[i % n];
+  v.complex_voxels = std::move(frames);
+  v.acquisition.dim4 = "coil";
+  return v;
+}
+
+std::vector<double> where(const Volume& image, float value, const Volume& result) {
+  std::vector<double> found;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    if (image.voxels[i] == value) found.push_back(static_cast<double>(result.voxels[i]));
+  return found;
+}
+
+double mean(const std::vector<double>& x, double power = 1) {
+  double sum = 0;
+  for (const double v : x) sum += std::pow(v, power);
+  return sum / static_cast<double>(x.size());
+}
+
+double variance(const std::vector<double>& x) {
+  return mean(x, 2) - mean(x) * mean(x);
+}
+
+/// Corrupts without any map, as tools do where none is given.
+Result without_maps(Volume volume, const std::string& step, std::uint64_t seed = 1,
+                    int threads = 1) {
+  const auto facts = measure_facts(volume);
+  auto record = corrupt(volume, recipe({step}), facts, {seed, "a", std::nullopt}, threads);
+  return {std::move(volume), std::move(record)};
+}
+
+/// Four standard errors of a variance estimated from n Gaussian numbers.
+double bound(double sigma, std::int64_t n) {
+  return 4 * sigma * sigma * std::sqrt(2.0 / static_cast<double>(n));
+}
+
+}  // namespace
+
+// ---- gaussian ----
+
+TEST_CASE("Gaussian noise has variance sigma^2 in both parts, in the image and in k-space") {
+  const auto image = with_phase(two_d());
+  const auto result = corrupted(image, "gaussian:4");
+  const double sigma = result.record[0]["drawn"]["sigma"];
+  CHECK(sigma == doctest::Approx(measure_facts(image).signal / 8));
+  auto noise = result.volume.complex_voxels;
+  for (std::int64_t i = 0; i < noise.size(); ++i) noise[i] -= image.complex_voxels[i];
+  for (const bool in_kspace : {false, true}) {
+    CAPTURE(in_kspace);
+    if (in_kspace) to_kspace(noise, {1, 2});
+    double re = 0, im = 0, both = 0;
+    for (const auto& x : noise) {
+      re += static_cast<double>(x.real() * x.real());
+      im += static_cast<double>(x.imag() * x.imag());
+      both += static_cast<double>(x.real() * x.imag());
+    }
+    const auto n = static_cast<double>(noise.size());
+    CHECK(std::fabs(re / n - sigma * sigma) < bound(sigma, noise.size()));
+    CHECK(std::fabs(im / n - sigma * sigma) < bound(sigma, noise.size()));
+    CHECK(std::fabs(both / n) < 4 * sigma * sigma / std::sqrt(n));
+  }
+}
+
+TEST_CASE("Gaussian noise on a real image is signed and raises no floor") {
+  const auto image = block_in_air();
+  const auto air = where(image, 0, corrupted(image, "gaussian:5").volume);
+  const double sigma = 20;
+  CHECK(std::fabs(mean(air)) < 4 * sigma / std::sqrt(static_cast<double>(air.size())));
+  CHECK(std::fabs(variance(air) - sigma * sigma) <
+        bound(sigma, static_cast<std::int64_t>(air.size())));
+}
+
+TEST_CASE("behind a step that made the image complex, Gaussian noise is Rician") {
+  const auto image = block_in_air();
+  const auto result = corrupted(image, recipe({"ghosting:1,modulation=1e-6", "gaussian:5"}));
+  const auto air = where(image, 0, result.volume);
+  CHECK(mean(air) == doctest::Approx(1.2533 * 20).epsilon(0.02));
+}
+
+// ---- nc-chi ----
+
+TEST_CASE("L coils: the background is a chi distribution, and noise power adds up in tissue") {
+  // sqrt(2) Gamma(L + 1/2) / Gamma(L)
+  const std::vector<std::pair<int, double>> betas = {
+      {1, 1.2533}, {2, 1.8800}, {4, 2.7416}, {8, 3.9380}, {16, 5.6128}};
+  const auto image = block_in_air();
+  const double sigma = 20;
+  for (const auto& [coils, beta] : betas) {
+    CAPTURE(coils);
+    const auto result = corrupted(image, "nc-chi:5,coils=" + std::to_string(coils)).volume;
+    const auto air = where(image, 0, result), tissue = where(image, 100, result);
+    const double n = static_cast<double>(air.size()), spread = (2 * coils - beta * beta);
+    CHECK(std::fabs(mean(air) - beta * sigma) < 4 * sigma * std::sqrt(spread / n) + 1e-4 * sigma);
+    // Kurtosis of a chi distribution is near 3, as for a Gaussian.
+    CHECK(std::fabs(variance(air) - spread * sigma * sigma) <
+          5 * spread * sigma * sigma * std::sqrt(2 / n));
+    // M^2 / sigma^2 is a non-central chi square: variance 4 (L + A^2 / sigma^2).
+    const double power = 100.0 * 100 + 2 * coils * sigma * sigma;
+    const double error =
+        sigma * sigma * std::sqrt(4 * (coils + 25.0) / static_cast<double>(tissue.size()));
+    CHECK(std::fabs(mean(tissue, 2) - power) < 4 * error);
+  }
+}
+
+TEST_CASE("combined coils leave a complex image its phase") {
+  const auto image = with_phase(two_d());
+  const auto result = corrupted(image, "nc-chi:5").volume;
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i) {
+    const auto x = image.complex_voxels[i], y = result.complex_voxels[i];
+    REQUIRE(std::abs(std::arg(y * std::conj(x))) < 1e-5f);
+  }
+}
+
+TEST_CASE("what does not fit an image of coils, or a number of coils, is refused by name") {
+  auto frames = coil_frames(4);
+  const auto facts = measure_facts(frames);
+  CHECK_THROWS_WITH_AS(corrupt(frames, recipe({"nc-chi"}), facts, {}),
+                       "nc-chi: the frames are coils; want the combined image", mr::DataError);
+  CHECK_THROWS_WITH_AS(corrupted(two_d(), "nc-chi:2,coils=2.5"),
+                       "nc-chi: coils: want a whole number, got 2.5", mr::DataError);
+}
+
+// ---- correlated noise ----
+
+TEST_CASE("noise of coils has the covariance Psi, and whitening gives the identity") {
+  const std::int64_t coils = 5;
+  const auto image = coil_frames(coils);
+  const auto result = without_maps(image, "correlated-noise:5");
+  const auto n = image.complex_voxels.size() / coils;
+  const auto at = [&](std::int64_t c, std::int64_t i) {
+    return Wide(result.volume.complex_voxels[c * n + i] - image.complex_voxels[c * n + i]);
+  };
+  const auto& drawn = result.record[0]["drawn"];
+  REQUIRE(drawn.size() == 5);
+  CHECK(drawn[0] == drawn[4]);  // coils share one draw
+  const std::vector<double> sigma = drawn[0]["sigma"], phase = drawn[0]["phase_rad"];
+  double squares = 0;
+  for (const double s : sigma) squares += s * s / static_cast<double>(coils);
+  CHECK(std::sqrt(squares) == doctest::Approx(measure_facts(image).signal / 5));
+  CHECK(*std::max_element(sigma.begin(), sigma.end()) >
+        1.2 * *std::min_element(sigma.begin(), sigma.end()));
+
+  double error = 0, size = 0, white_error = 0;
+  for (std::int64_t a = 0; a < coils; ++a)
+    for (std::int64_t b = 0; b < coils; ++b) {
+      const auto i = static_cast<std::size_t>(a), j = static_cast<std::size_t>(b);
+      const Wide psi = sigma[i] * sigma[j] * std::pow(0.5, std::abs(a - b)) *
+                       std::polar(1.0, phase[i] - phase[j]);
+      Wide estimate = 0, white = 0;
+      // The inverse of an autoregressive covariance's factor: differences of neighbours.
+      const auto unwound = [&](std::int64_t c, std::int64_t v) {
+        const auto k = static_cast<std::size_t>(c);
+        return at(c, v) / std::polar(sigma[k], phase[k]);
+      };
+      const auto whitened = [&](std::int64_t c, std::int64_t v) {
+        return c == 0 ? unwound(0, v) : (unwound(c, v) - 0.5 * unwound(c - 1, v)) / std::sqrt(0.75);
+      };
+      for (std::int64_t v = 0; v < n; ++v) {
+        estimate += at(a, v) * std::conj(at(b, v)) / (2.0 * static_cast<double>(n));
+        white += whitened(a, v) * std::conj(whitened(b, v)) / (2.0 * static_cast<double>(n));
+      }
+      error += std::norm(estimate - psi);
+      size += std::norm(psi);
+      white_error += std::norm(white - (a == b ? 1.0 : 0.0));
+    }
+  const double allowed = 4 * std::sqrt(static_cast<double>(coils) / static_cast<double>(n));
+  CHECK(std::sqrt(error / size) < allowed);
+  CHECK(std::sqrt(white_error / static_cast<double>(coils)) < allowed);
+}
+
+TEST_CASE("a combined image of correlated coils has the power of its signal and of all noise") {
+  const auto image = block_in_air({1, 4, 60, 50});
+  const auto result = without_maps(image, "correlated-noise:5");
+  const std::vector<double> sigma = result.record[0]["drawn"]["sigma"];
+  CHECK(result.record[0]["drawn"]["array"] == "loops");
+  REQUIRE(sigma.size() == 8);
+  double noise = 0;
+  for (const double s : sigma) noise += 2 * s * s;
+  const auto air = where(image, 0, result.volume), tissue = where(image, 100, result.volume);
+  // Var |n|^2 = 4 |Psi|_F^2 <= 4 (trace Psi)^2, and 4 A^2 s^2 in tissue, s^2 <= trace Psi.
+  const double trace = noise / 2;
+  CHECK(std::fabs(mean(air, 2) - noise) <
+        4 * 2 * trace / std::sqrt(static_cast<double>(air.size())));
+  CHECK(std::fabs(mean(tissue, 2) - 1e4 - noise) <
+        4 * 2 * std::sqrt(trace * trace + 1e4 * trace) /
+            std::sqrt(static_cast<double>(tissue.size())));
+  // Correlation lets the noise power vary more than that of as many coils of their own.
+  double frobenius = 0;
+  for (std::size_t i = 0; i < 8; ++i)
+    for (std::size_t j = 0; j < 8; ++j)
+      frobenius +=
+          std::pow(sigma[i] * sigma[j] *
+                       std::pow(0.5, std::fabs(static_cast<double>(i) - static_cast<double>(j))),
+                   2);
+  CHECK(mean(air, 4) - mean(air, 2) * mean(air, 2) == doctest::Approx(4 * frobenius).epsilon(0.1));
+}
+
+TEST_CASE("a map of coils takes the place of the loops, and must lie on the image's grid") {
+  const auto record = corrupted(two_d(), "correlated-noise:3").record;
+  CHECK(record[0]["drawn"]["array"] == "map");
+  CHECK(record[0]["drawn"]["coils"] == 4);
+  auto image = two_d();
+  const auto facts = measure_facts(image);
+  CHECK_THROWS_WITH_AS(
+      corrupt(image, recipe({"correlated-noise"}), facts, {}, 1, maps(two_d({1, 6, 24, 34}))),
+      "correlated-noise: the coils map has 34 voxels along i, the image 35", mr::DataError);
+}
+
+// ---- gains ----
+
+TEST_CASE("a common gain is the same for all, a random one goes up or down by as much") {
+  const auto image = two_d();
+  const double g = std::exp2(0.6);
+  int up = 0;
+  for (int unit = 0; unit < 200; ++unit) {
+    const auto id = std::to_string(unit);
+    const auto common = corrupted(image, "gain-common:3", 1, id);
+    REQUIRE(distance(image, common.volume, g) < 1e-6 * norm(image));
+    const auto random = corrupted(image, "gain-random:3", 1, id);
+    const double gain = random.record[0]["drawn"]["gain"];
+    REQUIRE(distance(image, random.volume, gain) < 1e-6 * norm(image));
+    REQUIRE(std::min(std::fabs(gain / g - 1), std::fabs(gain * g - 1)) < 1e-12);
+    up += gain > 1;
+  }
+  CHECK(std::abs(up - 100) < 4 * std::sqrt(50.0));
+}
+
+TEST_CASE("a gain leaves no structure behind: the matched error is 0") {
+  const auto image = two_d();
+  for (const std::string step : {"gain-common:1,log2_gain=-2", "gain-common:2", "gain-random:5"}) {
+    const auto f = compare(image, corrupted(image, step).volume, measure_facts(image));
+    CHECK(f.nrmse_matched < 1e-6);
+    CHECK(f.nrmse > 0.1);
+  }
+}
