@@ -23,6 +23,9 @@ Artifact nc_chi();
 Artifact correlated_noise();
 Artifact gain_common();
 Artifact gain_random();
+Artifact coil_failure();
+Artifact zipper();
+Artifact line_loss();
 Artifact ref_bias();
 Artifact ref_motion();
 Artifact ref_ghosting();
@@ -47,6 +50,9 @@ const std::vector<Artifact>& artifacts() {
       correlated_noise(),
       gain_common(),
       gain_random(),
+      coil_failure(),
+      zipper(),
+      line_loss(),
       ref_rician(),
       ref_motion(),
       ref_ghosting(),

@@ -6,7 +6,7 @@ import pytest
 from scipy import special, stats
 
 from artifact_tools import (FLOAT32, along, anatomy, corrupt, geometries, nrmse, otsu, roles,
-                            to_lines, with_phase)
+                            to_lines, to_rows, with_phase)
 
 SIGNIFICANCE = 1e-3
 
@@ -119,3 +119,80 @@ def test_gain(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
     gain = record["drawn"]["gain"]
     assert abs(np.log2(gain)) == 1 and (gain == 2 or step.startswith("gain-random"))
     assert nrmse(got, gain * image.astype(complex)) < FLOAT32
+
+
+# ---- coil-failure ----
+
+@geometries
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_coil_failure(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = with_phase(anatomy(shape)) if is_complex else anatomy(shape)
+    got, record, _ = corrupt(image, spacing, "coil-failure:5", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    weights = np.array(record["drawn"]["weights"])
+    assert sorted(weights) == [0, 0, 1, 1, 1, 1, 1, 1]
+    maps = loop_maps(shape, spacing, roles(record), 8)
+    left = np.sqrt(np.einsum("c,c...->...", weights**2, np.abs(maps)**2))
+    assert left.min() < 0.7
+    assert nrmse(got, image * left) < FLOAT32
+
+
+# ---- zipper ----
+
+@geometries
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_zipper(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    """Phases of lines are not recorded: on a complex image they are read off the result, where they
+    must explain all of it; a real image's magnitude is bounded by what was added."""
+    magnitude = anatomy(shape)
+    image = with_phase(magnitude) if is_complex else magnitude
+    got, record, _ = corrupt(image, spacing, "zipper:4", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    n, axis = shape[axes["readout"]], axes["readout"]
+    signal = magnitude[otsu(magnitude)].mean()
+    assert drawn["amplitude"] == pytest.approx(2 * signal / np.sqrt(n), rel=1e-6)
+    tone = along(np.exp(2j * np.pi * drawn["column"] * (np.arange(n) - n // 2) / n), axis)
+    column = to_rows(drawn["amplitude"] * tone, axis)  # in the image, of one line
+    if not is_complex:
+        # Energy: E|I + z|^2 = I^2 + |z|^2, and the phases of z are random.
+        extra = (got.astype(float)**2 - image.astype(float)**2).sum()
+        lines = got.size / n
+        want = lines * (np.abs(column)**2).sum()
+        cross = 4 * np.sqrt((2 * image.astype(float)**2 * np.abs(column)**2).sum())
+        assert abs(extra - want) < cross
+        return
+    added = got - image.astype(complex)
+    for a in range(3):
+        if mode == "3d" or a != axes["slice"]:
+            added = to_lines(added, a)
+    phases = np.angle((added * tone.conj()).sum(axis, keepdims=True))
+    want = drawn["amplitude"] * tone * np.exp(1j * phases)
+    assert np.linalg.norm(added - want) < FLOAT32 * np.linalg.norm(image)
+    assert stats.kstest(phases.ravel() / (2 * np.pi) + 0.5, "uniform").pvalue > SIGNIFICANCE
+
+
+# ---- line-loss ----
+
+@geometries
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_line_loss(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = with_phase(anatomy(shape)) if is_complex else anatomy(shape)
+    got, record, _ = corrupt(image, spacing, "line-loss:5", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes = roles(record)
+    transformed = [axes["phase_encode"]] + ([axes["slice"]] if mode == "3d" else [])
+    lines = image.astype(complex)
+    for axis in transformed:
+        lines = to_lines(lines, axis)
+    weights = np.ones([shape[axes["slice"]], shape[axes["phase_encode"]]])
+    for slice_, line, weight in record["drawn"]["lost"]:
+        weights[slice_, line] = weight
+    assert (1 - weights).sum() == pytest.approx(0.08 * weights.size)
+    order = [axes["slice"], axes["phase_encode"], axes["readout"]]
+    lines = np.moveaxis(np.moveaxis(lines, order, (0, 1, 2)) * weights[..., None], (0, 1, 2), order)
+    for axis in transformed:
+        lines = to_rows(lines, axis)
+    want = lines if is_complex else np.abs(lines)
+    assert nrmse(image, want) > 1e-3
+    assert nrmse(got, want) < FLOAT32

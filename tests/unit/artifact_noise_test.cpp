@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "artifact_samples.h"
 #include "base/error.h"
@@ -266,4 +267,164 @@ TEST_CASE("a gain leaves no structure behind: the matched error is 0") {
     CHECK(f.nrmse_matched < 1e-6);
     CHECK(f.nrmse > 0.1);
   }
+}
+
+// ---- failed coils ----
+
+TEST_CASE("a failed element takes exactly (1 - w^2) |I_c|^2 off the squared root of squares") {
+  const auto image = with_phase(two_d());
+  const auto result = without_maps(image, "coil-failure:2");
+  const std::vector<double> weights = result.record[0]["drawn"]["weights"];
+  CHECK(std::count(weights.begin(), weights.end(), 1.0) == 7);
+  CHECK(*std::min_element(weights.begin(), weights.end()) == 0.5);
+  const auto failed = std::min_element(weights.begin(), weights.end()) - weights.begin();
+  const mr::kspace::CoilGrid grid{{6, 24, 35}, {4, 1.1, 0.8}};
+  const auto n = 24 * 35;
+  for (std::int64_t slice = 0; slice < 6; ++slice) {
+    const auto s = mr::kspace::loop_sensitivities(mr::kspace::ring_of_loops(8), grid, slice);
+    for (std::int64_t i = 0; i < n; ++i) {
+      double all = 0;
+      for (std::int64_t c = 0; c < 8; ++c) all += static_cast<double>(std::norm(s[c * n + i]));
+      const auto x = Wide(image.complex_voxels[slice * n + i]);
+      const auto y = Wide(result.volume.complex_voxels[slice * n + i]);
+      const double of_coil = std::norm(x) * static_cast<double>(std::norm(s[failed * n + i])) / all;
+      REQUIRE(std::norm(x) - std::norm(y) ==
+              doctest::Approx(0.75 * of_coil).epsilon(1e-5 + 1e-6 * std::norm(x) / of_coil));
+      REQUIRE(std::abs(std::arg(y * std::conj(x))) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("of frames that are coils, the failed ones alone are scaled; more failures hold fewer") {
+  const auto image = coil_frames(6);
+  const auto n = image.complex_voxels.size() / 6;
+  std::vector<bool> before(6, false);
+  for (const auto& [step, failures] : std::vector<std::pair<std::string, int>>{
+           {"coil-failure:4", 1}, {"coil-failure:5", 2}, {"coil-failure:5,elements=6", 6}}) {
+    const auto result = without_maps(image, step);
+    int dead = 0;
+    for (std::int64_t c = 0; c < 6; ++c) {
+      bool zero = true, same = true;
+      for (auto i = c * n; i < (c + 1) * n; ++i) {
+        zero &= result.volume.complex_voxels[i] == Complex(0, 0);
+        same &= result.volume.complex_voxels[i] == image.complex_voxels[i];
+      }
+      CHECK((zero || same));
+      if (before[static_cast<std::size_t>(c)]) CHECK(zero);
+      before[static_cast<std::size_t>(c)] = zero;
+      dead += zero;
+    }
+    CHECK(dead == failures);
+  }
+}
+
+TEST_CASE("failed elements leave less noise in the air of combined coils: all dead, no image") {
+  const auto image = two_d();
+  const auto result = without_maps(image, "coil-failure:5,elements=8").volume;
+  for (const float x : result.voxels) REQUIRE(x == 0);
+}
+
+// ---- zipper ----
+
+TEST_CASE("interference has one modulus in all of k-space, and its frequency along the readout") {
+  for (const auto& image : {with_phase(two_d()), with_phase(three_d())}) {
+    const auto result = corrupted(image, "zipper:3");
+    const double amplitude = result.record[0]["drawn"]["amplitude"];
+    const double column = result.record[0]["drawn"]["column"];
+    const auto readout = image.shape()[3];
+    CHECK(amplitude ==
+          doctest::Approx(measure_facts(image).signal / std::sqrt(static_cast<double>(readout))));
+    auto k = result.volume.complex_voxels;
+    for (std::int64_t i = 0; i < k.size(); ++i) k[i] -= image.complex_voxels[i];
+    const bool volumetric = image.acquisition.mode == Mode::three_d;
+    to_kspace(k, volumetric ? std::vector<int>{0, 1, 2} : std::vector<int>{1, 2});
+    Wide turns = 0;
+    for (std::int64_t i = 0; i < k.size(); ++i) {
+      REQUIRE(std::abs(k[i]) == doctest::Approx(amplitude).epsilon(1e-3));
+      if (i % readout == 0) {
+        turns += Wide(k[i]) / amplitude;
+        continue;
+      }
+      const Wide turn = Wide(k[i]) / Wide(k[i - 1]) *
+                        std::polar(1.0, -2 * pi * column / static_cast<double>(readout));
+      REQUIRE(std::fabs(std::arg(turn)) < 2e-3);
+    }
+    // Lines have phases of their own: their sum is that of a random walk.
+    const auto lines = static_cast<double>(k.size() / readout);
+    CHECK(std::abs(turns) < 3 * std::sqrt(lines));
+  }
+}
+
+TEST_CASE(
+    "one phase for all lines makes a point in every slice, and a point of the volume in 3-D") {
+  for (const auto& image : {with_phase(two_d()), with_phase(three_d())}) {
+    const auto result = corrupted(image, "zipper:3,phase_spread=0").volume;
+    const bool volumetric = image.acquisition.mode == Mode::three_d;
+    const auto& shape = image.shape();
+    double at_centre = 0, all = 0;
+    for (std::int64_t i = 0; i < result.complex_voxels.size(); ++i) {
+      const auto energy =
+          static_cast<double>(std::norm(result.complex_voxels[i] - image.complex_voxels[i]));
+      const bool row = i / shape[3] % shape[2] == shape[2] / 2;
+      const bool slice = !volumetric || i / shape[3] / shape[2] == shape[1] / 2;
+      all += energy;
+      if (row && slice) at_centre += energy;
+    }
+    CHECK(at_centre == doctest::Approx(all).epsilon(1e-4));
+  }
+}
+
+// ---- lost lines ----
+
+TEST_CASE("lost energy is that of the lost lines, and the others stay") {
+  for (const auto& image : {with_phase(two_d()), with_phase(three_d())}) {
+    const bool volumetric = image.acquisition.mode == Mode::three_d;
+    const auto axes = volumetric ? std::vector<int>{0, 1, 2} : std::vector<int>{1, 2};
+    const auto result = corrupted(image, "line-loss:5");
+    auto before = image.complex_voxels, after = result.volume.complex_voxels;
+    to_kspace(before, axes);
+    to_kspace(after, axes);
+    const auto& shape = image.shape();
+    std::vector<double> weights(static_cast<std::size_t>(shape[1] * shape[2]), 1.0);
+    double sum = 0, lost = 0;
+    for (const auto& l : result.record[0]["drawn"]["lost"]) {
+      const std::int64_t slice = l[0], line = l[1];
+      weights[static_cast<std::size_t>(slice * shape[2] + line)] = l[2];
+      sum += 1 - static_cast<double>(l[2]);
+      const double y = static_cast<double>(line - shape[2] / 2) / static_cast<double>(shape[2]);
+      const double z =
+          volumetric ? static_cast<double>(slice - shape[1] / 2) / static_cast<double>(shape[1])
+                     : 0;
+      CHECK(std::hypot(y, z) > 0.02);
+    }
+    CHECK(sum == doctest::Approx(0.08 * static_cast<double>(shape[1] * shape[2])));
+    double error = 0;
+    for (std::int64_t i = 0; i < before.size(); ++i) {
+      const double w = weights[static_cast<std::size_t>(i / shape[3])];
+      error += std::norm(Wide(after[i]) - w * Wide(before[i]));
+      lost += (1 - w * w) * static_cast<double>(std::norm(before[i]));
+    }
+    const double energy = norm(image) * norm(image);
+    CHECK(std::sqrt(error) < 1e-5 * norm(image));
+    CHECK(energy - norm(result.volume) * norm(result.volume) ==
+          doctest::Approx(lost).epsilon(1e-6 * energy / lost));
+  }
+}
+
+TEST_CASE("a larger loss holds the smaller; slices lose lines of their own; the centre may go") {
+  const auto lost = [](const std::string& step) {
+    const auto record = corrupted(two_d({1, 6, 100, 20}), step).record[0]["drawn"]["lost"];
+    std::set<std::pair<std::int64_t, std::int64_t>> all;
+    for (const auto& l : record) all.emplace(l[0].get<std::int64_t>(), l[1].get<std::int64_t>());
+    return all;
+  };
+  const auto few = lost("line-loss:4"), many = lost("line-loss:5");
+  CHECK(few.size() == 6 * 4);
+  CHECK(many.size() == 6 * 8);
+  CHECK(std::includes(many.begin(), many.end(), few.begin(), few.end()));
+  std::set<std::int64_t> lines;
+  for (const auto& l : few) lines.insert(l.second);
+  CHECK(lines.size() > 12);
+  CHECK(lost("line-loss:1,fraction=1").size() == 6 * 95);  // 48 .. 52 are spared
+  CHECK(lost("line-loss:1,fraction=1,spared=0").size() == 600);
 }
