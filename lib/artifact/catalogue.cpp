@@ -26,6 +26,8 @@ Artifact gain_random();
 Artifact coil_failure();
 Artifact zipper();
 Artifact line_loss();
+Artifact g_factor();
+Artifact parallel_residual();
 Artifact ref_bias();
 Artifact ref_motion();
 Artifact ref_ghosting();
@@ -53,6 +55,8 @@ const std::vector<Artifact>& artifacts() {
       coil_failure(),
       zipper(),
       line_loss(),
+      g_factor(),
+      parallel_residual(),
       ref_rician(),
       ref_motion(),
       ref_ghosting(),

@@ -196,3 +196,65 @@ def test_line_loss(corrupt, shape, spacing, mode, phase_encode, is_complex):
     want = lines if is_complex else np.abs(lines)
     assert nrmse(image, want) > 1e-3
     assert nrmse(got, want) < FLOAT32
+
+
+# ---- g-factor ----
+
+@geometries
+@pytest.mark.parametrize("level", [2, 3, 5])
+def test_g_factor(corrupt, shape, spacing, mode, phase_encode, level):
+    """(S^H S)^(1/2) whitens the noise of aliased voxels: what is left is white, of sigma sqrt(R)."""
+    image = with_phase(anatomy(shape))
+    got, record, _ = corrupt(image, spacing, f"g-factor:{level}", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    r = drawn["acceleration"]
+    assert r == [None, 2, 2, 3, 3, 4][level] and drawn["array"] == "loops"
+    signal = np.abs(image)[otsu(np.abs(image))].mean()
+    assert drawn["sigma"] == pytest.approx(signal / [None, 40, 30, 30, 22, 22][level], rel=1e-6)
+    axis = axes["phase_encode"]
+    maps = np.moveaxis(loop_maps(shape, spacing, axes, 8), axis + 1, 1)
+    noise = np.moveaxis((got - image.astype(complex)), axis, 0)
+    n, step = shape[axis], -(-shape[axis] // r)
+    white, largest = [], 1
+    for first in range(step):
+        rows = np.arange(first, n, step)
+        s, e = maps[:, rows], noise[rows]
+        gram = np.einsum("ci...,cj...->...ij", s.conj(), s)
+        factor = np.linalg.cholesky(gram)
+        white.append(np.einsum("...ji,j...->...i", factor.conj(), e).ravel())
+        # The array has RSS 1, so that g^2 is the diagonal of the inverse.
+        largest = max(largest, np.einsum("...ii->...i", np.linalg.inv(gram)).real.max()**0.5)
+    white = np.concatenate(white) / (drawn["sigma"] * np.sqrt(r))
+    assert largest > 1.05
+    for part in (white.real, white.imag):
+        assert stats.kstest(part, stats.norm.cdf).pvalue > SIGNIFICANCE
+        assert abs(part.std() - 1) < 4 / np.sqrt(2 * part.size)
+    # Aliased voxels share their noise in the image, but not once it is whitened.
+    assert abs(np.mean(white[1:] * white[:-1].conj())) < 8 / np.sqrt(white.size)
+
+
+# ---- parallel-residual ----
+
+@geometries
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("r", [2, 3])
+def test_parallel_residual(corrupt, shape, spacing, mode, phase_encode, is_complex, r):
+    image = with_phase(anatomy(shape)) if is_complex else anatomy(shape)
+    got, record, _ = corrupt(image, spacing, f"parallel-residual:5,acceleration={r}", "--mode",
+                             mode, "--phase-encode", phase_encode)
+    axes = roles(record)
+    place = {role: along((2 * np.arange(shape[a]) - shape[a] + 1) / shape[a], a)
+             for role, a in axes.items()}
+    axis = axes["phase_encode"]
+    n, step = shape[axis], -(-shape[axis] // r)
+    padded = np.zeros([r * step if a == axis else shape[a] for a in range(3)], complex)
+    inside = tuple(slice(0, n) for n in shape)
+    padded[inside] = image
+    want = image.astype(complex)
+    assert len(record["drawn"]["ghosts"]) == r - 1
+    for m, g in enumerate(record["drawn"]["ghosts"], 1):
+        phase = (g["phase_rad"] + g["lines_rad"] * place["phase_encode"]
+                 + g["readout_rad"] * place["readout"])
+        want = want + 0.3 * np.exp(1j * phase) * np.roll(padded, m * step, axis)[inside]
+    assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32

@@ -428,3 +428,119 @@ TEST_CASE("a larger loss holds the smaller; slices lose lines of their own; the 
   CHECK(lost("line-loss:1,fraction=1").size() == 6 * 95);  // 48 .. 52 are spared
   CHECK(lost("line-loss:1,fraction=1,spared=0").size() == 600);
 }
+
+// ---- parallel imaging ----
+
+namespace {
+
+/// Empirical standard deviation of the noise per component at each voxel, over draws.
+mr::Array<double> spread_over_draws(const Volume& image, const std::string& step, int draws) {
+  mr::Array<double> sum({image.complex_voxels.size()});
+  for (int seed = 1; seed <= draws; ++seed) {
+    const auto result = without_maps(image, step, static_cast<std::uint64_t>(seed)).volume;
+    for (std::int64_t i = 0; i < sum.size(); ++i)
+      sum[i] += static_cast<double>(std::norm(result.complex_voxels[i] - image.complex_voxels[i]));
+  }
+  for (auto& s : sum) s = std::sqrt(s / (2 * draws));
+  return sum;
+}
+
+/// g of Pruessmann 1999, eq. 23, for two aliased voxels, by the 2 x 2 inverse.
+double geometry(const mr::Array<Complex>& s, std::int64_t plane, std::int64_t a, std::int64_t b) {
+  double aa = 0, bb = 0;
+  Wide ab = 0;
+  for (std::int64_t c = 0; c < s.shape(0); ++c) {
+    const Wide x(s[c * plane + a]), y(s[c * plane + b]);
+    aa += std::norm(x);
+    bb += std::norm(y);
+    ab += std::conj(x) * y;
+  }
+  return std::sqrt(bb / (aa * bb - std::norm(ab)) * aa);
+}
+
+}  // namespace
+
+TEST_CASE("without acceleration g is 1: noise is even and white") {
+  const auto image = with_phase(two_d({1, 3, 24, 35}));
+  const double sigma = measure_facts(image).signal / 40;
+  const auto spread = spread_over_draws(image, "g-factor:1,acceleration=1", 100);
+  double squares = 0;
+  for (const double s : spread) {
+    squares += s * s / static_cast<double>(spread.size());
+    REQUIRE(std::fabs(s / sigma - 1) < 5 / std::sqrt(4.0 * 100));  // of 200 numbers, 5 sigma
+  }
+  CHECK(std::fabs(squares - sigma * sigma) < bound(sigma, 200 * spread.size()));
+}
+
+TEST_CASE("SENSE's noise is sigma sqrt(R) g at each voxel, for even and odd numbers of lines") {
+  for (const std::int64_t lines : {24, 23}) {
+    CAPTURE(lines);
+    const auto image = with_phase(two_d({1, 2, lines, 35}));
+    const int draws = 200;
+    const double sigma = measure_facts(image).signal / 40;
+    const auto spread = spread_over_draws(image, "g-factor:1", draws);
+    const auto plane = lines * 35, step = (lines + 1) / 2;
+    double squares = 0, largest = 0;
+    for (std::int64_t slice = 0; slice < 2; ++slice) {
+      const auto s = mr::kspace::loop_sensitivities(mr::kspace::ring_of_loops(8),
+                                                    {{2, lines, 35}, {4, 1.1, 0.8}}, slice);
+      for (std::int64_t i = 0; i < plane; ++i) {
+        const auto y = i / 35, partner = y < step ? i + step * 35 : i - step * 35;
+        const double g = partner < plane ? geometry(s, plane, i, partner) : 1;
+        REQUIRE(g >= 1 - 1e-6);
+        largest = std::max(largest, g);
+        const double ratio = spread[slice * plane + i] / (sigma * std::sqrt(2.0) * g);
+        REQUIRE(std::fabs(ratio - 1) < 5 / std::sqrt(4.0 * draws));
+        squares += ratio * ratio;
+      }
+    }
+    CHECK(largest > 1.03);
+    // Aliased voxels share noise, so that as few as half of the numbers may be independent.
+    CHECK(std::fabs(squares / (2.0 * static_cast<double>(plane)) - 1) <
+          bound(1, plane * 2 * draws));
+  }
+}
+
+TEST_CASE("a voxel that no coil sees has no noise; coils that are too few or alike are refused") {
+  auto image = with_phase(two_d());
+  const auto facts = measure_facts(image);
+  auto all = maps(image);
+  auto& coils = all[Map::coils].complex_voxels;
+  const auto n = coils.size() / 4;
+  for (std::int64_t c = 0; c < 4; ++c)
+    for (std::int64_t i = 0; i < 100; ++i) coils[c * n + i] = 0;
+  auto result = image;
+  const auto record = corrupt(result, recipe({"g-factor:5"}), facts, {}, 1, all);
+  CHECK(record[0]["drawn"]["array"] == "map");
+  for (std::int64_t i = 0; i < 120; ++i)
+    CHECK((result.complex_voxels[i] == image.complex_voxels[i]) == (i < 100));
+  CHECK_THROWS_WITH_AS(corrupt(result, recipe({"g-factor:5,coils=3"}), facts, {}),
+                       "g-factor: want at least 4 coils for that acceleration, got 3",
+                       mr::DataError);
+  for (auto& x : coils) x = 1;
+  CHECK_THROWS_WITH_AS(corrupt(result, recipe({"g-factor:5"}), facts, {}, 1, all),
+                       "g-factor: the coils see aliased voxels alike: they cannot be unfolded",
+                       mr::DataError);
+}
+
+TEST_CASE("residual aliasing is a copy of the stated strength at N / R voxels") {
+  const auto image = with_phase(two_d({1, 6, 24, 36}));
+  for (const int r : {2, 3}) {
+    CAPTURE(r);
+    const auto result =
+        corrupted(image, "parallel-residual:4,acceleration=" + std::to_string(r)).volume;
+    for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i) {
+      const auto slice = i / (24 * 36), y = i / 36 % 24, x = i % 36;
+      const auto row = [&](std::int64_t line) {
+        return static_cast<double>(
+            std::abs(image.complex_voxels[(slice * 24 + line % 24) * 36 + x]));
+      };
+      const double added =
+          static_cast<double>(std::abs(result.complex_voxels[i] - image.complex_voxels[i]));
+      if (r == 2)
+        REQUIRE(added == doctest::Approx(0.2 * row(y + 12)).epsilon(1e-3 + 0.1 / row(y + 12)));
+      else
+        REQUIRE(added < 0.2 * (row(y + 8) + row(y + 16)) + 1e-3);
+    }
+  }
+}
