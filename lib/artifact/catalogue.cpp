@@ -28,6 +28,8 @@ Artifact zipper();
 Artifact line_loss();
 Artifact g_factor();
 Artifact parallel_residual();
+Artifact nonstationary_noise();
+Artifact coil_shading();
 Artifact ref_bias();
 Artifact ref_motion();
 Artifact ref_ghosting();
@@ -57,6 +59,8 @@ const std::vector<Artifact>& artifacts() {
       line_loss(),
       g_factor(),
       parallel_residual(),
+      nonstationary_noise(),
+      coil_shading(),
       ref_rician(),
       ref_motion(),
       ref_ghosting(),

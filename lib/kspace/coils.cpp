@@ -60,10 +60,10 @@ double root_of_squares(const std::vector<Loop>& loops, const Vector3& point) {
 
 }  // namespace
 
-std::vector<Loop> ring_of_loops(int count, double distance, double radius) {
+std::vector<Loop> ring_of_loops(int count, double distance, double radius, double first_rad) {
   std::vector<Loop> loops;
   for (int c = 0; c < count; ++c) {
-    const double angle = 2 * pi * c / count;
+    const double angle = first_rad + 2 * pi * c / count;
     const Vector3 outwards{std::cos(angle), std::sin(angle), 0};
     loops.push_back({{distance * outwards[0], distance * outwards[1], 0},
                      {-outwards[0], -outwards[1], 0},

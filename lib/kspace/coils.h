@@ -16,9 +16,10 @@ struct Loop {
   double radius = 0.2;
 };
 
-/// `count` loops around the z axis at `distance` from it, facing it, the first on the x axis.
-/// source  BART simu/coil.c: distance 1.5, radius 0.2
-std::vector<Loop> ring_of_loops(int count, double distance = 1.5, double radius = 0.2);
+/// `count` loops around the z axis at `distance` from it, facing it, the first at `first_rad` from
+/// the x axis. source  BART simu/coil.c: distance 1.5, radius 0.2
+std::vector<Loop> ring_of_loops(int count, double distance = 1.5, double radius = 0.2,
+                                double first_rad = 0);
 
 /// Field of a loop that carries a unit current, in units of mu0 / length: Biot and Savart's
 /// integral in closed form, by complete elliptic integrals. Infinite on the wire. source  Smythe

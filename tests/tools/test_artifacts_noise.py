@@ -50,7 +50,8 @@ def test_nc_chi(corrupt, coils, mode):
 
 # ---- correlated-noise ----
 
-def loop_maps(shape, spacing, axes, count, distance=1.5, radius=0.2, normalise=True):
+def loop_maps(shape, spacing, axes, count, distance=1.5, radius=0.2, normalise=True,
+              first=0.0):
     """b_x + i b_y of loops around the slice axis, [coil, *shape], by Biot and Savart's integral."""
     sizes = {role: shape[axis] for role, axis in axes.items()}
     half = max(sizes[r] * spacing[axes[r]] for r in ("phase_encode", "readout")) / 2
@@ -60,7 +61,7 @@ def loop_maps(shape, spacing, axes, count, distance=1.5, radius=0.2, normalise=T
     points = np.stack([x, y, z], -1)
 
     def field(at, c):
-        angle = 2 * np.pi * c / count
+        angle = first + 2 * np.pi * c / count
         out = np.array([np.cos(angle), np.sin(angle), 0])
         e1, e2 = np.array([out[1], -out[0], 0]), np.array([0, 0, 1])  # e1 x e2 = -out
         total, steps = 0, 96
@@ -258,3 +259,37 @@ def test_parallel_residual(corrupt, shape, spacing, mode, phase_encode, is_compl
                  + g["readout_rad"] * place["readout"])
         want = want + 0.3 * np.exp(1j * phase) * np.roll(padded, m * step, axis)[inside]
     assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32
+
+
+# ---- nonstationary-noise ----
+
+@pytest.mark.parametrize("mode", ["2d", "3d"])
+def test_nonstationary_noise(corrupt, mode):
+    image = square((80, 70, 12))
+    got, record, _ = corrupt(image, (1, 1.2, 5), "nonstationary-noise:5", "--mode", mode)
+    sigma = np.array(record["drawn"]["sigma"])
+    assert sigma.shape == ((12,) if mode == "2d" else (1,))
+    if mode == "2d":
+        assert np.log(sigma).std() > 0.1
+    scaled, clean = got / sigma, np.broadcast_to(1000 / sigma, image.shape)
+    assert stats.kstest(scaled[image == 0], stats.rayleigh.cdf).pvalue > SIGNIFICANCE
+    share = stats.rice(clean[image > 0]).cdf(scaled[image > 0])
+    assert stats.kstest(share, "uniform").pvalue > SIGNIFICANCE
+
+
+# ---- coil-shading ----
+
+@geometries
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("coils", [1, 8])
+def test_coil_shading(corrupt, shape, spacing, mode, phase_encode, is_complex, coils):
+    image = with_phase(anatomy(shape)) if is_complex else anatomy(shape)
+    got, record, _ = corrupt(image, spacing, f"coil-shading:4,coils={coils}", "--mode", mode,
+                             "--phase-encode", phase_encode)
+    maps = loop_maps(shape, spacing, roles(record), coils, 1.75, normalise=False,
+                     first=record["drawn"]["first_rad"])
+    field = np.sqrt((np.abs(maps)**2).sum(0))
+    foreground, magnitude = otsu(np.abs(image)), np.abs(image).astype(float)
+    scale = magnitude[foreground].sum() / (magnitude * field)[foreground].sum()
+    assert record["drawn"]["scale"] == pytest.approx(scale, rel=1e-5)
+    assert nrmse(got, image * scale * field) < FLOAT32

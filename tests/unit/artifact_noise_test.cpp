@@ -4,6 +4,7 @@
 #include <numeric>
 #include <set>
 
+#include "artifact/hierarchy.h"
 #include "artifact_samples.h"
 #include "base/error.h"
 #include "kspace/coils.h"
@@ -542,5 +543,149 @@ TEST_CASE("residual aliasing is a copy of the stated strength at N / R voxels") 
       else
         REQUIRE(added < 0.2 * (row(y + 8) + row(y + 16)) + 1e-3);
     }
+  }
+}
+
+// ---- levels of noise ----
+
+namespace {
+
+double correlation(const std::vector<double>& a, const std::vector<double>& b) {
+  double ab = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) ab += a[i] * b[i];
+  return (ab / static_cast<double>(a.size()) - mean(a) * mean(b)) /
+         std::sqrt(variance(a) * variance(b));
+}
+
+}  // namespace
+
+TEST_CASE("two draws correlate by the cumulative share of the levels that they have in common") {
+  // Shares of variance of site, scanner, patient, slice at 0.25, 0.15, 0.10, 0.05.
+  const std::vector<double> shares = {0.0625, 0.0225, 0.01, 0.0025};
+  const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+  const int n = 20000;
+  double common = 0;
+  for (std::size_t level = 0; level <= shares.size(); ++level) {
+    CAPTURE(level);
+    std::vector<double> a, b;
+    for (int i = 0; i < n; ++i) {
+      const auto id = std::to_string(i);
+      NoiseIds one{id, id, id, id}, other = one;
+      if (level < 1) other.site += "'";
+      if (level < 2) other.scanner += "'";
+      if (level < 3) other.patient += "'";
+      if (level < 4) other.session += "'";
+      a.push_back(log_sigma(1, one, 1)[0]);
+      b.push_back(log_sigma(1, other, 1)[0]);
+    }
+    const double want = common / total;
+    CHECK(std::fabs(correlation(a, b) - want) <=
+          4 * (1 - want * want) / std::sqrt(static_cast<double>(n)) + 1e-9);
+    CHECK(std::fabs(variance(a) - total) < bound(std::sqrt(total), n));
+    CHECK(std::fabs(mean(a)) < 4 * std::sqrt(total / n));
+    if (level < shares.size()) common += shares[level];
+  }
+}
+
+TEST_CASE("a level's draw is the id's, whatever stands above or below, and of the seed") {
+  NoiseSpread only_scanner{0, 0.15, 0, 0, 0.8};
+  const auto a = log_sigma(1, {"s", "c", "p", "e"}, 3, only_scanner);
+  CHECK(a == log_sigma(1, {"other", "c", "q", "f"}, 3, only_scanner));
+  CHECK(a != log_sigma(2, {"s", "c", "p", "e"}, 3, only_scanner));
+  CHECK(a[0] == a[2]);
+  // The same word as the id of another level draws anew.
+  NoiseSpread only_site{0.15, 0, 0, 0, 0.8};
+  CHECK(a != log_sigma(1, {"c", "c", "c", "c"}, 3, only_site));
+}
+
+TEST_CASE("slices are autoregressive: stationary from the first, with the stated coefficient") {
+  const int n = 20000;
+  const double rho = 0.8, std = 0.05;
+  const auto series = autoregressive({5}, n, rho, std);
+  const std::vector<double> now(series.begin(), series.end() - 1),
+      next(series.begin() + 1, series.end());
+  CHECK(std::fabs(correlation(now, next) - rho) < 4 * std::sqrt((1 - rho * rho) / n));
+  const std::vector<double> later(series.begin() + 3, series.end()),
+      before(series.begin(), series.end() - 3);
+  CHECK(std::fabs(correlation(before, later) - rho * rho * rho) < 0.06);
+  std::vector<double> first, tenth;
+  for (std::uint64_t key = 0; key < 5000; ++key) {
+    const auto x = autoregressive({key}, 10, rho, std);
+    first.push_back(x[0]);
+    tenth.push_back(x[9]);
+  }
+  CHECK(std::fabs(variance(first) - std * std) < bound(std, 5000));
+  CHECK(std::fabs(variance(tenth) - std * std) < bound(std, 5000));
+  // A longer series goes on where a shorter one ended.
+  const auto shorter = autoregressive({5}, 7, rho, std);
+  CHECK(std::equal(shorter.begin(), shorter.end(), series.begin()));
+}
+
+TEST_CASE("noise has each slice's own sigma in 2-D, and one of the volume in 3-D") {
+  const auto flat = block_in_air({1, 12, 60, 50});
+  const auto result = corrupted(flat, "nonstationary-noise:5");
+  const std::vector<double> sigma = result.record[0]["drawn"]["sigma"];
+  REQUIRE(sigma.size() == 12);
+  CHECK(*std::max_element(sigma.begin(), sigma.end()) >
+        1.3 * *std::min_element(sigma.begin(), sigma.end()));
+  for (std::int64_t slice = 0; slice < 12; ++slice) {
+    double squares = 0, n = 0;
+    for (auto i = slice * 3000; i < (slice + 1) * 3000; ++i)
+      if (flat.voxels[i] == 0) {
+        squares += std::pow(static_cast<double>(result.volume.voxels[i]), 2);
+        ++n;
+      }
+    const double want = 2 * std::pow(sigma[static_cast<std::size_t>(slice)], 2);
+    CHECK(std::fabs(squares / n / want - 1) < 4 / std::sqrt(n));  // Var M^2 = (E M^2)^2
+  }
+  const auto steady = corrupted(flat, "nonstationary-noise:5,log_std=0").record;
+  for (const double s : steady[0]["drawn"]["sigma"]) CHECK(s == doctest::Approx(20));
+  CHECK(corrupted(three_d(), "nonstationary-noise:5").record[0]["drawn"]["sigma"].size() == 1);
+}
+
+// ---- shading of coils ----
+
+TEST_CASE("shading by loops keeps the foreground's sum, is positive, and brightest at the rim") {
+  for (const auto& image : {two_d(), three_d()}) {
+    const auto facts = measure_facts(image);
+    const auto result = corrupted(image, "coil-shading:5").volume;
+    double before = 0, after = 0;
+    for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+      REQUIRE(result.voxels[i] > 0);
+      before += static_cast<double>(facts.foreground[i] * image.voxels[i]);
+      after += static_cast<double>(facts.foreground[i] * result.voxels[i]);
+    }
+    CHECK(after == doctest::Approx(before).epsilon(1e-6));
+    const auto& shape = image.shape();
+    const auto gain = [&](std::int64_t y, std::int64_t x) {
+      const auto i = (shape[1] / 2 * shape[2] + y) * shape[3] + x;
+      return static_cast<double>(result.voxels[i]) / static_cast<double>(image.voxels[i]);
+    };
+    // The loops stand off the longer side; the short side of the 3-D image is far from them.
+    const double middle = gain(shape[2] / 2, shape[3] / 2);
+    CHECK(gain(2, shape[3] / 2) > 1.3 * middle);
+    if (image.acquisition.mode == Mode::two_d) CHECK(gain(shape[2] / 2, 2) > 1.3 * middle);
+  }
+}
+
+TEST_CASE("far loops shade nothing; a surface coil falls off as the field of its loop") {
+  const auto image = two_d();
+  const auto far = corrupted(image, "coil-shading:1,distance=1000").volume;
+  CHECK(distance(image, far) < 1e-3 * norm(image));
+  const auto result = corrupted(image, "coil-shading:5,coils=1");
+  const double angle = result.record[0]["drawn"]["first_rad"];
+  const double scale = result.record[0]["drawn"]["scale"];
+  const double half = 35 * 0.8 / 2;
+  const auto loop = mr::kspace::ring_of_loops(1, 1.5, 0.2, angle)[0];
+  CHECK(loop.centre[1] == doctest::Approx(1.5 * std::sin(angle)));
+  const auto middle = mr::kspace::loop_field(loop, {0, 0, 0});
+  for (const std::int64_t x : {0, 10, 30}) {
+    const auto b = mr::kspace::loop_field(
+        loop, {(static_cast<double>(x) - 17) * 0.8 / half, 1.5 * 1.1 / half, 2 / half});
+    const auto i = (3 * 24 + 13) * 35 + x;
+    CHECK(static_cast<double>(result.volume.voxels[i]) ==
+          doctest::Approx(static_cast<double>(image.voxels[i]) * scale * std::hypot(b[0], b[1]) /
+                          std::hypot(middle[0], middle[1]))
+              .epsilon(1e-5));
   }
 }
