@@ -60,6 +60,18 @@ Artifact quadrature_ghost();
 Artifact gain_drift();
 Artifact kspace_quantisation();
 // noise and coils
+Artifact gaussian();
+Artifact nc_chi();
+Artifact correlated_noise();
+Artifact gain_common();
+Artifact gain_random();
+Artifact coil_failure();
+Artifact zipper();
+Artifact line_loss();
+Artifact g_factor();
+Artifact parallel_residual();
+Artifact nonstationary_noise();
+Artifact coil_shading();
 Artifact ref_bias();
 Artifact ref_motion();
 Artifact ref_ghosting();
@@ -120,6 +132,18 @@ const std::vector<Artifact>& artifacts() {
       gain_drift(),
       kspace_quantisation(),
       // noise and coils
+      gaussian(),
+      nc_chi(),
+      correlated_noise(),
+      gain_common(),
+      gain_random(),
+      coil_failure(),
+      zipper(),
+      line_loss(),
+      g_factor(),
+      parallel_residual(),
+      nonstationary_noise(),
+      coil_shading(),
       ref_rician(),
       ref_motion(),
       ref_ghosting(),

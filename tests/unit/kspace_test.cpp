@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "check.h"
 #include "kspace/axes.h"
+#include "kspace/coils.h"
 #include "kspace/lines.h"
 #include "kspace/shift.h"
 #include "kspace/shots.h"
@@ -582,4 +583,73 @@ TEST_CASE("a filter along any axis multiplies k-space by its weights; a real ima
     CHECK(distance(got, want) < 2e-6 * norm(want));
     CHECK_THROWS_AS(filter_axis(re, im, axis, {1.0}, 1), mr::DataError);
   }
+}
+
+// ---- coils ----
+
+namespace {
+
+/// Biot and Savart's integral over the wire, by the rectangle rule, which converges exponentially
+/// for a smooth periodic integrand.
+Vector3 wire_integral(const Loop& loop, const Vector3& e1, const Vector3& e2, const Vector3& point) {
+  Vector3 sum{};
+  const int n = 2000;
+  for (int s = 0; s < n; ++s) {
+    const double angle = 2 * pi * s / n;
+    Vector3 d{}, to{};
+    for (std::size_t i = 0; i < 3; ++i) {
+      d[i] = loop.radius * (-std::sin(angle) * e1[i] + std::cos(angle) * e2[i]) * 2 * pi / n;
+      to[i] = point[i] - loop.centre[i] -
+              loop.radius * (std::cos(angle) * e1[i] + std::sin(angle) * e2[i]);
+    }
+    const double cube = std::pow(to[0] * to[0] + to[1] * to[1] + to[2] * to[2], 1.5);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::size_t j = (i + 1) % 3, k = (i + 2) % 3;
+      sum[i] += (d[j] * to[k] - d[k] * to[j]) / (4 * pi * cube);
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("on its axis a loop's field is a^2 / 2 (a^2 + z^2)^(3/2) along the axis") {
+  const Loop loop{{0.1, -0.2, 0.3}, {0, 0.6, 0.8}, 0.25};
+  for (const double z : {-2.0, -0.3, 0.0, 0.01, 1.5}) {
+    const auto b = loop_field(loop, {0.1, -0.2 + 0.6 * z, 0.3 + 0.8 * z});
+    const double want = 0.25 * 0.25 / (2 * std::pow(0.25 * 0.25 + z * z, 1.5));
+    CHECK(std::fabs(b[0]) < 1e-9 * want);
+    CHECK(b[1] == doctest::Approx(0.6 * want).epsilon(1e-9));
+    CHECK(b[2] == doctest::Approx(0.8 * want).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("off its axis a loop's field is the integral over its wire, near the axis too") {
+  const Loop loop{{0.1, -0.2, 0.3}, {0, 0.6, 0.8}, 0.25};
+  const Vector3 e1{1, 0, 0}, e2{0, 0.8, -0.6};  // e1 x e2 is the axis
+  for (const Vector3& p : {Vector3{0.7, 0.4, -0.5}, Vector3{0.1, 0.0, 0.1}, Vector3{-3, 2, 1},
+                           Vector3{0.1 + 2e-5, -0.2 + 0.6, 0.3 + 0.8},
+                           Vector3{0.1 + 2e-3, -0.2 + 0.6, 0.3 + 0.8}}) {
+    const auto got = loop_field(loop, p), want = wire_integral(loop, e1, e2, p);
+    const double size = std::sqrt(want[0] * want[0] + want[1] * want[1] + want[2] * want[2]);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(std::fabs(got[i] - want[i]) < 2e-9 * size);
+  }
+}
+
+TEST_CASE("sensitivities of a ring: RSS 1 in the middle, turned with the ring, by distance in mm") {
+  const CoilGrid grid{{3, 21, 15}, {4, 1, 1.4}};  // 21 mm x 21 mm
+  const auto s = loop_sensitivities(ring_of_loops(4), grid, 1);
+  double sum = 0;
+  for (std::int64_t c = 0; c < 4; ++c)
+    sum += static_cast<double>(std::norm(s[(c * 21 + 10) * 15 + 7]));
+  CHECK(sum == doctest::Approx(1).epsilon(1e-6));
+  // A quarter turn takes each coil to the next; b_x + i b_y turns with it.
+  for (const int d : {1, 5}) {
+    const auto right = s[(0 * 21 + 10) * 15 + 7 + d];
+    const auto p = loop_field(ring_of_loops(4)[1], {0, d * 1.4 / 10.5, 0});
+    const auto q = loop_field(ring_of_loops(4)[0], {0, 0, 0});
+    CHECK(static_cast<double>(right.real()) * p[1] > 0);
+    CHECK(std::abs(right) == doctest::Approx(std::hypot(p[0], p[1]) / (2 * std::hypot(q[0], q[1]))));
+  }
+  CHECK(std::abs(s[(0 * 21 + 10) * 15 + 14]) > 5 * std::abs(s[(0 * 21 + 10) * 15 + 0]));
 }
