@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "artifact/catalogue.h"
+#include "artifact/ready_recipes.h"
 #include "artifact/recipe.h"
 #include "base/text.h"
 #include "base/threads.h"
@@ -44,7 +45,7 @@ void declare(CLI::App& app, Options& o) {
       app.add_option("-a,--artifact", o.steps,
                      "NAME[:SEVERITY 0..5][,PARAMETER=VALUE...]; repeat to chain, in order")
           ->allow_extra_args(false);
-  app.add_option("--recipe", o.recipe, "Recipe file (mr-recipe/1) instead of -a")->excludes(steps);
+  app.add_option("--recipe", o.recipe, "Recipe file (mr-recipe/1), or the name of a ready one (--list), instead of -a")->excludes(steps);
   app.add_option("--preset", o.preset,
                  "mri-robustness:N: the published parametrisation at N percent of the artifacts "
                  "named by -a");
@@ -116,6 +117,12 @@ void declare_calibrate(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
+std::vector<std::string> recipe_names() {
+  std::vector<std::string> names;
+  for (const auto& ready : mr::artifact::ready_recipes()) names.push_back(ready.name);
+  return names;
+}
+
 std::string list_json() {
   mr::Json rows = mr::Json::array();
   for (const auto& row : mr::artifact::catalogue()) rows.push_back(mr::artifact::to_json(row));
@@ -134,11 +141,13 @@ std::string list() {
     }
     text += "  source: " + row.source + "\n";
   }
+  for (const auto& ready : mr::artifact::ready_recipes())
+    text += "recipe " + ready.name + ": " + ready.summary + "\n";
   return text;
 }
 
 mr::artifact::Recipe steps_of(const Options& o) {
-  if (!o.recipe.empty()) return mr::artifact::recipe_from_json(mr::read_json(o.recipe), o.recipe);
+  if (!o.recipe.empty()) return mr::artifact::read_recipe(o.recipe);
   if (o.steps.empty())
     throw mr::UsageError("no artifact: name one with -a (--list shows them), or a --recipe");
   if (!o.preset.empty()) return mr::artifact::parse_preset(o.preset, o.steps);
@@ -367,5 +376,5 @@ int main(int argc, char** argv) {
         o.seed_given = app.count("--seed") > 0;
         run(o, this_run, messages);
       },
-      {{"--artifact", mr::artifact::names()}});
+      {{"--artifact", mr::artifact::names()}, {"--recipe", recipe_names()}});
 }

@@ -150,6 +150,23 @@ def test_draws_are_shared_per_scanner_and_per_subject(run, tmp_path):
         assert len(set.union(*severities.values())) == len(severities)
 
 
+def test_ready_recipes_run_by_name(run, fails, tmp_path, knee):
+    text = run(["mr-corrupt", "--list"]).stdout.decode()
+    names = [line.split(":")[0].split()[1] for line in text.splitlines() if line.startswith("recipe ")]
+    assert {"scanner-old-1.5T", "restless-patient", "epi"} <= set(names)
+    m = images.manifest(tmp_path, images=2, shape=(32, 32, 4))
+    document = json.loads(m.read_text())
+    for entry in document["images"]:
+        entry["attributes"] = {"scanner": "A"}
+    images.write(m, [l["name"] for l in document["labels"]], document["images"])
+    for name in names:
+        out = json.loads(run(["mr-corrupt", "--recipe", name, "-o", tmp_path / name, m]).stdout)
+        for entry in out["images"]:
+            assert entry["artifacts"] and not any("order" in a for a in entry["artifacts"])
+            assert 0 < entry["fidelity"]["nrmse"] < 1
+    fails(["mr-corrupt", "--recipe", "restless", knee], 66, "restless", "ready recipe")
+
+
 def test_an_attribute_that_is_not_there_is_named(run, fails, tmp_path):
     m = images.manifest(tmp_path, images=1)
     (tmp_path / "r.json").write_text(
