@@ -270,7 +270,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   if (!o.print_recipe.empty())
     write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
   if (!o.save_kspace.empty())
-    mr::image::write_image(mr::artifact::kspace_of(result.volume), o.save_kspace,
+    mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,
                            {"mr-corrupt: k-space"}, o.seed, overwrite);
   if (to_stdout)
     mr::write_stdout(mr::image::encode_image(

@@ -394,7 +394,7 @@ Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, co
   return plan.record;
 }
 
-image::Volume kspace_of(const image::Volume& volume) {
+image::Volume kspace_image(const image::Volume& volume) {
   const auto roles = roles_of(volume);
   auto out = image::make_volume(volume.shape(), volume.affine, image::Datatype::c64);
   out.acquisition = volume.acquisition;

@@ -128,7 +128,7 @@ Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, co
              int threads = 1, const Maps& maps = {});
 
 /// Centred unitary k-space of an image, complex: of each slice in 2-D, of each volume in 3-D.
-image::Volume kspace_of(const image::Volume& volume);
+image::Volume kspace_image(const image::Volume& volume);
 
 /// Whether all steps act slice by slice along roles_of(volume).slice.
 bool in_plane(const Recipe& recipe, const image::Volume& volume);
