@@ -28,6 +28,8 @@ Artifact slice_gain();
 Artifact slice_dropout();
 Artifact jpeg();
 Artifact jpeg2000();
+Artifact fat_sat_failure();
+Artifact dixon_swap();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
@@ -60,6 +62,8 @@ const std::vector<Artifact>& artifacts() {
       slice_dropout(),
       jpeg(),
       jpeg2000(),
+      fat_sat_failure(),
+      dixon_swap(),
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils

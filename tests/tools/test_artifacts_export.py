@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 import images
 
@@ -330,3 +331,79 @@ def test_lossy(corrupt, shape, spacing, phase_encode, slice_axis, is_complex, st
     # A voxel that rounds the other way in single precision changes the 64 around it a little.
     assert nrmse(image, want) > 2e-3
     assert nrmse(got, want) < 1e-4
+
+
+# ---- fat ----
+
+def fat_map(shape):
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    r = x**2 / 0.7 + y**2 / 0.8 + z**2 / 1.5
+    return np.where((r > 0.6) & (r < 1.1), 0.9, 0.02 + 0.1 * (r < 1)).astype(np.float32)
+
+
+@pytest.fixture
+def with_map(corrupt, tmp_path):
+    """with_map(name, map, array, spacing, step, ...) -> as corrupt."""
+
+    def runner(name, values, array, spacing, *rest):
+        path = images.save(tmp_path / f"{name}.nii", values, spacing)
+        return corrupt(array, spacing, *rest, "--map", f"{name}={path}")
+
+    return runner
+
+
+def cosine_series(terms, shape, axes):
+    """Sum of products of cosines over slice, phase encoding and readout."""
+    total = np.zeros(shape)
+    for *orders, coefficient in terms:
+        term = coefficient
+        for role, order in zip(("slice", "phase_encode", "readout"), orders):
+            n = shape[axes[role]]
+            term = term * along(np.cos(np.pi * order * (np.arange(n) + 0.5) / n), axes[role])
+        total = total + term
+    return total
+
+
+@geometries
+@both
+def test_fat_sat_failure(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, fat = sample(shape, is_complex), fat_map(shape)
+    got, record, _ = with_map("fat", fat, image, spacing, "fat-sat-failure:4", "--mode", mode,
+                              "--phase-encode", phase_encode)
+    drawn, magnitude = record["drawn"], np.abs(image).astype(float)
+    foreground = otsu(magnitude)
+    off = np.abs(cosine_series(drawn["cosines"], shape, roles(record)))
+    inside = foreground | (fat >= 0.5)
+    limit, median = np.percentile(off[inside], [65, 50])
+    assert drawn["limit"] == pytest.approx(limit, rel=1e-6)
+    eta = 1 / (1 + np.exp(-(off - limit) / (0.1 * median)))
+    want = remapped(image, lambda x: x + eta * fat * 1.5 * magnitude[foreground].mean())
+    assert nrmse(got, want) < FLOAT32
+
+
+@geometries
+@both
+def test_dixon_swap(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, fat = sample(shape, is_complex), fat_map(shape)
+    got, record, _ = with_map("fat", fat, image, spacing, "dixon-swap:3", "--mode", mode,
+                              "--phase-encode", phase_encode)
+    drawn, magnitude, axes = record["drawn"], np.abs(image).astype(float), roles(record)
+    foreground = otsu(magnitude)
+    inside = foreground | (fat >= 0.5)
+    square = 0
+    for role, centre in zip(("slice", "phase_encode", "readout"), drawn["centre"]):
+        axis = axes[role]
+        square = square + along(((np.arange(shape[axis]) - centre) * spacing[axis])**2, axis)
+    distance = np.sqrt(square) * (1 + 0.15 * np.tanh(cosine_series(drawn["cosines"], shape, axes)))
+    assert drawn["radius_mm"] == pytest.approx(np.percentile(distance[inside], 20), rel=1e-6)
+    region = distance <= drawn["radius_mm"] * (1 + 1e-7)
+    assert ndimage.label(region)[1] == 1
+    swapped = region & inside
+    want = remapped(image, lambda x: np.where(
+        swapped, fat * 1.5 * magnitude[foreground].mean(), x))
+    edge = np.abs(distance / drawn["radius_mm"] - 1) < 1e-6  # either side is right
+    assert nrmse(got[~edge], want[~edge]) < FLOAT32
+    # What is lost of water is what the other image of the pair gains: the sum stays.
+    other = np.where(swapped, magnitude, fat * 1.5 * magnitude[foreground].mean())
+    total = magnitude + fat * 1.5 * magnitude[foreground].mean()
+    assert nrmse((np.abs(got) + other)[~edge], total[~edge]) < FLOAT32

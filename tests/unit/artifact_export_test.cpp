@@ -393,3 +393,78 @@ TEST_CASE("lossy files have their rows along the axis stored first, whichever is
     CHECK(same_bits(corrupted(image, step).volume, rows));
   }
 }
+
+// ---- fat ----
+
+namespace {
+
+/// Share of the voxels of the object (foreground, or mostly fat) for which `is` holds.
+template <typename Predicate>
+double share_of_object(const Volume& image, Predicate is) {
+  const auto facts = measure_facts(image);
+  const auto fat = maps(image)[Map::fat];
+  double inside = 0, held = 0;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+    if (facts.foreground[i] == 0 && fat.voxels[i] < 0.5f) continue;
+    inside += 1;
+    held += is(i);
+  }
+  return held / inside;
+}
+
+}  // namespace
+
+TEST_CASE("failed fat suppression adds at most the fat's signal, half of it in the stated share") {
+  const auto image = two_d();
+  const auto fat = maps(image)[Map::fat];
+  const double signal = 1.5 * measure_facts(image).signal;
+  Volume before = image;
+  for (int level = 1; level <= 5; ++level) {
+    const auto result = corrupted(image, "fat-sat-failure:" + std::to_string(level)).volume;
+    const auto eta = [&](std::int64_t i) {
+      return (static_cast<double>(result.voxels[i]) - static_cast<double>(image.voxels[i])) /
+             (signal * static_cast<double>(fat.voxels[i]));
+    };
+    for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+      CHECK(result.voxels[i] >= before.voxels[i]);
+      CHECK(eta(i) <= 1 + 1e-4);
+    }
+    const std::array<double, 5> area = {0.05, 0.1, 0.2, 0.35, 0.6};
+    // One voxel of about 2500, and float32 in eta.
+    CHECK(share_of_object(image, [&](std::int64_t i) { return eta(i) > 0.5; }) ==
+          doctest::Approx(area[static_cast<std::size_t>(level - 1)]).epsilon(0.02));
+    before = result;
+  }
+}
+
+TEST_CASE("water only: failed fat suppression is the identity") {
+  auto volume = two_d();
+  const auto image = volume;
+  auto all = maps(image);
+  for (auto& x : all[Map::fat].voxels) x = 0;
+  corrupt(volume, recipe({"fat-sat-failure:5"}), measure_facts(image), {1, "a", std::nullopt}, 1,
+          all);
+  CHECK(same_bits(volume, image));
+}
+
+TEST_CASE("a Dixon swap shows the fat image in the stated share, and is nested over the levels") {
+  const auto image = two_d();
+  const auto fat = maps(image)[Map::fat];
+  const auto signal = static_cast<float>(1.5 * measure_facts(image).signal);
+  std::vector<bool> before(static_cast<std::size_t>(image.voxels.size()));
+  for (int level = 1; level <= 5; ++level) {
+    const auto result = corrupted(image, "dixon-swap:" + std::to_string(level)).volume;
+    std::vector<bool> swapped;
+    for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+      swapped.push_back(result.voxels[i] != image.voxels[i]);
+      if (swapped.back())
+        CHECK(result.voxels[i] == doctest::Approx(signal * fat.voxels[i]).epsilon(1e-6));
+      CHECK((swapped.back() || !before[static_cast<std::size_t>(i)]));
+    }
+    const std::array<double, 5> area = {0.05, 0.1, 0.2, 0.35, 0.6};
+    CHECK(share_of_object(image, [&](std::int64_t i) {
+            return swapped[static_cast<std::size_t>(i)];
+          }) == doctest::Approx(area[static_cast<std::size_t>(level - 1)]).epsilon(0.02));
+    before = swapped;
+  }
+}
