@@ -30,6 +30,9 @@ Artifact jpeg();
 Artifact jpeg2000();
 Artifact fat_sat_failure();
 Artifact dixon_swap();
+Artifact contrast_te();
+Artifact contrast_tr();
+Artifact magic_angle();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
@@ -64,6 +67,9 @@ const std::vector<Artifact>& artifacts() {
       jpeg2000(),
       fat_sat_failure(),
       dixon_swap(),
+      contrast_te(),
+      contrast_tr(),
+      magic_angle(),
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils

@@ -407,3 +407,70 @@ def test_dixon_swap(with_map, shape, spacing, mode, phase_encode, is_complex):
     other = np.where(swapped, magnitude, fat * 1.5 * magnitude[foreground].mean())
     total = magnitude + fat * 1.5 * magnitude[foreground].mean()
     assert nrmse((np.abs(got) + other)[~edge], total[~edge]) < FLOAT32
+
+
+# ---- contrast ----
+
+TISSUES = ("air skin fat muscle marrow cortical_bone cartilage meniscus ligament fluid oedema "
+           "vessel").split()
+AT_3T = {"skin": (1100, 22), "fat": (371, 133), "muscle": (1420, 31.7), "marrow": (365, 133),
+         "cartilage": (1240, 36.9), "meniscus": (950, 11.4), "ligament": (900, 7),
+         "fluid": (3620, 767)}  # T1, T2 [ms]
+DENSITY = {"skin": 0.65, "fat": 0.9, "muscle": 0.8, "marrow": 0.85, "cartilage": 0.75,
+           "meniscus": 0.7, "ligament": 0.65, "fluid": 1.0}
+
+
+def tissue_map(shape):
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    inside = x**2 / 0.7 + y**2 / 0.8 + z**2 / 1.5 < 1
+    names = list(AT_3T)
+    which = np.clip(np.floor((x + 1) / 2 * len(names)), 0, len(names) - 1).astype(int)
+    index = np.array([TISSUES.index(n) for n in names])[which]
+    return np.where(inside, index, 0).astype(np.uint8)
+
+
+def per_tissue(tissues, function, otherwise):
+    out = np.full(tissues.shape, float(otherwise))
+    for name, (t1, t2) in AT_3T.items():
+        out[tissues == TISSUES.index(name)] = function(name, t1, t2)
+    return out
+
+
+@geometries
+@both
+@pytest.mark.parametrize("step, factor", [
+    ("contrast-te:5,te_ms=24,field_t=3", lambda name, t1, t2: np.exp(-12 / t2)),
+    ("contrast-te:1,te_ms=24,field_t=3,change_percent=-50", lambda name, t1, t2: np.exp(12 / t2)),
+    ("contrast-tr:4,tr_ms=800,field_t=2.9",
+     lambda name, t1, t2: (1 - np.exp(-520 / t1)) / (1 - np.exp(-800 / t1)))])
+def test_contrast(with_map, shape, spacing, mode, phase_encode, is_complex, step, factor):
+    image, tissues = sample(shape, is_complex), tissue_map(shape)
+    got, _, _ = with_map("tissue", tissues, image, spacing, step, "--mode", mode, "--phase-encode",
+                         phase_encode)
+    assert nrmse(got, image * per_tissue(tissues, factor, 1)) < FLOAT32
+
+
+@geometries
+@both
+def test_magic_angle(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, tissues = sample(shape, is_complex), tissue_map(shape)
+    got, _, _ = with_map("tissue", tissues, image, spacing,
+                         "magic-angle:3,te_ms=15,tr_ms=2000,field_t=3", "--mode", mode,
+                         "--phase-encode", phase_encode)
+
+    def signal(name, t1, t2):
+        return DENSITY[name] * (1 - np.exp(-2000 / t1)) * np.exp(-15 / t2)
+
+    def gain(name, t1, t2):
+        if name not in ("ligament", "meniscus"):
+            return 0
+        theta = np.arccos(np.sqrt(1 / 3)) - np.radians(20)
+        coupling = (1 / t2 - 1 / 22) / 4  # (3 cos^2 0 - 1)^2 = 4
+        rate = 1 / 22 + coupling * (3 * np.cos(theta)**2 - 1)**2
+        return signal(name, t1, 1 / rate) - signal(name, t1, t2)
+
+    water = otsu(np.abs(image)) & ~np.isin(tissues, [TISSUES.index(n) for n in ("fat", "marrow")])
+    unit = (np.abs(image).astype(float)[water].sum()
+            / per_tissue(tissues, signal, 0)[water].sum())
+    added = unit * per_tissue(tissues, gain, 0)
+    assert nrmse(got, remapped(image, lambda x: x + added)) < FLOAT32
