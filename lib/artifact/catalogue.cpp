@@ -33,6 +33,8 @@ Artifact dixon_swap();
 Artifact contrast_te();
 Artifact contrast_tr();
 Artifact magic_angle();
+Artifact elastic();
+Artifact position();
 // fields and reconstruction
 // encoding in time, receiver
 // noise and coils
@@ -70,6 +72,8 @@ const std::vector<Artifact>& artifacts() {
       contrast_te(),
       contrast_tr(),
       magic_angle(),
+      elastic(),
+      position(),
       // fields and reconstruction
       // encoding in time, receiver
       // noise and coils

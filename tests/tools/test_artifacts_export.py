@@ -474,3 +474,68 @@ def test_magic_angle(with_map, shape, spacing, mode, phase_encode, is_complex):
             / per_tissue(tissues, signal, 0)[water].sum())
     added = unit * per_tissue(tissues, gain, 0)
     assert nrmse(got, remapped(image, lambda x: x + added)) < FLOAT32
+
+
+# ---- deformation ----
+
+def keys(s):
+    """Keys 1981, a = -1/2."""
+    s = np.abs(s)
+    return np.where(s < 1, 1.5 * s**3 - 2.5 * s**2 + 1,
+                    np.where(s < 2, -0.5 * s**3 + 2.5 * s**2 - 4 * s + 2, 0))
+
+
+def resampled(plane, y, x):
+    """plane at the places (y, x), mirrored at its edges: a sum over all its extended pixels."""
+    pad = 60
+    extended = np.pad(plane, pad, mode="symmetric")
+    out = np.zeros(plane.shape, complex)
+    for index in np.ndindex(plane.shape):
+        wy = keys(np.arange(extended.shape[0]) - pad - y[index])
+        wx = keys(np.arange(extended.shape[1]) - pad - x[index])
+        rows = np.flatnonzero(wy)
+        out[index] = wy[rows] @ extended[rows] @ wx
+    return out
+
+
+def warped(image, axes, dy, dx):
+    """All slices, displaced by dy along phase encoding and dx along the readout, in voxels."""
+    order = [axes[role] for role in ("slice", "phase_encode", "readout")]
+    blocks = [np.transpose(v, order) for v in (image.astype(complex), dy, dx)]
+    grid = np.meshgrid(*(np.arange(n) for n in blocks[0].shape[1:]), indexing="ij")
+    out = np.array([resampled(p, grid[0] + a, grid[1] + b) for p, a, b in zip(*blocks)])
+    return np.transpose(out, np.argsort(order))
+
+
+@geometries
+@both
+def test_elastic(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "elastic:3", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    dy, dx = (drawn["scale"] * cosine_series(drawn[f"{role}_cosines"], shape, axes)
+              for role in ("phase_encode", "readout"))
+    foreground = otsu(np.abs(image))
+    assert np.sqrt((dy**2 + dx**2)[foreground].mean()) == pytest.approx(3, rel=1e-6)
+    want = warped(image, axes, dy, dx)
+    assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32
+
+
+@geometries
+@both
+def test_position(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "position:3", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    mm = {role: along((np.arange(shape[axis]) - shape[axis] // 2) * spacing[axis], axis)
+          for role, axis in axes.items()}
+    side = min(shape[axes[r]] * spacing[axes[r]] for r in ("phase_encode", "readout"))
+    shift = drawn["shift_readout_mm"] + 1j * drawn["shift_phase_encode_mm"]
+    assert abs(shift) == pytest.approx(0.06 * side) and abs(drawn["rotation_deg"]) == 7
+    place = mm["readout"] + 1j * mm["phase_encode"] + 0 * mm["slice"]
+    before = (place - shift) * np.exp(-1j * np.radians(drawn["rotation_deg"]))
+    want = warped(image, axes, (before - place).imag / spacing[axes["phase_encode"]],
+                  (before - place).real / spacing[axes["readout"]])
+    assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32

@@ -567,3 +567,73 @@ TEST_CASE("at the magic angle fibres have the T2 of free ones; all else keeps it
   CHECK(contribution("15") > 0.2);
   CHECK(contribution("150") < 0.001);
 }
+
+// ---- deformation ----
+
+TEST_CASE(
+    "a shift moves the object by the stated length, towards the higher index where positive") {
+  auto image = two_d({1, 2, 40, 50});
+  image.spacing_mm = {1, 1, 4};
+  const auto result = corrupted(image, "position,shift_percent=10,rotation_deg=0");
+  const auto& drawn = result.record[0]["drawn"];
+  const double dy = drawn["shift_phase_encode_mm"], dx = drawn["shift_readout_mm"];
+  CHECK(std::hypot(dx, dy) == doctest::Approx(4).epsilon(1e-9));
+  // A linear ramp stays a ramp under cubic convolution: it shows the displacement itself.
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    image.voxels[i] = static_cast<float>(100 + 3 * (i % 50) + 7 * (i / 50 % 40));
+  const auto ramp = corrupted(image, "position,shift_percent=10,rotation_deg=0").volume;
+  for (std::int64_t y = 8; y < 32; ++y)
+    for (std::int64_t x = 8; x < 42; ++x)
+      CHECK(static_cast<double>(ramp.voxels[y * 50 + x]) ==
+            doctest::Approx(100 + 3 * (static_cast<double>(x) - dx) +
+                            7 * (static_cast<double>(y) - dy))
+                .epsilon(1e-6));
+}
+
+TEST_CASE("a turn is rigid in mm: on anisotropic voxels a ramp turns by the stated angle") {
+  auto image = two_d({1, 1, 48, 48});
+  image.spacing_mm = {0.8, 1.6, 4};
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    image.voxels[i] = static_cast<float>(1000 + 10 * 0.8 * static_cast<double>(i % 48 - 24));
+  const auto result = corrupted(image, "position,shift_percent=0,rotation_deg=15");
+  const double angle =
+      result.record[0]["drawn"]["rotation_deg"].get<double>() * 3.14159265358979 / 180;
+  for (std::int64_t y = 18; y < 30; ++y)
+    for (std::int64_t x = 18; x < 30; ++x)
+      CHECK(static_cast<double>(result.volume.voxels[y * 48 + x]) ==
+            doctest::Approx(1000 + 10 * (std::cos(angle) * 0.8 * static_cast<double>(x - 24) +
+                                         std::sin(angle) * 1.6 * static_cast<double>(y - 24)))
+                .epsilon(1e-6));
+}
+
+TEST_CASE("a ramp shows an elastic displacement: its root mean square is the stated one") {
+  const auto object = two_d({1, 4, 96, 120});
+  const auto facts = measure_facts(object);
+  double square = 0, inside = 0;
+  for (const int along : {0, 1}) {
+    // The facts, and so the scale, are those of the object; the ramp goes through the same draw.
+    auto ramp = object;
+    for (std::int64_t i = 0; i < ramp.voxels.size(); ++i)
+      ramp.voxels[i] = static_cast<float>(1000 + (along == 0 ? i % 120 : i / 120 % 96));
+    auto warped = ramp;
+    corrupt(warped, recipe({"elastic:2"}), facts, {1, "a", std::nullopt});
+    for (std::int64_t i = 0; i < ramp.voxels.size(); ++i) {
+      if (facts.foreground[i] == 0) continue;
+      square +=
+          std::pow(static_cast<double>(warped.voxels[i]) - static_cast<double>(ramp.voxels[i]), 2);
+      inside += along;
+    }
+  }
+  CHECK(std::sqrt(square / inside) == doctest::Approx(2).epsilon(1e-3));
+}
+
+TEST_CASE("a constant image stays constant however it is deformed") {
+  auto image = two_d({1, 2, 24, 35});
+  const auto facts = measure_facts(image);
+  for (auto& x : image.voxels) x = 321;
+  for (const std::string step : {"elastic:5", "position:5"}) {
+    auto warped = image;
+    corrupt(warped, recipe({step}), facts, {1, "a", std::nullopt});
+    CHECK(distance(warped, image) < 1e-6 * norm(image));
+  }
+}
