@@ -486,9 +486,9 @@ def keys(s):
 
 
 def resampled(plane, y, x):
-    """plane at the places (y, x), mirrored at its edges: a sum over all its extended pixels."""
+    """plane at the places (y, x), its edges continued: a sum over all its extended pixels."""
     pad = 60
-    extended = np.pad(plane, pad, mode="symmetric")
+    extended = np.pad(plane, pad, mode="edge")
     out = np.zeros(plane.shape, complex)
     for index in np.ndindex(plane.shape):
         wy = keys(np.arange(extended.shape[0]) - pad - y[index])

@@ -1,5 +1,6 @@
 #include "artifact/object/warp.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -13,11 +14,6 @@ struct Taps {
   std::array<double, 4> weight;
 };
 
-std::int64_t mirrored(std::int64_t i, std::int64_t n) {
-  const auto m = (i % (2 * n) + 2 * n) % (2 * n);
-  return m < n ? m : 2 * n - 1 - m;
-}
-
 /// Keys 1981, eq. 15.
 double kernel(double s) {
   s = std::fabs(s);
@@ -30,7 +26,7 @@ Taps taps_at(double place, std::int64_t n) {
   Taps taps{};
   for (std::size_t t = 0; t < 4; ++t) {
     const double at = floor + static_cast<double>(t) - 1;
-    taps.index[t] = mirrored(static_cast<std::int64_t>(at), n);
+    taps.index[t] = std::clamp(static_cast<std::int64_t>(at), std::int64_t{0}, n - 1);
     taps.weight[t] = kernel(place - at);
   }
   return taps;

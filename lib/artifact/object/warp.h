@@ -12,7 +12,7 @@ using Displacement = std::function<void(std::int64_t slice, std::int64_t line, d
 
 /// Each voxel takes the value that lies at its place plus the displacement. The block becomes
 /// complex, since interpolation of a magnitude can overshoot below 0. Beyond the field of view,
-/// where nothing is known, the image is mirrored.
+/// where nothing is known, its outermost voxels go on: a limb stays a limb, and air stays air.
 /// source  Keys 1981, IEEE Trans ASSP 29:1153 (cubic convolution, a = -1/2)
 void warp(Block& block, int threads, const Displacement& displacement);
 
