@@ -29,6 +29,13 @@ Artifact slice_gain();
 Artifact slice_dropout();
 Artifact jpeg();
 Artifact jpeg2000();
+Artifact fat_sat_failure();
+Artifact dixon_swap();
+Artifact contrast_te();
+Artifact contrast_tr();
+Artifact magic_angle();
+Artifact elastic();
+Artifact position();
 // fields and reconstruction
 Artifact truncation();
 Artifact undersampling();
@@ -101,6 +108,13 @@ const std::vector<Artifact>& artifacts() {
       slice_dropout(),
       jpeg(),
       jpeg2000(),
+      fat_sat_failure(),
+      dixon_swap(),
+      contrast_te(),
+      contrast_tr(),
+      magic_angle(),
+      elastic(),
+      position(),
       // fields and reconstruction
       truncation(),
       undersampling(),

@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 import images
 
@@ -330,3 +331,211 @@ def test_lossy(corrupt, shape, spacing, phase_encode, slice_axis, is_complex, st
     # A voxel that rounds the other way in single precision changes the 64 around it a little.
     assert nrmse(image, want) > 2e-3
     assert nrmse(got, want) < 1e-4
+
+
+# ---- fat ----
+
+def fat_map(shape):
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    r = x**2 / 0.7 + y**2 / 0.8 + z**2 / 1.5
+    return np.where((r > 0.6) & (r < 1.1), 0.9, 0.02 + 0.1 * (r < 1)).astype(np.float32)
+
+
+@pytest.fixture
+def with_map(corrupt, tmp_path):
+    """with_map(name, map, array, spacing, step, ...) -> as corrupt."""
+
+    def runner(name, values, array, spacing, *rest):
+        path = images.save(tmp_path / f"{name}.nii", values, spacing)
+        return corrupt(array, spacing, *rest, "--map", f"{name}={path}")
+
+    return runner
+
+
+def cosine_series(terms, shape, axes):
+    """Sum of products of cosines over slice, phase encoding and readout."""
+    total = np.zeros(shape)
+    for *orders, coefficient in terms:
+        term = coefficient
+        for role, order in zip(("slice", "phase_encode", "readout"), orders):
+            n = shape[axes[role]]
+            term = term * along(np.cos(np.pi * order * (np.arange(n) + 0.5) / n), axes[role])
+        total = total + term
+    return total
+
+
+@geometries
+@both
+def test_fat_sat_failure(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, fat = sample(shape, is_complex), fat_map(shape)
+    got, record, _ = with_map("fat", fat, image, spacing, "fat-sat-failure:4", "--mode", mode,
+                              "--phase-encode", phase_encode)
+    drawn, magnitude = record["drawn"], np.abs(image).astype(float)
+    foreground = otsu(magnitude)
+    off = np.abs(cosine_series(drawn["cosines"], shape, roles(record)))
+    inside = foreground | (fat >= 0.5)
+    limit, median = np.percentile(off[inside], [65, 50])
+    assert drawn["limit"] == pytest.approx(limit, rel=1e-6)
+    eta = 1 / (1 + np.exp(-(off - limit) / (0.1 * median)))
+    want = remapped(image, lambda x: x + eta * fat * 1.5 * magnitude[foreground].mean())
+    assert nrmse(got, want) < FLOAT32
+
+
+@geometries
+@both
+def test_dixon_swap(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, fat = sample(shape, is_complex), fat_map(shape)
+    got, record, _ = with_map("fat", fat, image, spacing, "dixon-swap:3", "--mode", mode,
+                              "--phase-encode", phase_encode)
+    drawn, magnitude, axes = record["drawn"], np.abs(image).astype(float), roles(record)
+    foreground = otsu(magnitude)
+    inside = foreground | (fat >= 0.5)
+    square = 0
+    for role, centre in zip(("slice", "phase_encode", "readout"), drawn["centre"]):
+        axis = axes[role]
+        square = square + along(((np.arange(shape[axis]) - centre) * spacing[axis])**2, axis)
+    distance = np.sqrt(square) * (1 + 0.15 * np.tanh(cosine_series(drawn["cosines"], shape, axes)))
+    assert drawn["radius_mm"] == pytest.approx(np.percentile(distance[inside], 20), rel=1e-6)
+    region = distance <= drawn["radius_mm"] * (1 + 1e-7)
+    assert ndimage.label(region)[1] == 1
+    swapped = region & inside
+    want = remapped(image, lambda x: np.where(
+        swapped, fat * 1.5 * magnitude[foreground].mean(), x))
+    edge = np.abs(distance / drawn["radius_mm"] - 1) < 1e-6  # either side is right
+    assert nrmse(got[~edge], want[~edge]) < FLOAT32
+    # What is lost of water is what the other image of the pair gains: the sum stays.
+    other = np.where(swapped, magnitude, fat * 1.5 * magnitude[foreground].mean())
+    total = magnitude + fat * 1.5 * magnitude[foreground].mean()
+    assert nrmse((np.abs(got) + other)[~edge], total[~edge]) < FLOAT32
+
+
+# ---- contrast ----
+
+TISSUES = ("air skin fat muscle marrow cortical_bone cartilage meniscus ligament fluid oedema "
+           "vessel").split()
+AT_3T = {"skin": (1100, 22), "fat": (371, 133), "muscle": (1420, 31.7), "marrow": (365, 133),
+         "cartilage": (1240, 36.9), "meniscus": (950, 11.4), "ligament": (900, 7),
+         "fluid": (3620, 767)}  # T1, T2 [ms]
+DENSITY = {"skin": 0.65, "fat": 0.9, "muscle": 0.8, "marrow": 0.85, "cartilage": 0.75,
+           "meniscus": 0.7, "ligament": 0.65, "fluid": 1.0}
+
+
+def tissue_map(shape):
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    inside = x**2 / 0.7 + y**2 / 0.8 + z**2 / 1.5 < 1
+    names = list(AT_3T)
+    which = np.clip(np.floor((x + 1) / 2 * len(names)), 0, len(names) - 1).astype(int)
+    index = np.array([TISSUES.index(n) for n in names])[which]
+    return np.where(inside, index, 0).astype(np.uint8)
+
+
+def per_tissue(tissues, function, otherwise):
+    out = np.full(tissues.shape, float(otherwise))
+    for name, (t1, t2) in AT_3T.items():
+        out[tissues == TISSUES.index(name)] = function(name, t1, t2)
+    return out
+
+
+@geometries
+@both
+@pytest.mark.parametrize("step, factor", [
+    ("contrast-te:5,te_ms=24,field_t=3", lambda name, t1, t2: np.exp(-12 / t2)),
+    ("contrast-te:1,te_ms=24,field_t=3,change_percent=-50", lambda name, t1, t2: np.exp(12 / t2)),
+    ("contrast-tr:4,tr_ms=800,field_t=2.9",
+     lambda name, t1, t2: (1 - np.exp(-520 / t1)) / (1 - np.exp(-800 / t1)))])
+def test_contrast(with_map, shape, spacing, mode, phase_encode, is_complex, step, factor):
+    image, tissues = sample(shape, is_complex), tissue_map(shape)
+    got, _, _ = with_map("tissue", tissues, image, spacing, step, "--mode", mode, "--phase-encode",
+                         phase_encode)
+    assert nrmse(got, image * per_tissue(tissues, factor, 1)) < FLOAT32
+
+
+@geometries
+@both
+def test_magic_angle(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, tissues = sample(shape, is_complex), tissue_map(shape)
+    got, _, _ = with_map("tissue", tissues, image, spacing,
+                         "magic-angle:3,te_ms=15,tr_ms=2000,field_t=3", "--mode", mode,
+                         "--phase-encode", phase_encode)
+
+    def signal(name, t1, t2):
+        return DENSITY[name] * (1 - np.exp(-2000 / t1)) * np.exp(-15 / t2)
+
+    def gain(name, t1, t2):
+        if name not in ("ligament", "meniscus"):
+            return 0
+        theta = np.arccos(np.sqrt(1 / 3)) - np.radians(20)
+        coupling = (1 / t2 - 1 / 22) / 4  # (3 cos^2 0 - 1)^2 = 4
+        rate = 1 / 22 + coupling * (3 * np.cos(theta)**2 - 1)**2
+        return signal(name, t1, 1 / rate) - signal(name, t1, t2)
+
+    water = otsu(np.abs(image)) & ~np.isin(tissues, [TISSUES.index(n) for n in ("fat", "marrow")])
+    unit = (np.abs(image).astype(float)[water].sum()
+            / per_tissue(tissues, signal, 0)[water].sum())
+    added = unit * per_tissue(tissues, gain, 0)
+    assert nrmse(got, remapped(image, lambda x: x + added)) < FLOAT32
+
+
+# ---- deformation ----
+
+def keys(s):
+    """Keys 1981, a = -1/2."""
+    s = np.abs(s)
+    return np.where(s < 1, 1.5 * s**3 - 2.5 * s**2 + 1,
+                    np.where(s < 2, -0.5 * s**3 + 2.5 * s**2 - 4 * s + 2, 0))
+
+
+def resampled(plane, y, x):
+    """plane at the places (y, x), its edges continued: a sum over all its extended pixels."""
+    pad = 60
+    extended = np.pad(plane, pad, mode="edge")
+    out = np.zeros(plane.shape, complex)
+    for index in np.ndindex(plane.shape):
+        wy = keys(np.arange(extended.shape[0]) - pad - y[index])
+        wx = keys(np.arange(extended.shape[1]) - pad - x[index])
+        rows = np.flatnonzero(wy)
+        out[index] = wy[rows] @ extended[rows] @ wx
+    return out
+
+
+def warped(image, axes, dy, dx):
+    """All slices, displaced by dy along phase encoding and dx along the readout, in voxels."""
+    order = [axes[role] for role in ("slice", "phase_encode", "readout")]
+    blocks = [np.transpose(v, order) for v in (image.astype(complex), dy, dx)]
+    grid = np.meshgrid(*(np.arange(n) for n in blocks[0].shape[1:]), indexing="ij")
+    out = np.array([resampled(p, grid[0] + a, grid[1] + b) for p, a, b in zip(*blocks)])
+    return np.transpose(out, np.argsort(order))
+
+
+@geometries
+@both
+def test_elastic(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "elastic:3", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    dy, dx = (drawn["scale"] * cosine_series(drawn[f"{role}_cosines"], shape, axes)
+              for role in ("phase_encode", "readout"))
+    foreground = otsu(np.abs(image))
+    assert np.sqrt((dy**2 + dx**2)[foreground].mean()) == pytest.approx(3, rel=1e-6)
+    want = warped(image, axes, dy, dx)
+    assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32
+
+
+@geometries
+@both
+def test_position(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "position:3", "--mode", mode, "--phase-encode",
+                             phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    mm = {role: along((np.arange(shape[axis]) - shape[axis] // 2) * spacing[axis], axis)
+          for role, axis in axes.items()}
+    side = min(shape[axes[r]] * spacing[axes[r]] for r in ("phase_encode", "readout"))
+    shift = drawn["shift_readout_mm"] + 1j * drawn["shift_phase_encode_mm"]
+    assert abs(shift) == pytest.approx(0.06 * side) and abs(drawn["rotation_deg"]) == 7
+    place = mm["readout"] + 1j * mm["phase_encode"] + 0 * mm["slice"]
+    before = (place - shift) * np.exp(-1j * np.radians(drawn["rotation_deg"]))
+    want = warped(image, axes, (before - place).imag / spacing[axes["phase_encode"]],
+                  (before - place).real / spacing[axes["readout"]])
+    assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32

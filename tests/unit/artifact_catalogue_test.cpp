@@ -12,12 +12,20 @@ using namespace samples;
 
 namespace {
 
+/// What changes of contrast must know.
+Volume with_times(Volume v) {
+  v.acquisition.te_ms = 30;
+  v.acquisition.tr_ms = 2500;
+  v.acquisition.field_t = 3;
+  return v;
+}
+
 /// Even sizes, which the N/2 ghost needs; several slices.
 Volume flat() {
-  return two_d({1, 6, 24, 36});
+  return with_times(two_d({1, 6, 24, 36}));
 }
 Volume deep() {
-  return three_d({1, 16, 24, 18});
+  return with_times(three_d({1, 16, 24, 18}));
 }
 
 /// Rows of ours; those of the published parametrisation are faulty on purpose.

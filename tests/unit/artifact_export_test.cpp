@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "artifact/tissue.h"
 #include "artifact_samples.h"
 #include "base/error.h"
 
@@ -391,5 +392,248 @@ TEST_CASE("lossy files have their rows along the axis stored first, whichever is
     const auto rows = corrupted(image, step).volume;
     image.acquisition.phase_encode_axis = 0;
     CHECK(same_bits(corrupted(image, step).volume, rows));
+  }
+}
+
+// ---- fat ----
+
+namespace {
+
+/// Share of the voxels of the object (foreground, or mostly fat) for which `is` holds.
+template <typename Predicate>
+double share_of_object(const Volume& image, Predicate is) {
+  const auto facts = measure_facts(image);
+  const auto fat = maps(image)[Map::fat];
+  double inside = 0, held = 0;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+    if (facts.foreground[i] == 0 && fat.voxels[i] < 0.5f) continue;
+    inside += 1;
+    held += is(i);
+  }
+  return held / inside;
+}
+
+}  // namespace
+
+TEST_CASE("failed fat suppression adds at most the fat's signal, half of it in the stated share") {
+  const auto image = two_d();
+  const auto fat = maps(image)[Map::fat];
+  const double signal = 1.5 * measure_facts(image).signal;
+  Volume before = image;
+  for (int level = 1; level <= 5; ++level) {
+    const auto result = corrupted(image, "fat-sat-failure:" + std::to_string(level)).volume;
+    const auto eta = [&](std::int64_t i) {
+      return (static_cast<double>(result.voxels[i]) - static_cast<double>(image.voxels[i])) /
+             (signal * static_cast<double>(fat.voxels[i]));
+    };
+    for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+      CHECK(result.voxels[i] >= before.voxels[i]);
+      CHECK(eta(i) <= 1 + 1e-4);
+    }
+    const std::array<double, 5> area = {0.05, 0.1, 0.2, 0.35, 0.6};
+    // One voxel of about 2500, and float32 in eta.
+    CHECK(share_of_object(image, [&](std::int64_t i) { return eta(i) > 0.5; }) ==
+          doctest::Approx(area[static_cast<std::size_t>(level - 1)]).epsilon(0.02));
+    before = result;
+  }
+}
+
+TEST_CASE("water only: failed fat suppression is the identity") {
+  auto volume = two_d();
+  const auto image = volume;
+  auto all = maps(image);
+  for (auto& x : all[Map::fat].voxels) x = 0;
+  corrupt(volume, recipe({"fat-sat-failure:5"}), measure_facts(image), {1, "a", std::nullopt}, 1,
+          all);
+  CHECK(same_bits(volume, image));
+}
+
+TEST_CASE("a Dixon swap shows the fat image in the stated share, and is nested over the levels") {
+  const auto image = two_d();
+  const auto fat = maps(image)[Map::fat];
+  const auto signal = static_cast<float>(1.5 * measure_facts(image).signal);
+  std::vector<bool> before(static_cast<std::size_t>(image.voxels.size()));
+  for (int level = 1; level <= 5; ++level) {
+    const auto result = corrupted(image, "dixon-swap:" + std::to_string(level)).volume;
+    std::vector<bool> swapped;
+    for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+      swapped.push_back(result.voxels[i] != image.voxels[i]);
+      if (swapped.back())
+        CHECK(result.voxels[i] == doctest::Approx(signal * fat.voxels[i]).epsilon(1e-6));
+      CHECK((swapped.back() || !before[static_cast<std::size_t>(i)]));
+    }
+    const std::array<double, 5> area = {0.05, 0.1, 0.2, 0.35, 0.6};
+    CHECK(share_of_object(image, [&](std::int64_t i) {
+            return swapped[static_cast<std::size_t>(i)];
+          }) == doctest::Approx(area[static_cast<std::size_t>(level - 1)]).epsilon(0.02));
+    before = swapped;
+  }
+}
+
+// ---- contrast ----
+
+namespace {
+
+const std::string at_1_5t = ",field_t=1.5";
+
+Tissue tissue_at(const Volume& image, std::int64_t i) {
+  return static_cast<Tissue>(maps(image)[Map::tissue].voxels[i]);
+}
+
+}  // namespace
+
+TEST_CASE("a change of the echo time scales each tissue by exp(-dTE / T2), and can be taken back") {
+  const auto image = two_d({1, 2, 16, 40});
+  const auto tissues = maps(image)[Map::tissue];
+  const auto later = corrupted(image, "contrast-te:5,te_ms=20" + at_1_5t).volume;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+    const auto& p = properties(static_cast<Tissue>(tissues.voxels[i]));
+    // Air, and cortical bone with its T2 of 0.5 ms, have no signal that could fade.
+    const bool seen = tissues.voxels[i] > 0 && p.at_1_5t.t2_ms > 5;
+    CHECK(later.voxels[i] == doctest::Approx(static_cast<double>(image.voxels[i]) *
+                                             (seen ? std::exp(-10 / p.at_1_5t.t2_ms) : 1))
+                                 .epsilon(1e-6));
+  }
+  const auto back =
+      corrupted(later, "contrast-te,te_ms=30,change_percent=-33.333333333" + at_1_5t).volume;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    CHECK(back.voxels[i] == doctest::Approx(image.voxels[i]).epsilon(1e-5));
+}
+
+TEST_CASE("a repetition time far above T1 changes nothing; far below, signal follows it") {
+  const auto image = two_d({1, 2, 16, 40});
+  const auto slow = corrupted(image, "contrast-tr:5,tr_ms=90000" + at_1_5t).volume;
+  CHECK(distance(slow, image) < 1e-6 * norm(image));
+  const auto fast = corrupted(image, "contrast-tr:5,tr_ms=0.01" + at_1_5t).volume;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    CHECK(fast.voxels[i] ==
+          doctest::Approx(image.voxels[i] * (tissue_at(image, i) == Tissue::air ? 1.0f : 0.5f))
+              .epsilon(1e-4));  // expm1(-x) = -x to x / 2
+}
+
+TEST_CASE("contrast without its times or field is refused, with how to give them") {
+  const auto image = two_d();
+  CHECK(refusal(image, "contrast-te:2,field_t=3") ==
+        "contrast-te: te_ms of the image is unknown: give te_ms=MS with the artifact, or "
+        "acquisition.te_ms in the manifest");
+  CHECK(refusal(image, "contrast-tr:2,field_t=3") ==
+        "contrast-tr: tr_ms of the image is unknown: give tr_ms=MS with the artifact, or "
+        "acquisition.tr_ms in the manifest");
+  CHECK(refusal(image, "contrast-te:2,te_ms=30") ==
+        "contrast-te: field_t of the image is unknown: give field_t=1.5 or 3 with the artifact, or "
+        "acquisition.field_t in the manifest");
+  CHECK(refusal(image, "contrast-te:2,te_ms=30,field_t=7") ==
+        "contrast-te: T1 and T2 are known at 1.5 and 3 T, not at 7 T");
+}
+
+TEST_CASE("a map of tissues with a number that is none is refused") {
+  auto image = two_d();
+  auto all = maps(image);
+  all[Map::tissue].voxels[5] = 12;
+  CHECK_THROWS_WITH_AS(corrupt(image, recipe({"contrast-te:2,te_ms=30,field_t=3"}),
+                               measure_facts(image), {}, 1, all),
+                       "contrast-te: the tissue map: want whole numbers 0..11, got 12",
+                       mr::DataError);
+}
+
+TEST_CASE("at the magic angle fibres have the T2 of free ones; all else keeps its bits") {
+  const auto image = two_d({1, 2, 30, 40});
+  const std::string times = ",te_ms=15,tr_ms=2000,field_t=3";
+  const auto result = corrupted(image, "magic-angle:5" + times);
+  const auto unit = result.record[0]["drawn"]["unit"].get<double>();
+  const auto tissues = maps(image)[Map::tissue];
+  std::int64_t fibres = 0;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+    const auto tissue = static_cast<Tissue>(tissues.voxels[i]);
+    if (tissue != Tissue::ligament && tissue != Tissue::meniscus) {
+      CHECK(result.volume.voxels[i] == image.voxels[i]);
+      continue;
+    }
+    ++fibres;
+    const auto& p = properties(tissue);
+    const double added = unit * p.proton_density * (1 - std::exp(-2000 / p.at_3t.t1_ms)) *
+                         (std::exp(-15 / 22.0) - std::exp(-15 / p.at_3t.t2_ms));
+    CHECK(static_cast<double>(result.volume.voxels[i]) ==
+          doctest::Approx(static_cast<double>(image.voxels[i]) + added).epsilon(1e-5));
+  }
+  CHECK(fibres > 100);
+  // Along the field, offset 54.74, the fibres stay as they are; at a long echo time all are black.
+  CHECK(same_bits(corrupted(image, "magic-angle:0").volume, image));
+  const auto contribution = [&](const std::string& te) {
+    const auto drawn =
+        corrupted(image, "magic-angle:5,tr_ms=2000,field_t=3,te_ms=" + te).record[0]["drawn"];
+    return drawn["added"]["ligament"].get<double>() / drawn["unit"].get<double>();
+  };
+  CHECK(contribution("15") > 0.2);
+  CHECK(contribution("150") < 0.001);
+}
+
+// ---- deformation ----
+
+TEST_CASE(
+    "a shift moves the object by the stated length, towards the higher index where positive") {
+  auto image = two_d({1, 2, 40, 50});
+  image.spacing_mm = {1, 1, 4};
+  const auto result = corrupted(image, "position,shift_percent=10,rotation_deg=0");
+  const auto& drawn = result.record[0]["drawn"];
+  const double dy = drawn["shift_phase_encode_mm"], dx = drawn["shift_readout_mm"];
+  CHECK(std::hypot(dx, dy) == doctest::Approx(4).epsilon(1e-9));
+  // A linear ramp stays a ramp under cubic convolution: it shows the displacement itself.
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    image.voxels[i] = static_cast<float>(100 + 3 * (i % 50) + 7 * (i / 50 % 40));
+  const auto ramp = corrupted(image, "position,shift_percent=10,rotation_deg=0").volume;
+  for (std::int64_t y = 8; y < 32; ++y)
+    for (std::int64_t x = 8; x < 42; ++x)
+      CHECK(static_cast<double>(ramp.voxels[y * 50 + x]) ==
+            doctest::Approx(100 + 3 * (static_cast<double>(x) - dx) +
+                            7 * (static_cast<double>(y) - dy))
+                .epsilon(1e-6));
+}
+
+TEST_CASE("a turn is rigid in mm: on anisotropic voxels a ramp turns by the stated angle") {
+  auto image = two_d({1, 1, 48, 48});
+  image.spacing_mm = {0.8, 1.6, 4};
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    image.voxels[i] = static_cast<float>(1000 + 10 * 0.8 * static_cast<double>(i % 48 - 24));
+  const auto result = corrupted(image, "position,shift_percent=0,rotation_deg=15");
+  const double angle =
+      result.record[0]["drawn"]["rotation_deg"].get<double>() * 3.14159265358979 / 180;
+  for (std::int64_t y = 18; y < 30; ++y)
+    for (std::int64_t x = 18; x < 30; ++x)
+      CHECK(static_cast<double>(result.volume.voxels[y * 48 + x]) ==
+            doctest::Approx(1000 + 10 * (std::cos(angle) * 0.8 * static_cast<double>(x - 24) +
+                                         std::sin(angle) * 1.6 * static_cast<double>(y - 24)))
+                .epsilon(1e-6));
+}
+
+TEST_CASE("a ramp shows an elastic displacement: its root mean square is the stated one") {
+  const auto object = two_d({1, 4, 96, 120});
+  const auto facts = measure_facts(object);
+  double square = 0, inside = 0;
+  for (const int along : {0, 1}) {
+    // The facts, and so the scale, are those of the object; the ramp goes through the same draw.
+    auto ramp = object;
+    for (std::int64_t i = 0; i < ramp.voxels.size(); ++i)
+      ramp.voxels[i] = static_cast<float>(1000 + (along == 0 ? i % 120 : i / 120 % 96));
+    auto warped = ramp;
+    corrupt(warped, recipe({"elastic:2"}), facts, {1, "a", std::nullopt});
+    for (std::int64_t i = 0; i < ramp.voxels.size(); ++i) {
+      if (facts.foreground[i] == 0) continue;
+      square +=
+          std::pow(static_cast<double>(warped.voxels[i]) - static_cast<double>(ramp.voxels[i]), 2);
+      inside += along;
+    }
+  }
+  CHECK(std::sqrt(square / inside) == doctest::Approx(2).epsilon(1e-3));
+}
+
+TEST_CASE("a constant image stays constant however it is deformed") {
+  auto image = two_d({1, 2, 24, 35});
+  const auto facts = measure_facts(image);
+  for (auto& x : image.voxels) x = 321;
+  for (const std::string step : {"elastic:5", "position:5"}) {
+    auto warped = image;
+    corrupt(warped, recipe({step}), facts, {1, "a", std::nullopt});
+    CHECK(distance(warped, image) < 1e-6 * norm(image));
   }
 }

@@ -84,7 +84,7 @@ inline void to_kspace(mr::Array<Complex>& image, const std::vector<int>& axes) {
 }
 
 /// One map of each kind on the grid of [1, Z, Y, X]: a rim of fat, a smooth field of up to 100 Hz,
-/// four coils, five tissues.
+/// four coils, seven tissues.
 inline mr::artifact::Maps maps(const Volume& image) {
   using mr::artifact::Map;
   auto shape = image.shape();
@@ -104,7 +104,7 @@ inline mr::artifact::Maps maps(const Volume& image) {
   all[Map::field] = on_grid(sampled(
       shape, [](double x, double y, double z) { return 60 * x * y + 30 * y * y - 20 * z + 10; }));
   all[Map::tissue] = on_grid(sampled(shape, [](double x, double y, double) {
-    return x * x / 0.6 + y * y / 0.7 > 1 ? 0 : 2 + std::floor(2 * (x + 1)) ;
+    return x * x / 0.6 + y * y / 0.7 > 1 ? 0 : 2 + std::floor(3.49 * (x + 1));
   }));
   Volume coils = on_grid({});
   coils.complex_voxels = mr::Array<Complex>({4, shape[1], shape[2], shape[3]});
