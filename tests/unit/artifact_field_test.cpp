@@ -3,10 +3,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "artifact_samples.h"
 #include "artifact/field/displacement.h"
 #include "artifact/field/solid_harmonics.h"
 #include "artifact/field/sphere.h"
+#include "artifact_samples.h"
 #include "base/error.h"
 
 #include "check.h"
@@ -71,7 +71,8 @@ Volume only(const std::function<double(std::int64_t y, std::int64_t x)>& f, std:
 // ---- truncation ----
 
 TEST_CASE("truncation of an edge overshoots by the 8.95 % of Wilbraham and Gibbs") {
-  const auto image = only([](std::int64_t, std::int64_t x) { return x >= 256 && x < 768; }, 8, 1024);
+  const auto image =
+      only([](std::int64_t, std::int64_t x) { return x >= 256 && x < 768; }, 8, 1024);
   const auto cut = corrupted(as_complex(image), "truncation,fraction=0.1").volume;
   float most = 0;
   for (const auto& x : cut.complex_voxels) most = std::max(most, x.real());
@@ -127,8 +128,8 @@ TEST_CASE("every R-th line gives R copies N / R apart, each with 1 / R of the im
       const auto z = i / 840, y = i / 35 % 24, x = i % 35;
       std::complex<double> copies = 0;
       for (int m = 0; m < r; ++m)
-        copies += std::complex<double>(
-            image.complex_voxels[(z * 24 + (y + m * 24 / r) % 24) * 35 + x]);
+        copies +=
+            std::complex<double>(image.complex_voxels[(z * 24 + (y + m * 24 / r) % 24) * 35 + x]);
       error += std::norm(std::complex<double>(got.volume.complex_voxels[i]) -
                          copies / static_cast<double>(r));
     }
@@ -136,7 +137,8 @@ TEST_CASE("every R-th line gives R copies N / R apart, each with 1 / R of the im
   }
 }
 
-TEST_CASE("undersampling keeps the centre, n / R lines in all, and fewer of the same at a higher R") {
+TEST_CASE(
+    "undersampling keeps the centre, n / R lines in all, and fewer of the same at a higher R") {
   const auto image = two_d({1, 1, 200, 20});
   std::vector<int> before(200);
   std::iota(before.begin(), before.end(), 0);
@@ -190,8 +192,8 @@ TEST_CASE("wrap-around keeps the complex sum of every column") {
 TEST_CASE("half the field of view is every second line of k-space, times sqrt 2") {
   // The object fills all lines, so that 50 % of it is half of the field of view.
   const auto image = with_phase(only(
-      [](std::int64_t y, std::int64_t x) { return x < 2 ? 0 : 100 + (7 * y * y + 3 * x) % 20; },
-      32, 19));
+      [](std::int64_t y, std::int64_t x) { return x < 2 ? 0 : 100 + (7 * y * y + 3 * x) % 20; }, 32,
+      19));
   const auto result = corrupted(image, "wrap-around,fold=0.5");
   REQUIRE(result.record[0]["drawn"]["fov_lines"] == 16);
   REQUIRE(result.record[0]["drawn"]["first_line"] == 8);
@@ -261,8 +263,10 @@ TEST_CASE("homodyne is exact for a real image, white noise, of even and of odd s
 TEST_CASE("each projection of POCS halves what is missing of a real image") {
   auto image = as_complex(two_d({1, 1, 25, 18}));
   const auto error = [&](int iterations) {
-    return distance(corrupted(image, "partial-fourier:4,mode=2,iterations=" +
-                                         std::to_string(iterations)).volume, image);
+    return distance(
+        corrupted(image, "partial-fourier:4,mode=2,iterations=" + std::to_string(iterations))
+            .volume,
+        image);
   };
   const double zero_filled = distance(corrupted(image, "partial-fourier:4").volume, image);
   for (const int n : {1, 2, 5})
@@ -291,8 +295,8 @@ TEST_CASE("a magnitude image gets a drawn phase, without which homodyne would do
 
 TEST_CASE("filters keep a constant image, whatever its value") {
   auto image = constant({1, 2, 24, 35}, 7);
-  image.voxels[0] = 0;  // a background
-  image.voxels[1] = 14; // keeps the mean
+  image.voxels[0] = 0;   // a background
+  image.voxels[1] = 14;  // keeps the mean
   for (const std::string filter : {"kspace-filter:5", "resolution:5", "blur:5"}) {
     const auto got = corrupted(as_complex(image), filter).volume;
     CHECK(std::abs(sum(got.complex_voxels) - sum(as_complex(image).complex_voxels)) < 0.02);
@@ -381,8 +385,7 @@ TEST_CASE("a map of fat in percent is refused; the proxy does without a map and 
   CHECK_THROWS_WITH_AS(
       corrupt(copy, recipe({"chemical-shift:3"}), measure_facts(image), {}, 1, all),
       "chemical-shift: the fat map: want shares of 0..1, found 5..80", mr::DataError);
-  const auto record =
-      corrupt(copy, recipe({"chemical-shift:3,proxy=1"}), measure_facts(image), {});
+  const auto record = corrupt(copy, recipe({"chemical-shift:3,proxy=1"}), measure_facts(image), {});
   CHECK(record[0]["drawn"]["fat"] == "bright tissue");
   CHECK(record[0]["parameters"]["proxy"] == 1);
   CHECK(distance(copy, image) > 0.01 * norm(image));
@@ -418,9 +421,9 @@ TEST_CASE("a constant field moves the image as a whole, along the right axis") {
   const auto facts = measure_facts(image);
   for (const bool epi : {false, true}) {
     auto got = image;
-    const auto record = corrupt(
-        got, recipe({epi ? "epi-distortion,peak_px=4" : "off-resonance,peak_px=4"}), facts, {}, 1,
-        all);
+    const auto record =
+        corrupt(got, recipe({epi ? "epi-distortion,peak_px=4" : "off-resonance,peak_px=4"}), facts,
+                {}, 1, all);
     CHECK(record[0]["drawn"]["hz_per_voxel"] == 12.5);
     for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
       const auto y = i / 35 % 24, x = i % 35;
@@ -469,9 +472,10 @@ TEST_CASE("the drawn field obeys Laplace's equation") {
   const auto at = [](double a, double b, double c) { return solid_harmonics(a, b, c); };
   for (std::size_t t = 0; t < SmoothField::terms; ++t) {
     // Polynomials of third order: second differences are exact, to rounding over h^2.
-    const double laplacian = (at(x + h, y, z)[t] + at(x - h, y, z)[t] + at(x, y + h, z)[t] +
-                              at(x, y - h, z)[t] + at(x, y, z + h)[t] + at(x, y, z - h)[t] -
-                              6 * at(x, y, z)[t]) / (h * h);
+    const double laplacian =
+        (at(x + h, y, z)[t] + at(x - h, y, z)[t] + at(x, y + h, z)[t] + at(x, y - h, z)[t] +
+         at(x, y, z + h)[t] + at(x, y, z - h)[t] - 6 * at(x, y, z)[t]) /
+        (h * h);
     CHECK(std::fabs(laplacian) < 1e-10);
     CHECK(at(x, y, z)[t] != 0);
   }
@@ -503,7 +507,8 @@ TEST_CASE("flip angles of kappa give sin^3: known at the centre and where kappa 
                      std::pow(centre[2] / radius[2], 2);
     const double ratio = static_cast<double>(got.volume.voxels[i]) / 100;
     if (std::fabs(d - 1) < 0.01) CHECK(ratio > 0.999);  // the nominal angle, stationary there
-    if (d < 0.02) CHECK(ratio == doctest::Approx(std::pow(std::sin(1.4 * pi / 2), 3)).epsilon(0.05));
+    if (d < 0.02)
+      CHECK(ratio == doctest::Approx(std::pow(std::sin(1.4 * pi / 2), 3)).epsilon(0.05));
     least = std::min(least, ratio);
     most = std::max(most, ratio);
   }
@@ -553,14 +558,15 @@ TEST_CASE("the field of a sphere falls with the cube, is zero at 54.7 degrees, a
     const double c = std::cos(theta), s = std::sin(theta);
     return sphere.field_hz({1, 2 + r * (0.6 * c + 0.8 * s), 3 + r * (0.8 * c - 0.6 * s)});
   };
-  CHECK(at(2, 0) == doctest::Approx(1000));         // 2 hz at the pole
-  CHECK(at(2, pi / 2) == doctest::Approx(-500));    // -hz at the equator
+  CHECK(at(2, 0) == doctest::Approx(1000));       // 2 hz at the pole
+  CHECK(at(2, pi / 2) == doctest::Approx(-500));  // -hz at the equator
   CHECK(at(6, 0.3) == doctest::Approx(at(3, 0.3) / 8));
   CHECK(std::fabs(at(3, std::acos(std::sqrt(1 / 3.0)))) < 1e-10);  // the magic angle
   const double h = 1e-3;
   const auto f = [&](double x, double y, double z) { return sphere.field_hz({x, y, z}); };
   const double laplacian = (f(5 + h, 4, 6) + f(5 - h, 4, 6) + f(5, 4 + h, 6) + f(5, 4 - h, 6) +
-                            f(5, 4, 6 + h) + f(5, 4, 6 - h) - 6 * f(5, 4, 6)) / (h * h);
+                            f(5, 4, 6 + h) + f(5, 4, 6 - h) - 6 * f(5, 4, 6)) /
+                           (h * h);
   CHECK(std::fabs(laplacian) < 1e-3);  // second derivatives are of the order of 10
 }
 
@@ -576,8 +582,10 @@ TEST_CASE("metal: void where the sphere is; elsewhere the signal moves but is no
       const double r = std::hypot(static_cast<double>(i % 15) - centre[0],
                                   1.2 * static_cast<double>(i / 15 % 24) - centre[1],
                                   0.9 * static_cast<double>(i / 15 / 24) - centre[2]);
-      if (r >= radius) want += std::complex<double>(image.complex_voxels[i]);
-      else lost += static_cast<double>(image.complex_voxels[i].real());
+      if (r >= radius)
+        want += std::complex<double>(image.complex_voxels[i]);
+      else
+        lost += static_cast<double>(image.complex_voxels[i].real());
     }
     CHECK(lost > 1000);
     CHECK(std::abs(sum(result.volume.complex_voxels) - want) < 1e-5 * std::abs(want));
@@ -619,7 +627,8 @@ TEST_CASE("the main field's strength scales the displacement; 1.5 T is an assump
 
 // ---- gradients ----
 
-TEST_CASE("gradient nonlinearity keeps the isocentre, the amount of tissue, and the corner's size") {
+TEST_CASE(
+    "gradient nonlinearity keeps the isocentre, the amount of tissue, and the corner's size") {
   for (const bool volumetric : {false, true}) {
     CAPTURE(volumetric);
     auto image = volumetric ? three_d({1, 20, 60, 64}) : two_d({1, 3, 60, 64});

@@ -49,7 +49,7 @@ Drawn draw(const Context& context, const Values& values) {
   Drawn drawn;
   drawn.values = {{"centre_voxel", wave.centre}, {"radius_voxel", wave.radius}};
   drawn.apply = [wave, roles = context.roles, deviation = values.at("deviation")](Block& block,
-                                                                              int threads) {
+                                                                                  int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       std::array<double, 3> voxel{};
       voxel[static_cast<std::size_t>(roles.slice)] = static_cast<double>(slice);

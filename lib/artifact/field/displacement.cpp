@@ -35,8 +35,8 @@ void displace_line(const float* distance, std::int64_t n, std::vector<double>& v
     const auto first = static_cast<std::int64_t>(std::floor(low));
     const auto last = std::max(first, static_cast<std::int64_t>(std::ceil(high)) - 1);
     for (auto cell = first; cell <= last; ++cell) {
-      const double covered = std::min(high, static_cast<double>(cell + 1)) -
-                             std::max(low, static_cast<double>(cell));
+      const double covered =
+          std::min(high, static_cast<double>(cell + 1)) - std::max(low, static_cast<double>(cell));
       const double share = first == last ? 1 : covered / (high - low);
       out[static_cast<std::size_t>((cell % n + n) % n)] += share * value;
     }
@@ -64,9 +64,10 @@ void displace(const Array<float>& distance, Role along, float* re, float* im) {
     }
 }
 
-std::function<Array<float>(std::int64_t slice)> displacement_by_field(
-    const Context& context, const Values& values, const std::string& artifact, double peak,
-    Json& record) {
+std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Context& context,
+                                                                      const Values& values,
+                                                                      const std::string& artifact,
+                                                                      double peak, Json& record) {
   if (values.at("proxy") != 0) {
     SmoothField field(context, "field", artifact);
     field.scale(peak / field.measure().peak);

@@ -19,9 +19,10 @@ void displace(const Array<float>& distance, Role along, float* re, float* im);
 /// A displacement in voxels, slice by slice, whose largest value in the foreground is `peak`: from
 /// the map of the field where values["proxy"] is 0, else drawn. Records the field or the bandwidth.
 /// throws  DataError naming the artifact when the field is 0 in the whole foreground
-std::function<Array<float>(std::int64_t slice)> displacement_by_field(
-    const Context& context, const Values& values, const std::string& artifact, double peak,
-    Json& record);
+std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Context& context,
+                                                                      const Values& values,
+                                                                      const std::string& artifact,
+                                                                      double peak, Json& record);
 
 /// Moves all voxels along one axis by the field, as `drawn.apply`.
 Drawn draw_distortion(const Context& context, const Values& values, const std::string& artifact,

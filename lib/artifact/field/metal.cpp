@@ -65,8 +65,8 @@ class Scan {
 
 /// The part of slice `from` that is excited with slice `to` appears there, moved along the readout.
 /// A voxel that comes to lie between two slices is shared by them.
-void add_excited(const SliceEffect& effect, const Block& source, std::int64_t from,
-                 std::int64_t to, Block& result) {
+void add_excited(const SliceEffect& effect, const Block& source, std::int64_t from, std::int64_t to,
+                 Block& result) {
   const auto n = source.plane_size();
   Array<float> re({n}), im({n});
   bool any = false;
@@ -91,7 +91,8 @@ bool acts(const Values& values) {
 
 Sphere draw_sphere(const Context& context, const Values& values) {
   const auto places = foreground_voxels(context);
-  const auto voxel = places[static_cast<std::size_t>(below(context.stream("place"), 0, places.size()))];
+  const auto voxel =
+      places[static_cast<std::size_t>(below(context.stream("place"), 0, places.size()))];
   Sphere sphere;
   for (std::size_t a = 0; a < 3; ++a)
     sphere.centre[a] = static_cast<double>(voxel[a]) * context.volume.spacing_mm[a];
@@ -132,35 +133,36 @@ Drawn draw(const Context& context, const Values& values) {
 }  // namespace
 
 Artifact metal() {
-  return {{"metal",
-           "Metal sphere in the tissue: void, distortion and pile-up, along readout and slices",
-           "Ludeke, Roschmann and Tischler 1985, Magn Reson Imaging 3:329 (sphere); Hargreaves et "
-           "al. 2011, AJR 197:547",
-           Stage::field,
-           {{"radius_mm", "mm", "radius of the sphere", 0, 100, {2, 3, 5, 8, 10}, 0},
-            {"susceptibility_ppm",
-             "ppm",
-             "difference to tissue; titanium 182, cobalt-chromium 920",
-             -10000,
-             10000,
-             {20, 60, 180, 180, 900},
-             0},
-            {"readout_hz", "Hz", "bandwidth of a voxel", 1, 1e6, {500, 500, 500, 500, 500}, 500},
-            {"slice_hz",
-             "Hz",
-             "2-D: bandwidth of a slice's excitation",
-             1,
-             1e6,
-             {2000, 2000, 2000, 2000, 2000},
-             2000},
-            {"te_ms", "ms", "echo time of a gradient echo; 0: spin echo", 0, 1000, {0, 0, 0, 0, 0}, 0}},
-           0,
-           false},
-          acts,
-          draw,
-          true,
-          {},
-          true};
+  return {
+      {"metal",
+       "Metal sphere in the tissue: void, distortion and pile-up, along readout and slices",
+       "Ludeke, Roschmann and Tischler 1985, Magn Reson Imaging 3:329 (sphere); Hargreaves et "
+       "al. 2011, AJR 197:547",
+       Stage::field,
+       {{"radius_mm", "mm", "radius of the sphere", 0, 100, {2, 3, 5, 8, 10}, 0},
+        {"susceptibility_ppm",
+         "ppm",
+         "difference to tissue; titanium 182, cobalt-chromium 920",
+         -10000,
+         10000,
+         {20, 60, 180, 180, 900},
+         0},
+        {"readout_hz", "Hz", "bandwidth of a voxel", 1, 1e6, {500, 500, 500, 500, 500}, 500},
+        {"slice_hz",
+         "Hz",
+         "2-D: bandwidth of a slice's excitation",
+         1,
+         1e6,
+         {2000, 2000, 2000, 2000, 2000},
+         2000},
+        {"te_ms", "ms", "echo time of a gradient echo; 0: spin echo", 0, 1000, {0, 0, 0, 0, 0}, 0}},
+       0,
+       false},
+      acts,
+      draw,
+      true,
+      {},
+      true};
 }
 
 }  // namespace mr::artifact
