@@ -616,7 +616,9 @@ TEST_CASE("in 2-D metal also moves signal into the neighbouring slices, in 3-D i
 
 TEST_CASE("the main field's strength scales the displacement; 1.5 T is an assumption on record") {
   auto image = two_d();
-  CHECK(corrupted(image, "metal:2").record[0]["drawn"]["assumed"][0] == "field_t");
+  const auto drawn = corrupted(image, "metal:2").record[0]["drawn"];
+  CHECK(drawn["assumed"][0] == "field_t");
+  CHECK(drawn["field_t"] == 1.5);
   image.acquisition.field_t = 3.0;
   const auto strong = corrupted(image, "metal,susceptibility_ppm=60");
   CHECK(strong.record[0]["drawn"]["field_t"] == 3.0);
@@ -703,4 +705,41 @@ TEST_CASE("without phase what folds in just adds; with it, the sum of squares is
   // Products of both average out over many bands, as far as these are many: 20 % here.
   CHECK(energy == doctest::Approx(wanted).epsilon(0.2));
   CHECK(distance(flat, banded) > 0.1 * norm(image));
+}
+
+// ---- frames ----
+
+TEST_CASE("coils see one object in one field: what is drawn is the same for all") {
+  auto image = two_d({3, 4, 24, 36});
+  const auto voxels = image.voxels.size() / 3;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    image.voxels[i] *= 1 + 0.3f * static_cast<float>(i / voxels);
+  for (const std::string step :
+       {"undersampling:3", "wrap-around:3", "partial-fourier:3,mode=1", "off-resonance:3,proxy=1",
+        "epi-distortion:3,proxy=1", "b1-transmit:3", "susceptibility:3", "metal:3",
+        "gradient-nonlinearity:3", "eddy-currents:3", "b0-drift:3", "moire:3"}) {
+    CAPTURE(step);
+    image.acquisition.dim4 = "coil";
+    const auto coils = corrupted(image, step).record[0]["drawn"];
+    REQUIRE(coils.size() == 3);
+    CHECK(coils[0] == coils[1]);
+    CHECK(coils[0] == coils[2]);
+  }
+  image.acquisition.dim4 = "time";  // each repetition of a series has eddy currents of its own
+  const auto series = corrupted(image, "eddy-currents:3").record[0]["drawn"];
+  CHECK(series[0] != series[1]);
+  image.acquisition.dim4 = "coil";
+  CHECK_THROWS_WITH_AS(corrupted(image, "chemical-shift:3,proxy=1"),
+                       "chemical-shift: proxy=1 wants a combined image, found one frame per coil",
+                       mr::DataError);
+}
+
+TEST_CASE("with its map, a step that has a proxy uses the map; without both it is refused") {
+  const auto image = two_d();
+  CHECK(corrupted(image, "off-resonance:3").record[0]["drawn"]["field"] == "map");
+  CHECK(corrupted(image, "off-resonance:3,proxy=1").record[0]["drawn"]["field"] == "drawn");
+  auto copy = image;
+  const auto facts = measure_facts(image);
+  CHECK_NOTHROW(corrupt(copy, recipe({"epi-distortion:3,proxy=1"}), facts, {}));
+  CHECK_THROWS_AS(corrupt(copy, recipe({"epi-distortion:3"}), facts, {}), mr::DataError);
 }

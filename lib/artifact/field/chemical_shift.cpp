@@ -43,6 +43,8 @@ image::Volume magnitude(const Context& context) {
 
 /// Proxy: bright tissue is taken for fat, all of it from `high` on, none of it up to `low`.
 FatShare fat_by_brightness(const Context& context, Json& record) {
+  if (context.volume.acquisition.dim4 == "coil")
+    throw DataError("chemical-shift: proxy=1 wants a combined image, found one frame per coil");
   const double low = 0.6 * context.facts.peak, high = 0.8 * context.facts.peak;
   record["fat_from"] = {low, high};
   auto share = magnitude(context);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "artifact/field/displacement.h"
 #include "artifact/field/foreground.h"
@@ -16,6 +17,7 @@ constexpr double pi = 3.14159265358979323846;
 /// What a voxel of one slice does: its displacement [voxel, slice], and what is left of its signal.
 struct SliceEffect {
   Array<float> along_readout, through, share;
+  float farthest = 0;  // slice that any of it reaches
 };
 
 class Scan {
@@ -42,6 +44,7 @@ class Scan {
       const double hz = sphere_.field_hz(at);
       effect.along_readout[i] = static_cast<float>(hz / hz_per_voxel_);
       effect.through[i] = hz_per_slice_ > 0 ? static_cast<float>(hz / hz_per_slice_) : 0;
+      effect.farthest = std::max(effect.farthest, std::fabs(effect.through[i]));
       effect.share[i] = sphere_.holds(at) ? 0 : static_cast<float>(dephased(at, s));
     }
     return effect;
@@ -67,6 +70,7 @@ class Scan {
 /// A voxel that comes to lie between two slices is shared by them.
 void add_excited(const SliceEffect& effect, const Block& source, std::int64_t from, std::int64_t to,
                  Block& result) {
+  if (static_cast<float>(std::abs(from - to)) >= 1 + effect.farthest) return;
   const auto n = source.plane_size();
   Array<float> re({n}), im({n});
   bool any = false;
