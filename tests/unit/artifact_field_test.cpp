@@ -743,3 +743,39 @@ TEST_CASE("with its map, a step that has a proxy uses the map; without both it i
   CHECK_NOTHROW(corrupt(copy, recipe({"epi-distortion:3,proxy=1"}), facts, {}));
   CHECK_THROWS_AS(corrupt(copy, recipe({"epi-distortion:3"}), facts, {}), mr::DataError);
 }
+
+// ---- what the whole catalogue promises, for parameters off the ladder ----
+
+TEST_CASE("other modes and proxies: any threads, any slice alone, any gain, any shape") {
+  for (const std::string step :
+       {"partial-fourier:4,mode=1", "partial-fourier:4,mode=2", "off-resonance:4,proxy=1",
+        "epi-distortion:2,proxy=1", "chemical-shift:3,proxy=1", "chemical-shift:3,phase_deg=90",
+        "undersampling,regular=1,acceleration=2", "metal:3,te_ms=5"}) {
+    CAPTURE(step);
+    const auto r = recipe({step});
+    for (const auto& image : {two_d(), three_d()}) {
+      const auto whole = corrupted(image, r).volume;
+      CHECK(same_bits(corrupted(image, r, 1, "a", 12).volume, whole));
+      auto bright = image;
+      for (auto& x : bright.voxels) x *= 1000;
+      CHECK(distance(whole, corrupted(bright, r).volume, 1000) < 1e-5 * norm(bright));
+      if (!in_plane(r, image)) continue;
+      auto alone = image;
+      corrupt_slice(alone, 3, r, measure_facts(image), {1, "a", std::nullopt}, maps(image));
+      const auto plane = image.shape()[2] * image.shape()[3];
+      CHECK(std::equal(alone.voxels.begin() + 3 * plane, alone.voxels.begin() + 4 * plane,
+                       whole.voxels.begin() + 3 * plane));
+    }
+    for (const Shape& shape : {Shape{1, 1, 24, 36}, Shape{1, 4, 1, 16}, Shape{1, 4, 16, 1},
+                               Shape{1, 2, 2, 2}, Shape{1, 1, 1, 2}}) {
+      auto image = two_d(shape);
+      image.voxels[0] = 2000;
+      try {
+        for (const float x : corrupted(image, r).volume.voxels)
+          REQUIRE((std::isfinite(x) && x >= 0));
+      } catch (const mr::DataError& e) {
+        CHECK(std::string(e.what()).rfind(step.substr(0, step.find_first_of(":,")), 0) == 0);
+      }
+    }
+  }
+}

@@ -61,7 +61,7 @@ Drawn draw(const Context& context, const Values& values) {
 Artifact wrap_around() {
   return {{"wrap-around",
            "Field of view smaller than the object: its ends fold over to the other side",
-           "Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, ch. 8.1 (aliasing)",
+           "Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, ch. 8 (aliasing)",
            Stage::encoding,
            {{"fold",
              "1",

@@ -43,7 +43,8 @@ bool acts(const Values& values) {
 }
 
 /// kappa = flip angle / nominal flip angle = 1 + deviation (1 at the centre of the wave .. -1 far
-/// away). A spin echo of nominal 90 and 180 degrees gives sin(kappa 90) sin^2(kappa 90).
+/// away). A spin echo of nominal 90 and 180 degrees gives sin(kappa 90) sin^2(kappa 90), less where
+/// kappa is too large as where it is too small.
 Drawn draw(const Context& context, const Values& values) {
   const auto wave = draw_wave(context);
   Drawn drawn;

@@ -57,7 +57,7 @@ double volume_ratio(const Warp& warp, const std::vector<std::size_t>& axes, cons
                    m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]));
 }
 
-/// Cubic convolution of four neighbours, a = -1/2 (Keys 1981, IEEE Trans ASSP 29:1153, eq. 15).
+/// Cubic convolution of four neighbours, a = -1/2 (Keys 1981, IEEE Trans ASSP 29:1153).
 struct Taps {
   std::int64_t first = 0;
   std::array<double, 4> weight{};
