@@ -49,7 +49,7 @@ Drawn draw(const Context& context, const Values& values) {
             static_cast<float>(g.constant + g.slice * half_widths(slice, slices) +
                                g.lines * half_widths(i / block.readout(), block.lines()) +
                                g.readout * half_widths(i % block.readout(), block.readout()));
-      displace(distance, Role::phase_encode, re, im);
+      displace(distance, Role::phase_encode, Ends::wrap, re, im);
     });
   };
   return drawn;

@@ -82,7 +82,7 @@ void add_excited(const SliceEffect& effect, const Block& source, std::int64_t fr
     any |= re[i] != 0 || im[i] != 0;
   }
   if (!any) return;
-  displace(effect.along_readout, Role::readout, re.data(), im.data());
+  displace(effect.along_readout, Role::readout, Ends::lose, re.data(), im.data());
   for (std::int64_t i = 0; i < n; ++i) {
     result.re[to * n + i] += re[i];
     result.im[to * n + i] += im[i];
@@ -107,8 +107,9 @@ Sphere draw_sphere(const Context& context, const Values& values) {
   return sphere;
 }
 
-/// Void where the metal is; around it displacement along the readout and, where slices are excited
-/// one by one, through them, with the pile-up of both; with an echo time, a gradient echo's loss.
+/// Void where the metal is; around it displacement along the readout, out of the image too, and,
+/// where slices are excited one by one, through them, with the pile-up of both; with an echo time,
+/// a gradient echo's loss.
 Drawn draw(const Context& context, const Values& values) {
   const auto sphere = draw_sphere(context, values);
   Drawn drawn;
