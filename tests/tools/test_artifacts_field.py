@@ -203,7 +203,8 @@ def rolled(image, distance, axis):
 @geometries
 @complex_too
 @pytest.mark.parametrize("options", ["shift_px=2.3", "shift_px=-1.5,phase_deg=70", "proxy=1"])
-def test_chemical_shift(corrupt, saved_map, shape, spacing, mode, phase_encode, is_complex, options):
+def test_chemical_shift(corrupt, saved_map, shape, spacing, mode, phase_encode, is_complex,
+                        options):
     image = image_of(shape, is_complex)
     x, y, z = coordinates(shape)
     share = np.clip(x**2 + y**2 - 0.2 + 0.1 * z, 0, 1).astype(np.float32)
@@ -230,7 +231,8 @@ def displaced(image, distance, axis, wraps=True):
     n = image.shape[-1]
     padded = np.concatenate([distance[..., :1], distance, distance[..., -1:]], -1)
     edges = np.arange(n + 1) + (padded[..., :-1] + padded[..., 1:]) / 2
-    low, high = np.minimum(edges[..., :-1], edges[..., 1:]), np.maximum(edges[..., :-1], edges[..., 1:])
+    low = np.minimum(edges[..., :-1], edges[..., 1:])
+    high = np.maximum(edges[..., :-1], edges[..., 1:])
     turns = int(np.ceil(np.abs(distance).max() / n)) + 1
     points = np.arange(-turns * n, (turns + 1) * n + 1)
     # up to[p] = sum over boxes of the share of the box below p
@@ -281,7 +283,8 @@ def test_b1_transmit(corrupt, shape, spacing, mode, phase_encode, is_complex):
     d = sum(along((np.arange(n) - c) / r, axis)**2 for axis, (n, c, r) in
             enumerate(zip(shape, drawn["centre_voxel"], drawn["radius_voxel"])))
     kappa = 1 + 0.41 * (2 * 2.0**-d - 1)
-    check(got, image * np.sin(np.radians(90 * kappa)) * np.sin(np.radians(180 * kappa / 2))**2, image)
+    excitation, refocusing = np.radians(90 * kappa), np.radians(180 * kappa)
+    check(got, image * np.sin(excitation) * np.sin(refocusing / 2)**2, image)
 
 
 def apply_(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
@@ -304,7 +307,7 @@ def test_susceptibility(corrupt, shape, spacing, mode, phase_encode, is_complex)
     source[axes["slice"]] += drawn["side"] * drawn["sigma_mm"]
     grid = np.stack(np.meshgrid(*(np.arange(n) * d for n, d in zip(shape, spacing)),
                                 indexing="ij"), -1)
-    # The field exp(-r^2 / 2 sigma^2), its derivative across slices, scaled to 1.5 turns at the most.
+    # The field exp(-r^2 / 2 sigma^2), its derivative across slices, scaled to at most 1.5 turns.
     distance = (grid - source) / drawn["sigma_mm"]
     gradient = distance[..., axes["slice"]] * np.exp(-(distance**2).sum(-1) / 2)
     turns = 1.5 * gradient / np.exp(-0.5)
