@@ -3,10 +3,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "artifact_samples.h"
 #include "artifact/field/displacement.h"
 #include "artifact/field/solid_harmonics.h"
 #include "artifact/field/sphere.h"
+#include "artifact_samples.h"
 #include "base/error.h"
 
 #include "check.h"
@@ -71,7 +71,8 @@ Volume only(const std::function<double(std::int64_t y, std::int64_t x)>& f, std:
 // ---- truncation ----
 
 TEST_CASE("truncation of an edge overshoots by the 8.95 % of Wilbraham and Gibbs") {
-  const auto image = only([](std::int64_t, std::int64_t x) { return x >= 256 && x < 768; }, 8, 1024);
+  const auto image =
+      only([](std::int64_t, std::int64_t x) { return x >= 256 && x < 768; }, 8, 1024);
   const auto cut = corrupted(as_complex(image), "truncation,fraction=0.1").volume;
   float most = 0;
   for (const auto& x : cut.complex_voxels) most = std::max(most, x.real());
@@ -127,8 +128,8 @@ TEST_CASE("every R-th line gives R copies N / R apart, each with 1 / R of the im
       const auto z = i / 840, y = i / 35 % 24, x = i % 35;
       std::complex<double> copies = 0;
       for (int m = 0; m < r; ++m)
-        copies += std::complex<double>(
-            image.complex_voxels[(z * 24 + (y + m * 24 / r) % 24) * 35 + x]);
+        copies +=
+            std::complex<double>(image.complex_voxels[(z * 24 + (y + m * 24 / r) % 24) * 35 + x]);
       error += std::norm(std::complex<double>(got.volume.complex_voxels[i]) -
                          copies / static_cast<double>(r));
     }
@@ -136,7 +137,8 @@ TEST_CASE("every R-th line gives R copies N / R apart, each with 1 / R of the im
   }
 }
 
-TEST_CASE("undersampling keeps the centre, n / R lines in all, and fewer of the same at a higher R") {
+TEST_CASE(
+    "undersampling keeps the centre, n / R lines in all, and fewer of the same at a higher R") {
   const auto image = two_d({1, 1, 200, 20});
   std::vector<int> before(200);
   std::iota(before.begin(), before.end(), 0);
@@ -190,8 +192,8 @@ TEST_CASE("wrap-around keeps the complex sum of every column") {
 TEST_CASE("half the field of view is every second line of k-space, times sqrt 2") {
   // The object fills all lines, so that 50 % of it is half of the field of view.
   const auto image = with_phase(only(
-      [](std::int64_t y, std::int64_t x) { return x < 2 ? 0 : 100 + (7 * y * y + 3 * x) % 20; },
-      32, 19));
+      [](std::int64_t y, std::int64_t x) { return x < 2 ? 0 : 100 + (7 * y * y + 3 * x) % 20; }, 32,
+      19));
   const auto result = corrupted(image, "wrap-around,fold=0.5");
   REQUIRE(result.record[0]["drawn"]["fov_lines"] == 16);
   REQUIRE(result.record[0]["drawn"]["first_line"] == 8);
@@ -261,8 +263,10 @@ TEST_CASE("homodyne is exact for a real image, white noise, of even and of odd s
 TEST_CASE("each projection of POCS halves what is missing of a real image") {
   auto image = as_complex(two_d({1, 1, 25, 18}));
   const auto error = [&](int iterations) {
-    return distance(corrupted(image, "partial-fourier:4,mode=2,iterations=" +
-                                         std::to_string(iterations)).volume, image);
+    return distance(
+        corrupted(image, "partial-fourier:4,mode=2,iterations=" + std::to_string(iterations))
+            .volume,
+        image);
   };
   const double zero_filled = distance(corrupted(image, "partial-fourier:4").volume, image);
   for (const int n : {1, 2, 5})
@@ -291,8 +295,8 @@ TEST_CASE("a magnitude image gets a drawn phase, without which homodyne would do
 
 TEST_CASE("filters keep a constant image, whatever its value") {
   auto image = constant({1, 2, 24, 35}, 7);
-  image.voxels[0] = 0;  // a background
-  image.voxels[1] = 14; // keeps the mean
+  image.voxels[0] = 0;   // a background
+  image.voxels[1] = 14;  // keeps the mean
   for (const std::string filter : {"kspace-filter:5", "resolution:5", "blur:5"}) {
     const auto got = corrupted(as_complex(image), filter).volume;
     CHECK(std::abs(sum(got.complex_voxels) - sum(as_complex(image).complex_voxels)) < 0.02);
@@ -381,8 +385,7 @@ TEST_CASE("a map of fat in percent is refused; the proxy does without a map and 
   CHECK_THROWS_WITH_AS(
       corrupt(copy, recipe({"chemical-shift:3"}), measure_facts(image), {}, 1, all),
       "chemical-shift: the fat map: want shares of 0..1, found 5..80", mr::DataError);
-  const auto record =
-      corrupt(copy, recipe({"chemical-shift:3,proxy=1"}), measure_facts(image), {});
+  const auto record = corrupt(copy, recipe({"chemical-shift:3,proxy=1"}), measure_facts(image), {});
   CHECK(record[0]["drawn"]["fat"] == "bright tissue");
   CHECK(record[0]["parameters"]["proxy"] == 1);
   CHECK(distance(copy, image) > 0.01 * norm(image));
@@ -418,9 +421,9 @@ TEST_CASE("a constant field moves the image as a whole, along the right axis") {
   const auto facts = measure_facts(image);
   for (const bool epi : {false, true}) {
     auto got = image;
-    const auto record = corrupt(
-        got, recipe({epi ? "epi-distortion,peak_px=4" : "off-resonance,peak_px=4"}), facts, {}, 1,
-        all);
+    const auto record =
+        corrupt(got, recipe({epi ? "epi-distortion,peak_px=4" : "off-resonance,peak_px=4"}), facts,
+                {}, 1, all);
     CHECK(record[0]["drawn"]["hz_per_voxel"] == 12.5);
     for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
       const auto y = i / 35 % 24, x = i % 35;
@@ -435,8 +438,8 @@ TEST_CASE("blips up and down move voxels by opposite distances") {
   std::vector<double> up(20, 0.0), down;
   up[10] = 100;
   down = up;
-  displace_line(moves.data(), 20, up);
-  displace_line(back.data(), 20, down);
+  displace_line(moves.data(), 20, Ends::wrap, up);
+  displace_line(back.data(), 20, Ends::wrap, down);
   const auto centre = [](const std::vector<double>& line) {
     double moment = 0;
     for (std::size_t i = 0; i < line.size(); ++i) moment += static_cast<double>(i) * line[i];
@@ -457,11 +460,20 @@ TEST_CASE("a line that is stretched thins out by the Jacobian; one that is shrun
   std::vector<double> line(40, 0.0);
   std::fill(line.begin() + 12, line.begin() + 28, 1.0);
   auto stretched = line;
-  displace_line(moves.data(), 40, stretched);
+  displace_line(moves.data(), 40, Ends::wrap, stretched);
   CHECK(stretched[20] == doctest::Approx(1 / 1.25));
   for (auto& m : moves) m *= -2;
-  displace_line(moves.data(), 40, line);
+  displace_line(moves.data(), 40, Ends::wrap, line);
   CHECK(line[20] == doctest::Approx(1 / 0.5));
+}
+
+TEST_CASE("signal beyond the end of a line comes in at the other end, or is lost") {
+  const std::vector<float> moves(10, 4.0f);
+  std::vector<double> line(10, 1.0), kept = line;
+  displace_line(moves.data(), 10, Ends::wrap, kept);
+  CHECK(kept == line);
+  displace_line(moves.data(), 10, Ends::lose, line);
+  for (std::size_t i = 0; i < 10; ++i) CHECK(line[i] == (i < 4 ? 0.0 : 1.0));
 }
 
 TEST_CASE("the drawn field obeys Laplace's equation") {
@@ -469,9 +481,10 @@ TEST_CASE("the drawn field obeys Laplace's equation") {
   const auto at = [](double a, double b, double c) { return solid_harmonics(a, b, c); };
   for (std::size_t t = 0; t < SmoothField::terms; ++t) {
     // Polynomials of third order: second differences are exact, to rounding over h^2.
-    const double laplacian = (at(x + h, y, z)[t] + at(x - h, y, z)[t] + at(x, y + h, z)[t] +
-                              at(x, y - h, z)[t] + at(x, y, z + h)[t] + at(x, y, z - h)[t] -
-                              6 * at(x, y, z)[t]) / (h * h);
+    const double laplacian =
+        (at(x + h, y, z)[t] + at(x - h, y, z)[t] + at(x, y + h, z)[t] + at(x, y - h, z)[t] +
+         at(x, y, z + h)[t] + at(x, y, z - h)[t] - 6 * at(x, y, z)[t]) /
+        (h * h);
     CHECK(std::fabs(laplacian) < 1e-10);
     CHECK(at(x, y, z)[t] != 0);
   }
@@ -503,7 +516,8 @@ TEST_CASE("flip angles of kappa give sin^3: known at the centre and where kappa 
                      std::pow(centre[2] / radius[2], 2);
     const double ratio = static_cast<double>(got.volume.voxels[i]) / 100;
     if (std::fabs(d - 1) < 0.01) CHECK(ratio > 0.999);  // the nominal angle, stationary there
-    if (d < 0.02) CHECK(ratio == doctest::Approx(std::pow(std::sin(1.4 * pi / 2), 3)).epsilon(0.05));
+    if (d < 0.02)
+      CHECK(ratio == doctest::Approx(std::pow(std::sin(1.4 * pi / 2), 3)).epsilon(0.05));
     least = std::min(least, ratio);
     most = std::max(most, ratio);
   }
@@ -553,19 +567,21 @@ TEST_CASE("the field of a sphere falls with the cube, is zero at 54.7 degrees, a
     const double c = std::cos(theta), s = std::sin(theta);
     return sphere.field_hz({1, 2 + r * (0.6 * c + 0.8 * s), 3 + r * (0.8 * c - 0.6 * s)});
   };
-  CHECK(at(2, 0) == doctest::Approx(1000));         // 2 hz at the pole
-  CHECK(at(2, pi / 2) == doctest::Approx(-500));    // -hz at the equator
+  CHECK(at(2, 0) == doctest::Approx(1000));       // 2 hz at the pole
+  CHECK(at(2, pi / 2) == doctest::Approx(-500));  // -hz at the equator
   CHECK(at(6, 0.3) == doctest::Approx(at(3, 0.3) / 8));
   CHECK(std::fabs(at(3, std::acos(std::sqrt(1 / 3.0)))) < 1e-10);  // the magic angle
   const double h = 1e-3;
   const auto f = [&](double x, double y, double z) { return sphere.field_hz({x, y, z}); };
   const double laplacian = (f(5 + h, 4, 6) + f(5 - h, 4, 6) + f(5, 4 + h, 6) + f(5, 4 - h, 6) +
-                            f(5, 4, 6 + h) + f(5, 4, 6 - h) - 6 * f(5, 4, 6)) / (h * h);
+                            f(5, 4, 6 + h) + f(5, 4, 6 - h) - 6 * f(5, 4, 6)) /
+                           (h * h);
   CHECK(std::fabs(laplacian) < 1e-3);  // second derivatives are of the order of 10
 }
 
 TEST_CASE("metal: void where the sphere is; elsewhere the signal moves but is not lost") {
-  const auto image = as_complex(three_d());
+  // Wide enough along the readout: at 500 Hz a voxel these spheres move signal by 16 at the most.
+  const auto image = as_complex(three_d({1, 17, 24, 160}));
   for (const std::string step : {"metal:3", "metal:4"}) {
     const auto result = corrupted(image, step);
     const auto centre = result.record[0]["drawn"]["centre_mm"].get<std::vector<double>>();
@@ -573,11 +589,13 @@ TEST_CASE("metal: void where the sphere is; elsewhere the signal moves but is no
     std::complex<double> want = 0;
     double lost = 0;
     for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i) {
-      const double r = std::hypot(static_cast<double>(i % 15) - centre[0],
-                                  1.2 * static_cast<double>(i / 15 % 24) - centre[1],
-                                  0.9 * static_cast<double>(i / 15 / 24) - centre[2]);
-      if (r >= radius) want += std::complex<double>(image.complex_voxels[i]);
-      else lost += static_cast<double>(image.complex_voxels[i].real());
+      const double r = std::hypot(static_cast<double>(i % 160) - centre[0],
+                                  1.2 * static_cast<double>(i / 160 % 24) - centre[1],
+                                  0.9 * static_cast<double>(i / 160 / 24) - centre[2]);
+      if (r >= radius)
+        want += std::complex<double>(image.complex_voxels[i]);
+      else
+        lost += static_cast<double>(image.complex_voxels[i].real());
     }
     CHECK(lost > 1000);
     CHECK(std::abs(sum(result.volume.complex_voxels) - want) < 1e-5 * std::abs(want));
@@ -608,7 +626,9 @@ TEST_CASE("in 2-D metal also moves signal into the neighbouring slices, in 3-D i
 
 TEST_CASE("the main field's strength scales the displacement; 1.5 T is an assumption on record") {
   auto image = two_d();
-  CHECK(corrupted(image, "metal:2").record[0]["drawn"]["assumed"][0] == "field_t");
+  const auto drawn = corrupted(image, "metal:2").record[0]["drawn"];
+  CHECK(drawn["assumed"][0] == "field_t");
+  CHECK(drawn["field_t"] == 1.5);
   image.acquisition.field_t = 3.0;
   const auto strong = corrupted(image, "metal,susceptibility_ppm=60");
   CHECK(strong.record[0]["drawn"]["field_t"] == 3.0);
@@ -619,7 +639,8 @@ TEST_CASE("the main field's strength scales the displacement; 1.5 T is an assump
 
 // ---- gradients ----
 
-TEST_CASE("gradient nonlinearity keeps the isocentre, the amount of tissue, and the corner's size") {
+TEST_CASE(
+    "gradient nonlinearity keeps the isocentre, the amount of tissue, and the corner's size") {
   for (const bool volumetric : {false, true}) {
     CAPTURE(volumetric);
     auto image = volumetric ? three_d({1, 20, 60, 64}) : two_d({1, 3, 60, 64});
@@ -694,4 +715,77 @@ TEST_CASE("without phase what folds in just adds; with it, the sum of squares is
   // Products of both average out over many bands, as far as these are many: 20 % here.
   CHECK(energy == doctest::Approx(wanted).epsilon(0.2));
   CHECK(distance(flat, banded) > 0.1 * norm(image));
+}
+
+// ---- frames ----
+
+TEST_CASE("coils see one object in one field: what is drawn is the same for all") {
+  auto image = two_d({3, 4, 24, 36});
+  const auto voxels = image.voxels.size() / 3;
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    image.voxels[i] *= 1 + 0.3f * static_cast<float>(i / voxels);
+  for (const std::string step :
+       {"undersampling:3", "wrap-around:3", "partial-fourier:3,mode=1", "off-resonance:3,proxy=1",
+        "epi-distortion:3,proxy=1", "b1-transmit:3", "susceptibility:3", "metal:3",
+        "gradient-nonlinearity:3", "eddy-currents:3", "b0-drift:3", "moire:3"}) {
+    CAPTURE(step);
+    image.acquisition.dim4 = "coil";
+    const auto coils = corrupted(image, step).record[0]["drawn"];
+    REQUIRE(coils.size() == 3);
+    CHECK(coils[0] == coils[1]);
+    CHECK(coils[0] == coils[2]);
+  }
+  image.acquisition.dim4 = "time";  // each repetition of a series has eddy currents of its own
+  const auto series = corrupted(image, "eddy-currents:3").record[0]["drawn"];
+  CHECK(series[0] != series[1]);
+  image.acquisition.dim4 = "coil";
+  CHECK_THROWS_WITH_AS(corrupted(image, "chemical-shift:3,proxy=1"),
+                       "chemical-shift: proxy=1 wants a combined image, found one frame per coil",
+                       mr::DataError);
+}
+
+TEST_CASE("with its map, a step that has a proxy uses the map; without both it is refused") {
+  const auto image = two_d();
+  CHECK(corrupted(image, "off-resonance:3").record[0]["drawn"]["field"] == "map");
+  CHECK(corrupted(image, "off-resonance:3,proxy=1").record[0]["drawn"]["field"] == "drawn");
+  auto copy = image;
+  const auto facts = measure_facts(image);
+  CHECK_NOTHROW(corrupt(copy, recipe({"epi-distortion:3,proxy=1"}), facts, {}));
+  CHECK_THROWS_AS(corrupt(copy, recipe({"epi-distortion:3"}), facts, {}), mr::DataError);
+}
+
+// ---- what the whole catalogue promises, for parameters off the ladder ----
+
+TEST_CASE("other modes and proxies: any threads, any slice alone, any gain, any shape") {
+  for (const std::string step :
+       {"partial-fourier:4,mode=1", "partial-fourier:4,mode=2", "off-resonance:4,proxy=1",
+        "epi-distortion:2,proxy=1", "chemical-shift:3,proxy=1", "chemical-shift:3,phase_deg=90",
+        "undersampling,regular=1,acceleration=2", "metal:3,te_ms=5"}) {
+    CAPTURE(step);
+    const auto r = recipe({step});
+    for (const auto& image : {two_d(), three_d()}) {
+      const auto whole = corrupted(image, r).volume;
+      CHECK(same_bits(corrupted(image, r, 1, "a", 12).volume, whole));
+      auto bright = image;
+      for (auto& x : bright.voxels) x *= 1000;
+      CHECK(distance(whole, corrupted(bright, r).volume, 1000) < 1e-5 * norm(bright));
+      if (!in_plane(r, image)) continue;
+      auto alone = image;
+      corrupt_slice(alone, 3, r, measure_facts(image), {1, "a", std::nullopt}, maps(image));
+      const auto plane = image.shape()[2] * image.shape()[3];
+      CHECK(std::equal(alone.voxels.begin() + 3 * plane, alone.voxels.begin() + 4 * plane,
+                       whole.voxels.begin() + 3 * plane));
+    }
+    for (const Shape& shape : {Shape{1, 1, 24, 36}, Shape{1, 4, 1, 16}, Shape{1, 4, 16, 1},
+                               Shape{1, 2, 2, 2}, Shape{1, 1, 1, 2}}) {
+      auto image = two_d(shape);
+      image.voxels[0] = 2000;
+      try {
+        for (const float x : corrupted(image, r).volume.voxels)
+          REQUIRE((std::isfinite(x) && x >= 0));
+      } catch (const mr::DataError& e) {
+        CHECK(std::string(e.what()).rfind(step.substr(0, step.find_first_of(":,")), 0) == 0);
+      }
+    }
+  }
 }

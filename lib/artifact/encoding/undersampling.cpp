@@ -24,11 +24,10 @@ std::vector<char> random_lines(const Context& context, double acceleration, doub
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   shuffle(context.stream("lines"), order);
-  std::stable_partition(order.begin(), order.end(), [first = first, last = last](std::int64_t line) {
-    return line >= first && line < last;
-  });
-  const auto wanted =
-      static_cast<std::int64_t>(std::lround(static_cast<double>(n) / acceleration));
+  std::stable_partition(
+      order.begin(), order.end(),
+      [first = first, last = last](std::int64_t line) { return line >= first && line < last; });
+  const auto wanted = static_cast<std::int64_t>(std::lround(static_cast<double>(n) / acceleration));
   const auto count = std::max({std::int64_t{1}, last - first, wanted});
   std::vector<char> measured(order.size(), 0);
   for (std::int64_t i = 0; i < count; ++i)

@@ -19,10 +19,9 @@ FieldOfView field_of_view(const Context& context, double fold) {
   if (object.count() < 2)
     throw DataError("wrap-around: want an object at least 2 lines wide, found " +
                     std::to_string(object.count()));
-  const auto folded = static_cast<std::int64_t>(
-      std::lround(fold * static_cast<double>(object.count())));
-  const auto count =
-      std::clamp(object.count() - folded, std::int64_t{1}, object.count() - 1);
+  const auto folded =
+      static_cast<std::int64_t>(std::lround(fold * static_cast<double>(object.count())));
+  const auto count = std::clamp(object.count() - folded, std::int64_t{1}, object.count() - 1);
   return {object.first + (object.count() - count) / 2, count};
 }
 
@@ -62,7 +61,7 @@ Drawn draw(const Context& context, const Values& values) {
 Artifact wrap_around() {
   return {{"wrap-around",
            "Field of view smaller than the object: its ends fold over to the other side",
-           "Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, ch. 8.1 (aliasing)",
+           "Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, ch. 8 (aliasing)",
            Stage::encoding,
            {{"fold",
              "1",

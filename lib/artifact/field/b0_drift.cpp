@@ -43,23 +43,24 @@ Drawn draw(const Context& context, const Values& values) {
 }  // namespace
 
 Artifact b0_drift() {
-  return {{"b0-drift",
-           "Main field drifting as the gradients warm up: an echo-planar series wanders along phase "
-           "encoding",
-           "Foerster, Tomasi and Caparelli 2005, Magn Reson Med 54:1261",
-           Stage::field,
-           {{"drift_px",
-             "voxel",
-             "displacement of the last volume of the series",
-             -100,
-             100,
-             {0.25, 0.5, 1, 2, 4},
-             0}},
-           2,
-           false},
-          acts,
-          draw,
-          false};
+  return {
+      {"b0-drift",
+       "Main field drifting as the gradients warm up: an echo-planar series wanders along phase "
+       "encoding",
+       "Foerster, Tomasi and Caparelli 2005, Magn Reson Med 54:1261",
+       Stage::field,
+       {{"drift_px",
+         "voxel",
+         "displacement of the last volume of the series",
+         -100,
+         100,
+         {0.25, 0.5, 1, 2, 4},
+         0}},
+       2,
+       false},
+      acts,
+      draw,
+      false};
 }
 
 }  // namespace mr::artifact

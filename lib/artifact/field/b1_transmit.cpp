@@ -43,13 +43,14 @@ bool acts(const Values& values) {
 }
 
 /// kappa = flip angle / nominal flip angle = 1 + deviation (1 at the centre of the wave .. -1 far
-/// away). A spin echo of nominal 90 and 180 degrees gives sin(kappa 90) sin^2(kappa 90).
+/// away). A spin echo of nominal 90 and 180 degrees gives sin(kappa 90) sin^2(kappa 90), less where
+/// kappa is too large as where it is too small.
 Drawn draw(const Context& context, const Values& values) {
   const auto wave = draw_wave(context);
   Drawn drawn;
   drawn.values = {{"centre_voxel", wave.centre}, {"radius_voxel", wave.radius}};
   drawn.apply = [wave, roles = context.roles, deviation = values.at("deviation")](Block& block,
-                                                                              int threads) {
+                                                                                  int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       std::array<double, 3> voxel{};
       voxel[static_cast<std::size_t>(roles.slice)] = static_cast<double>(slice);

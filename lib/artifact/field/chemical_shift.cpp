@@ -43,14 +43,15 @@ image::Volume magnitude(const Context& context) {
 
 /// Proxy: bright tissue is taken for fat, all of it from `high` on, none of it up to `low`.
 FatShare fat_by_brightness(const Context& context, Json& record) {
+  if (context.volume.acquisition.dim4 == "coil")
+    throw DataError("chemical-shift: proxy=1 wants a combined image, found one frame per coil");
   const double low = 0.6 * context.facts.peak, high = 0.8 * context.facts.peak;
   record["fat_from"] = {low, high};
   auto share = magnitude(context);
   for (auto& x : share.voxels)
     x = static_cast<float>(std::clamp((static_cast<double>(x) - low) / (high - low), 0.0, 1.0));
-  return [share, roles = context.roles](std::int64_t slice) {
-    return map_slice(roles, share, slice);
-  };
+  return
+      [share, roles = context.roles](std::int64_t slice) { return map_slice(roles, share, slice); };
 }
 
 /// Splits off the fat of a slice and adds it again, moved along the readout and turned in phase.
@@ -80,8 +81,8 @@ bool acts(const Values& values) {
 /// precession up to the echo: 180 degrees cancel water and fat at their borders.
 Drawn draw(const Context& context, const Values& values) {
   Drawn drawn;
-  const auto fat = values.at("proxy") != 0 ? fat_by_brightness(context, drawn.values)
-                                           : fat_by_map(context);
+  const auto fat =
+      values.at("proxy") != 0 ? fat_by_brightness(context, drawn.values) : fat_by_map(context);
   const auto turn = std::polar(1.0, values.at("phase_deg") * pi / 180);
   drawn.values["fat"] = values.at("proxy") != 0 ? "bright tissue" : "map";
   drawn.apply = [=, shift = values.at("shift_px")](Block& block, int threads) {
@@ -96,38 +97,39 @@ Drawn draw(const Context& context, const Values& values) {
 }  // namespace
 
 Artifact chemical_shift() {
-  return {{"chemical-shift",
-           "Fat displaced along the readout: dark and bright rims, or cancelled at borders",
-           "Babcock et al. 1985, J Comput Assist Tomogr 9:252; 3.5 ppm: 224 Hz at 1.5 T, Bernstein, "
-           "King and Zhou 2004, ch. 17.3",
-           Stage::field,
-           {{"shift_px",
-             "voxel",
-             "displacement of fat, its frequency difference / bandwidth of a voxel",
-             -100,
-             100,
-             {0.5, 1, 2, 4, 7},
-             0},
-            {"phase_deg",
-             "deg",
-             "phase of fat against water at the echo; 180: opposed",
-             -360,
-             360,
-             {0, 0, 0, 0, 0},
-             0},
-            {"proxy",
-             "1",
-             "1: without a map of fat, takes the brightest tissue for fat",
-             0,
-             1,
-             {0, 0, 0, 0, 0},
-             0}},
-           2,
-           false},
-          acts,
-          draw,
-          false,
-          {Map::fat}};
+  return {
+      {"chemical-shift",
+       "Fat displaced along the readout: dark and bright rims, or cancelled at borders",
+       "Babcock et al. 1985, J Comput Assist Tomogr 9:252; 3.5 ppm: 224 Hz at 1.5 T, Bernstein, "
+       "King and Zhou 2004, ch. 17.3",
+       Stage::field,
+       {{"shift_px",
+         "voxel",
+         "displacement of fat, its frequency difference / bandwidth of a voxel",
+         -100,
+         100,
+         {0.5, 1, 2, 4, 7},
+         0},
+        {"phase_deg",
+         "deg",
+         "phase of fat against water at the echo; 180: opposed",
+         -360,
+         360,
+         {0, 0, 0, 0, 0},
+         0},
+        {"proxy",
+         "1",
+         "1: without a map of fat, takes the brightest tissue for fat",
+         0,
+         1,
+         {0, 0, 0, 0, 0},
+         0}},
+       2,
+       false},
+      acts,
+      draw,
+      false,
+      {Map::fat}};
 }
 
 }  // namespace mr::artifact

@@ -22,7 +22,7 @@ double peak_of(const image::Volume& map, const Context& context) {
 
 }  // namespace
 
-void displace_line(const float* distance, std::int64_t n, std::vector<double>& values) {
+void displace_line(const float* distance, std::int64_t n, Ends ends, std::vector<double>& values) {
   const auto edge = [&](std::int64_t j) {  // between voxels j - 1 and j, before + 1/2 and after
     const auto before = static_cast<double>(distance[std::max(j - 1, std::int64_t{0})]);
     const auto after = static_cast<double>(distance[std::min(j, n - 1)]);
@@ -35,8 +35,9 @@ void displace_line(const float* distance, std::int64_t n, std::vector<double>& v
     const auto first = static_cast<std::int64_t>(std::floor(low));
     const auto last = std::max(first, static_cast<std::int64_t>(std::ceil(high)) - 1);
     for (auto cell = first; cell <= last; ++cell) {
-      const double covered = std::min(high, static_cast<double>(cell + 1)) -
-                             std::max(low, static_cast<double>(cell));
+      if (ends == Ends::lose && (cell < 0 || cell >= n)) continue;
+      const double covered =
+          std::min(high, static_cast<double>(cell + 1)) - std::max(low, static_cast<double>(cell));
       const double share = first == last ? 1 : covered / (high - low);
       out[static_cast<std::size_t>((cell % n + n) % n)] += share * value;
     }
@@ -44,7 +45,7 @@ void displace_line(const float* distance, std::int64_t n, std::vector<double>& v
   values.swap(out);
 }
 
-void displace(const Array<float>& distance, Role along, float* re, float* im) {
+void displace(const Array<float>& distance, Role along, Ends ends, float* re, float* im) {
   const auto lines = distance.shape(0), readout = distance.shape(1);
   const bool by_readout = along == Role::readout;
   const auto n = by_readout ? readout : lines, others = by_readout ? lines : readout;
@@ -58,15 +59,16 @@ void displace(const Array<float>& distance, Role along, float* re, float* im) {
         moves[static_cast<std::size_t>(i)] = distance[line * apart + i * step];
         values[static_cast<std::size_t>(i)] = static_cast<double>(part[line * apart + i * step]);
       }
-      displace_line(moves.data(), n, values);
+      displace_line(moves.data(), n, ends, values);
       for (std::int64_t i = 0; i < n; ++i)
         part[line * apart + i * step] = static_cast<float>(values[static_cast<std::size_t>(i)]);
     }
 }
 
-std::function<Array<float>(std::int64_t slice)> displacement_by_field(
-    const Context& context, const Values& values, const std::string& artifact, double peak,
-    Json& record) {
+std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Context& context,
+                                                                      const Values& values,
+                                                                      const std::string& artifact,
+                                                                      double peak, Json& record) {
   if (values.at("proxy") != 0) {
     SmoothField field(context, "field", artifact);
     field.scale(peak / field.measure().peak);
@@ -95,7 +97,7 @@ Drawn draw_distortion(const Context& context, const Values& values, const std::s
       displacement_by_field(context, values, artifact, values.at("peak_px"), drawn.values);
   drawn.apply = [distance, along](Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      displace(distance(slice), along, re, im);
+      displace(distance(slice), along, Ends::wrap, re, im);
     });
   };
   return drawn;

@@ -16,9 +16,8 @@ Gradients draw_gradients(const Context& context, double edge_px) {
   double sum = 0;
   for (std::size_t i = 0; i < 4; ++i) {
     // A direction that has one voxel only has no part in the largest displacement.
-    const bool there = i == 3 || context.volume.length(context.roles.axis(
-                                     std::array{Role::readout, Role::phase_encode, Role::slice}
-                                         [i % 3])) > 1;
+    const bool there = i == 3 || context.volume.length(context.roles.axis(std::array{
+                                     Role::readout, Role::phase_encode, Role::slice}[i % 3])) > 1;
     g[i] = there ? uniform(key, i, -1, 1) : 0;
     sum += std::fabs(g[i]);
   }
@@ -46,11 +45,11 @@ Drawn draw(const Context& context, const Values& values) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       Array<float> distance({block.lines(), block.readout()});
       for (std::int64_t i = 0; i < distance.size(); ++i)
-        distance[i] = static_cast<float>(
-            g.constant + g.slice * half_widths(slice, slices) +
-            g.lines * half_widths(i / block.readout(), block.lines()) +
-            g.readout * half_widths(i % block.readout(), block.readout()));
-      displace(distance, Role::phase_encode, re, im);
+        distance[i] =
+            static_cast<float>(g.constant + g.slice * half_widths(slice, slices) +
+                               g.lines * half_widths(i / block.readout(), block.lines()) +
+                               g.readout * half_widths(i % block.readout(), block.readout()));
+      displace(distance, Role::phase_encode, Ends::wrap, re, im);
     });
   };
   return drawn;

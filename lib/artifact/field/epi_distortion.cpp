@@ -18,7 +18,7 @@ Drawn draw(const Context& context, const Values& values) {
 Artifact epi_distortion() {
   return {{"epi-distortion",
            "Uneven main field in echo-planar imaging: large distortion along phase encoding",
-           "Jezzard and Balaban 1995, Magn Reson Med 34:65, eq. 2",
+           "Jezzard and Balaban 1995, Magn Reson Med 34:65",
            Stage::field,
            {{"peak_px",
              "voxel",

@@ -13,7 +13,7 @@ using Point = std::array<double, 3>;  // along the stored axes, from voxel n / 2
 /// each axis a solid harmonic of order 3 and one of order 5 that have its symmetry. Coordinates are
 /// in halves of the image's diagonal.
 struct Warp {
-  std::size_t bore = 2;  // the stored axis nearest to the main field
+  std::size_t bore = 2;                                 // the stored axis nearest to the main field
   std::array<std::array<double, 2>, 3> coefficients{};  // [axis][order 3, order 5], mm
   Point spacing{};                                      // in units
   double unit_mm = 1;
@@ -57,7 +57,7 @@ double volume_ratio(const Warp& warp, const std::vector<std::size_t>& axes, cons
                    m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]));
 }
 
-/// Cubic convolution of four neighbours, a = -1/2 (Keys 1981, IEEE Trans ASSP 29:1153, eq. 15).
+/// Cubic convolution of four neighbours, a = -1/2 (Keys 1981, IEEE Trans ASSP 29:1153).
 struct Taps {
   std::int64_t first = 0;
   std::array<double, 4> weight{};
@@ -145,42 +145,64 @@ bool acts(const Values& values) {
   return values.at("corner_mm") != 0;
 }
 
+/// The axes of a block [slice, lines, readout] and those of the image.
+struct Grid {
+  std::array<std::size_t, 3> stored;  // stored axis of each axis of the block
+  std::array<std::int64_t, 3> size;   // of the whole image, in the block's order
+  std::vector<std::size_t> warped;    // stored axes along which voxels move
+
+  bool is_warped(std::size_t axis) const {
+    return std::find(warped.begin(), warped.end(), axis) != warped.end();
+  }
+};
+
+Grid grid_of(const Context& context) {
+  const auto& roles = context.roles;
+  Grid grid;
+  grid.stored = {static_cast<std::size_t>(roles.slice),
+                 static_cast<std::size_t>(roles.phase_encode),
+                 static_cast<std::size_t>(roles.readout)};
+  grid.size = {context.slices(), context.lines(), context.readout()};
+  grid.warped = {grid.stored[1], grid.stored[2]};
+  if (context.is_3d()) grid.warped.push_back(grid.stored[0]);
+  return grid;
+}
+
+/// One slice of the image from the block as it was.
+void warp_slice(const Warp& warp, const Grid& grid, const Block& source, std::int64_t slice,
+                float* re, float* im) {
+  for (std::int64_t i = 0; i < source.plane_size(); ++i) {
+    const std::array<std::int64_t, 3> index = {slice, i / source.readout(), i % source.readout()};
+    Point x{};
+    for (std::size_t a = 0; a < 3; ++a)
+      x[grid.stored[a]] =
+          static_cast<double>(index[a] - grid.size[a] / 2) * warp.spacing[grid.stored[a]];
+    Point from{};  // in voxels of the block
+    for (std::size_t a = 0; a < 3; ++a) {
+      const auto axis = grid.stored[a];
+      from[a] = static_cast<double>(a == 0 ? slice - source.first_slice : index[a]);
+      if (grid.is_warped(axis))
+        from[a] += warp.along(axis, x) / (warp.unit_mm * warp.spacing[axis]);
+    }
+    const double ratio = volume_ratio(warp, grid.warped, x);
+    re[i] = static_cast<float>(ratio * interpolate(source.re, from));
+    im[i] = static_cast<float>(ratio * interpolate(source.im, from));
+  }
+}
+
 /// I'(x) = I(x + u(x)) |det(1 + du/dx)|: what the scanner shows at x stems from x + u(x), and from
 /// more or less tissue. Voxel n / 2 of each axis lies in the isocentre. In 2-D within slices.
 Drawn draw(const Context& context, const Values& values) {
-  const auto& roles = context.roles;
-  std::vector<std::size_t> axes = {static_cast<std::size_t>(roles.phase_encode),
-                                   static_cast<std::size_t>(roles.readout)};
-  if (context.is_3d()) axes.push_back(static_cast<std::size_t>(roles.slice));
-  const auto warp = draw_warp(context, axes, values.at("corner_mm"));
+  const auto grid = grid_of(context);
+  const auto warp = draw_warp(context, grid.warped, values.at("corner_mm"));
   Drawn drawn;
-  drawn.values = {{"coefficients_mm", warp.coefficients},
-                  {"unit_mm", warp.unit_mm},
-                  {"bore_axis", warp.bore}};
-  drawn.apply = [warp, axes, slices = context.slices(),
-                 stored = std::array{static_cast<std::size_t>(roles.slice),
-                                     static_cast<std::size_t>(roles.phase_encode),
-                                     static_cast<std::size_t>(roles.readout)}](Block& block,
-                                                                             int threads) {
+  drawn.values = {
+      {"coefficients_mm", warp.coefficients}, {"unit_mm", warp.unit_mm}, {"bore_axis", warp.bore}};
+  drawn.apply = [warp, grid](Block& block, int threads) {
     block.make_complex();  // cubic interpolation overshoots, below 0 too
     const auto source = block;
-    const std::array<std::int64_t, 3> size = {slices, block.lines(), block.readout()};
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      for (std::int64_t i = 0; i < block.plane_size(); ++i) {
-        const std::array<std::int64_t, 3> index = {slice, i / block.readout(), i % block.readout()};
-        Point x{}, from{};
-        for (std::size_t a = 0; a < 3; ++a) {
-          x[stored[a]] = static_cast<double>(index[a] - size[a] / 2) * warp.spacing[stored[a]];
-          from[a] = static_cast<double>(index[a]);
-        }
-        from[0] -= static_cast<double>(block.first_slice);
-        for (std::size_t a = 0; a < 3; ++a)
-          if (std::find(axes.begin(), axes.end(), stored[a]) != axes.end())
-            from[a] += warp.along(stored[a], x) / (warp.unit_mm * warp.spacing[stored[a]]);
-        const double ratio = volume_ratio(warp, axes, x);
-        re[i] = static_cast<float>(ratio * interpolate(source.re, from));
-        im[i] = static_cast<float>(ratio * interpolate(source.im, from));
-      }
+      warp_slice(warp, grid, source, slice, re, im);
     });
   };
   return drawn;
@@ -189,23 +211,24 @@ Drawn draw(const Context& context, const Values& values) {
 }  // namespace
 
 Artifact gradient_nonlinearity() {
-  return {{"gradient-nonlinearity",
-           "Gradients that weaken away from the centre: barrel distortion, bright rim",
-           "Janke et al. 2004, Magn Reson Med 52:115 (solid harmonics); Doran et al. 2005, Phys Med "
-           "Biol 50:1343",
-           Stage::field,
-           {{"corner_mm",
-             "mm",
-             "displacement at the corner of the image",
-             0,
-             100,
-             {1, 2, 4, 8, 15},
-             0}},
-           0,
-           false},
-          acts,
-          draw,
-          true};
+  return {
+      {"gradient-nonlinearity",
+       "Gradients that weaken away from the centre: barrel distortion, bright rim",
+       "Janke et al. 2004, Magn Reson Med 52:115 (solid harmonics); Doran et al. 2005, Phys Med "
+       "Biol 50:1343",
+       Stage::field,
+       {{"corner_mm",
+         "mm",
+         "displacement at the corner of the image",
+         0,
+         100,
+         {1, 2, 4, 8, 15},
+         0}},
+       0,
+       false},
+      acts,
+      draw,
+      true};
 }
 
 }  // namespace mr::artifact

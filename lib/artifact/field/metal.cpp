@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "artifact/field/displacement.h"
 #include "artifact/field/foreground.h"
@@ -16,6 +17,7 @@ constexpr double pi = 3.14159265358979323846;
 /// What a voxel of one slice does: its displacement [voxel, slice], and what is left of its signal.
 struct SliceEffect {
   Array<float> along_readout, through, share;
+  float farthest = 0;  // slice that any of it reaches
 };
 
 class Scan {
@@ -42,6 +44,7 @@ class Scan {
       const double hz = sphere_.field_hz(at);
       effect.along_readout[i] = static_cast<float>(hz / hz_per_voxel_);
       effect.through[i] = hz_per_slice_ > 0 ? static_cast<float>(hz / hz_per_slice_) : 0;
+      effect.farthest = std::max(effect.farthest, std::fabs(effect.through[i]));
       effect.share[i] = sphere_.holds(at) ? 0 : static_cast<float>(dephased(at, s));
     }
     return effect;
@@ -65,8 +68,9 @@ class Scan {
 
 /// The part of slice `from` that is excited with slice `to` appears there, moved along the readout.
 /// A voxel that comes to lie between two slices is shared by them.
-void add_excited(const SliceEffect& effect, const Block& source, std::int64_t from,
-                 std::int64_t to, Block& result) {
+void add_excited(const SliceEffect& effect, const Block& source, std::int64_t from, std::int64_t to,
+                 Block& result) {
+  if (static_cast<float>(std::abs(from - to)) >= 1 + effect.farthest) return;
   const auto n = source.plane_size();
   Array<float> re({n}), im({n});
   bool any = false;
@@ -78,7 +82,7 @@ void add_excited(const SliceEffect& effect, const Block& source, std::int64_t fr
     any |= re[i] != 0 || im[i] != 0;
   }
   if (!any) return;
-  displace(effect.along_readout, Role::readout, re.data(), im.data());
+  displace(effect.along_readout, Role::readout, Ends::lose, re.data(), im.data());
   for (std::int64_t i = 0; i < n; ++i) {
     result.re[to * n + i] += re[i];
     result.im[to * n + i] += im[i];
@@ -91,7 +95,8 @@ bool acts(const Values& values) {
 
 Sphere draw_sphere(const Context& context, const Values& values) {
   const auto places = foreground_voxels(context);
-  const auto voxel = places[static_cast<std::size_t>(below(context.stream("place"), 0, places.size()))];
+  const auto voxel =
+      places[static_cast<std::size_t>(below(context.stream("place"), 0, places.size()))];
   Sphere sphere;
   for (std::size_t a = 0; a < 3; ++a)
     sphere.centre[a] = static_cast<double>(voxel[a]) * context.volume.spacing_mm[a];
@@ -102,8 +107,9 @@ Sphere draw_sphere(const Context& context, const Values& values) {
   return sphere;
 }
 
-/// Void where the metal is; around it displacement along the readout and, where slices are excited
-/// one by one, through them, with the pile-up of both; with an echo time, a gradient echo's loss.
+/// Void where the metal is; around it displacement along the readout, out of the image too, and,
+/// where slices are excited one by one, through them, with the pile-up of both; with an echo time,
+/// a gradient echo's loss.
 Drawn draw(const Context& context, const Values& values) {
   const auto sphere = draw_sphere(context, values);
   Drawn drawn;
@@ -132,35 +138,36 @@ Drawn draw(const Context& context, const Values& values) {
 }  // namespace
 
 Artifact metal() {
-  return {{"metal",
-           "Metal sphere in the tissue: void, distortion and pile-up, along readout and slices",
-           "Ludeke, Roschmann and Tischler 1985, Magn Reson Imaging 3:329 (sphere); Hargreaves et "
-           "al. 2011, AJR 197:547",
-           Stage::field,
-           {{"radius_mm", "mm", "radius of the sphere", 0, 100, {2, 3, 5, 8, 10}, 0},
-            {"susceptibility_ppm",
-             "ppm",
-             "difference to tissue; titanium 182, cobalt-chromium 920",
-             -10000,
-             10000,
-             {20, 60, 180, 180, 900},
-             0},
-            {"readout_hz", "Hz", "bandwidth of a voxel", 1, 1e6, {500, 500, 500, 500, 500}, 500},
-            {"slice_hz",
-             "Hz",
-             "2-D: bandwidth of a slice's excitation",
-             1,
-             1e6,
-             {2000, 2000, 2000, 2000, 2000},
-             2000},
-            {"te_ms", "ms", "echo time of a gradient echo; 0: spin echo", 0, 1000, {0, 0, 0, 0, 0}, 0}},
-           0,
-           false},
-          acts,
-          draw,
-          true,
-          {},
-          true};
+  return {
+      {"metal",
+       "Metal sphere in the tissue: void, distortion and pile-up, along readout and slices",
+       "Ludeke, Roschmann and Tischler 1985, Magn Reson Imaging 3:329 (sphere); Hargreaves et "
+       "al. 2011, AJR 197:547",
+       Stage::field,
+       {{"radius_mm", "mm", "radius of the sphere", 0, 100, {2, 3, 5, 8, 10}, 0},
+        {"susceptibility_ppm",
+         "ppm",
+         "difference to tissue; titanium 182, cobalt-chromium 920",
+         -10000,
+         10000,
+         {20, 60, 180, 180, 900},
+         0},
+        {"readout_hz", "Hz", "bandwidth of a voxel", 1, 1e6, {500, 500, 500, 500, 500}, 500},
+        {"slice_hz",
+         "Hz",
+         "2-D: bandwidth of a slice's excitation",
+         1,
+         1e6,
+         {2000, 2000, 2000, 2000, 2000},
+         2000},
+        {"te_ms", "ms", "echo time of a gradient echo; 0: spin echo", 0, 1000, {0, 0, 0, 0, 0}, 0}},
+       0,
+       false},
+      acts,
+      draw,
+      true,
+      {},
+      true};
 }
 
 }  // namespace mr::artifact

@@ -45,29 +45,24 @@ Drawn draw(const Context& context, const Values& values) {
 }  // namespace
 
 Artifact moire() {
-  return {{"moire",
-           "Gradient echo with a body coil: bands where folded and true signal interfere",
-           "Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, ch. 14.1 (zebra stripes)",
-           Stage::field,
-           {{"alias",
-             "1",
-             "share of the signal that folds in",
-             0,
-             1,
-             {0.05, 0.1, 0.2, 0.35, 0.5},
-             0},
-            {"turns",
-             "1",
-             "largest phase between the two in the foreground, in turns",
-             0,
-             100,
-             {6, 6, 6, 6, 6},
-             6}},
-           0,
-           false},
-          acts,
-          draw,
-          false};
+  return {
+      {"moire",
+       "Gradient echo with a body coil: bands where folded and true signal interfere",
+       "Zhuo and Gullapalli 2006, RadioGraphics 26:275 (zebra stripes of gradient echoes)",
+       Stage::field,
+       {{"alias", "1", "share of the signal that folds in", 0, 1, {0.05, 0.1, 0.2, 0.35, 0.5}, 0},
+        {"turns",
+         "1",
+         "largest phase between the two in the foreground, in turns",
+         0,
+         100,
+         {6, 6, 6, 6, 6},
+         6}},
+       0,
+       false},
+      acts,
+      draw,
+      false};
 }
 
 }  // namespace mr::artifact

@@ -17,8 +17,7 @@ Drawn draw(const Context& context, const Values& values) {
 Artifact off_resonance() {
   return {{"off-resonance",
            "Uneven main field: distortion and pile-up of signal along the readout",
-           "Sekihara et al. 1985, Phys Med Biol 30:15; Chang and Fitzpatrick 1992, IEEE Trans Med "
-           "Imaging 11:319",
+           "Chang and Fitzpatrick 1992, IEEE Trans Med Imaging 11:319",
            Stage::field,
            {{"peak_px",
              "voxel",

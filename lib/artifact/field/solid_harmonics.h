@@ -25,7 +25,7 @@ class SmoothField {
   void scale(double factor);
   Array<float> slice(std::int64_t index) const;  // [lines, readout]
 
-  /// {coefficients of xy.. in the order of solid_harmonics(), offset, unit_mm}
+  /// {coefficients, in the order of solid_harmonics(), offset, unit_mm}
   Json record() const;
 
  private:

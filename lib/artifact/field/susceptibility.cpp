@@ -88,29 +88,30 @@ Drawn draw(const Context& context, const Values& values) {
 }  // namespace
 
 Artifact susceptibility() {
-  return {{"susceptibility",
-           "Air next to tissue in a gradient echo: signal lost where the field runs through a slice",
-           "Reichenbach et al. 1997, J Magn Reson Imaging 7:266 (sinc of the slice's dephasing)",
-           Stage::field,
-           {{"peak_turns",
-             "1",
-             "largest dephasing through a slice, field gradient x thickness x echo time; 1: null",
-             0,
-             20,
-             {0.2, 0.4, 0.7, 1, 1.5},
-             0},
-            {"width",
-             "1",
-             "standard deviation of the Gaussian source / longer side of the slice",
-             0.01,
-             1,
-             {0.1, 0.1, 0.1, 0.1, 0.1},
-             0.1}},
-           0,
-           false},
-          acts,
-          draw,
-          false};
+  return {
+      {"susceptibility",
+       "Air next to tissue in a gradient echo: signal lost where the field runs through a slice",
+       "Reichenbach et al. 1997, J Magn Reson Imaging 7:266 (sinc of the slice's dephasing)",
+       Stage::field,
+       {{"peak_turns",
+         "1",
+         "largest dephasing through a slice, field gradient x thickness x echo time; 1: null",
+         0,
+         20,
+         {0.2, 0.4, 0.7, 1, 1.5},
+         0},
+        {"width",
+         "1",
+         "standard deviation of the Gaussian source / longer side of the slice",
+         0.01,
+         1,
+         {0.1, 0.1, 0.1, 0.1, 0.1},
+         0.1}},
+       0,
+       false},
+      acts,
+      draw,
+      false};
 }
 
 }  // namespace mr::artifact

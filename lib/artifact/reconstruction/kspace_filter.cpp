@@ -19,9 +19,8 @@ bool acts(const Values& values) {
 
 Drawn draw(const Context& context, const Values& values) {
   Drawn drawn;
-  drawn.weights = along_encoded_axes(context, [taper = values.at("taper")](double k, double n) {
-    return tukey(k, n, taper);
-  });
+  drawn.weights = along_encoded_axes(
+      context, [taper = values.at("taper")](double k, double n) { return tukey(k, n, taper); });
   return drawn;
 }
 

@@ -19,7 +19,8 @@ struct Lines {
 };
 
 Lines measured_lines(std::int64_t n, double fraction) {
-  const auto wanted = static_cast<std::int64_t>(std::ceil(fraction * static_cast<double>(n) - 1e-9));
+  const auto wanted =
+      static_cast<std::int64_t>(std::ceil(fraction * static_cast<double>(n) - 1e-9));
   return {n, std::max(std::int64_t{0}, wanted - n / 2 - 1)};
 }
 
@@ -54,9 +55,8 @@ class Reconstruction {
       : lines_(lines), columns_(columns), encode_(lines.n), measured_(re, im, lines.n * columns) {
     for (int line = 0; line < lines.n; ++line) all_.push_back(line);
     to_kspace(measured_);
-    weigh(measured_, columns, weights([&](std::int64_t line) {
-            return line < lines_.measured() ? 1.0 : 0.0;
-          }));
+    weigh(measured_, columns,
+          weights([&](std::int64_t line) { return line < lines_.measured() ? 1.0 : 0.0; }));
     phase_ = weighted([&](std::int64_t line) {
       return std::fabs(lines_.k(line)) <= static_cast<double>(lines_.overlap) ? 1.0 : 0.0;
     });
