@@ -22,6 +22,7 @@ Artifact t2_blur();
 Artifact motion_drift();
 Artifact motion_tremor();
 Artifact motion_nod();
+Artifact flow();
 Artifact nyquist_ghost();
 Artifact adc_overflow();
 Artifact dc_offset();
@@ -52,6 +53,7 @@ const std::vector<Artifact>& artifacts() {
       motion_drift(),
       motion_tremor(),
       motion_nod(),
+      flow(),
       nyquist_ghost(),
       adc_overflow(),
       dc_offset(),

@@ -211,7 +211,8 @@ def test_drift(corrupt, shape, spacing, mode, phase_encode, is_complex):
 def test_nod(corrupt, shape, spacing, mode, phase_encode, is_complex):
     # 2 mm at most: the object does not reach the edge, where the image wraps.
     blobs, factor, image, got, record = moved_blobs(corrupt, shape, spacing, mode, phase_encode,
-                                                    is_complex, "motion-nod:5,nods=2,translation_mm=2",
+                                                    is_complex,
+                                                    "motion-nod:5,nods=2,translation_mm=2",
                                                     ["--line-order", "linear", "--echo-train", "2"])
     drawn, n = record["drawn"], image.shape[roles(record)["phase_encode"]]
     assert len(drawn["nods"]) == 2
@@ -225,6 +226,53 @@ def test_nod(corrupt, shape, spacing, mode, phase_encode, is_complex):
         poses = [p + b * np.array([nod["translation_mm"], nod["rotation_deg"]])
                  for p, b in zip(poses, bump)]
     check(got, moving(blobs, poses, record, factor), image)
+
+
+# ---- flow ----
+
+def vessel_lines(image, vessels, step_values, drawn, record, shape):
+    """What lines measure where what lies in vessels pulsates."""
+    modulation, phase = step_values
+    axes = roles(record)
+    axis = axes["phase_encode"]
+    beat = 2 * np.pi * drawn["rate_hz"] * seconds(drawn, shape, axes) + drawn["beat_rad"]
+    c = from_centre(np.exp(2 * (np.cos(beat) - 1)), axis)
+    weights = (1 + modulation * c) * np.exp(1j * phase * c)
+    return to_rows(to_lines(image * ~vessels, axis) + weights * to_lines(image * vessels, axis),
+                   axis)
+
+
+@geometries
+@each_kind
+@timings
+def test_flow_of_a_drawn_vessel(corrupt, shape, spacing, mode, phase_encode, is_complex, timing):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "flow:5,phase_rad=0.8,radius_mm=3", "--mode", mode,
+                             "--phase-encode", phase_encode, *timing)
+    axes, drawn = roles(record), record["drawn"]
+    assert drawn["vessels"] == "drawn" and 0.8 <= drawn["rate_hz"] <= 1.5
+    distance = 0
+    for role, centre in zip(("phase_encode", "readout"), drawn["centre"]):
+        axis = axes[role]
+        distance = distance + along((np.arange(shape[axis]) - centre) * spacing[axis], axis)**2
+    vessels = np.broadcast_to(np.sqrt(distance) <= 3, shape)
+    assert np.abs(image)[vessels].mean() > np.abs(image).mean()
+    check(got, vessel_lines(image, vessels, (1, 0.8), drawn, record, shape), image)
+
+
+@geometries
+def test_flow_of_mapped_vessels(corrupt, tmp_path, shape, spacing, mode, phase_encode):
+    image = anatomy(shape)
+    tissues = np.zeros(shape, np.int16)
+    tissues[5:9, 6:8, 1:4] = 11
+    tissues[12:14, 10:13] = 11
+    tissues[14:, :4] = 3
+    images.save(tmp_path / "tissue.nii", tissues, spacing)
+    got, record, _ = corrupt(image, spacing, "flow:4", "--mode", mode, "--phase-encode",
+                             phase_encode, "--map", f"tissue={tmp_path / 'tissue.nii'}")
+    assert record["drawn"]["vessels"] == "tissue map"
+    want = vessel_lines(image, tissues == 11, (0.7, 0), record["drawn"], record, shape)
+    check(got, want, image)
 
 
 # ---- N/2 ghost ----

@@ -252,6 +252,77 @@ TEST_CASE("nods of a lower severity are those of a higher one, scaled") {
         doctest::Approx(strong[0]["rotation_deg"][0].get<double>() / 8));
 }
 
+// ---- flow ----
+
+TEST_CASE("only columns of the readout that meet a vessel change, and bit for bit no other") {
+  const auto image = with_phase(two_d({1, 3, 24, 35}));
+  const auto result = corrupted(image, "flow:5,radius_mm=3");
+  const auto x0 = result.record[0]["drawn"]["centre"][1].get<std::int64_t>();
+  bool changed = false;
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i) {
+    const bool within = 0.8 * static_cast<double>(std::abs(i % 35 - x0)) <= 3;
+    const bool same = result.volume.complex_voxels[i] == image.complex_voxels[i];
+    if (!within) CHECK(same);
+    changed |= !same;
+  }
+  CHECK(changed);
+}
+
+TEST_CASE("flow keeps the central line of every slice, and so the sum") {
+  const auto image = with_phase(two_d({1, 3, 25, 35}));
+  const auto result = corrupted(image, "flow:5,phase_rad=1").volume;
+  CHECK(distance(result, image) > 0.01 * norm(image));
+  CHECK(change_of_lines(image, result, [](auto, auto y) { return y == 12; }) < 1e-6);
+}
+
+TEST_CASE("lines that are measured a whole number of beats apart see no pulsation") {
+  const auto image = line_by_line({1, 2, 24, 20});
+  const auto still = corrupted(image, "flow:5,rate_hz=1,rate_spread_hz=0").volume;
+  const auto beats = corrupted(image, "flow:5,rate_hz=1.2,rate_spread_hz=0").volume;
+  CHECK(distance(still, image) < rounding * norm(image));
+  CHECK(distance(beats, image) > 0.01 * norm(image));
+}
+
+TEST_CASE("ghosts of a vessel lie N f TR voxels apart") {
+  // 40 lines 1 s apart at 5/4 Hz: copies of the vessel at multiples of 10 voxels, none between.
+  auto image = line_by_line({1, 1, 40, 21});
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i)
+    image.complex_voxels[i] = i / 21 == 17 && i % 21 == 8 ? 1000.0f : 1.0f;
+  const auto step = "flow:5,rate_hz=1.25,rate_spread_hz=0,radius_mm=0.5";
+  const auto result = corrupted(image, step);
+  REQUIRE(result.record[0]["drawn"]["centre"] == Json::array({17, 8}));
+  double ghosts = 0;
+  for (std::int64_t y = 0; y < 40; ++y) {
+    if (y == 17) continue;
+    const auto change = static_cast<double>(
+        std::abs(result.volume.complex_voxels[y * 21 + 8] - image.complex_voxels[y * 21 + 8]));
+    if ((y + 23) % 10 == 0)
+      ghosts += change;
+    else
+      CHECK(change < rounding * 1000);
+  }
+  CHECK(ghosts > 100);
+}
+
+TEST_CASE("vessels of a tissue map are taken where it has any, and the record says so") {
+  const auto image = with_phase(two_d({1, 2, 24, 35}));
+  const auto facts = measure_facts(image);
+  auto all = maps(image);
+  const auto taken = [&](Volume& volume) {
+    return corrupt(volume, recipe({"flow:5"}), facts, {1, "a", std::nullopt}, 1, all)[0]["drawn"];
+  };
+  auto without = image, with = image;
+  CHECK(taken(without)["vessels"] == "drawn");  // tissues 0 and 2 to 6
+  all[Map::tissue].voxels[24 * 35 + 12 * 35 + 20] = 11;
+  CHECK(taken(with)["vessels"] == "tissue map");
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i)
+    if (i % 35 != 20 || i / 35 < 24) CHECK(with.complex_voxels[i] == image.complex_voxels[i]);
+  CHECK(distance(with, image) > 0);
+  all = maps(two_d({1, 2, 24, 36}));
+  CHECK_THROWS_WITH_AS(taken(with), "flow: the tissue map: want real voxels on the image's grid",
+                       mr::DataError);
+}
+
 // ---- N/2 ghost ----
 
 TEST_CASE("the N/2 ghost is a copy half a field of view away: cos I(y) + i sin I(y - N/2)") {
