@@ -23,6 +23,7 @@ Artifact motion_drift();
 Artifact motion_tremor();
 Artifact motion_nod();
 Artifact flow();
+Artifact propeller();
 Artifact nyquist_ghost();
 Artifact adc_overflow();
 Artifact dc_offset();
@@ -54,6 +55,7 @@ const std::vector<Artifact>& artifacts() {
       motion_tremor(),
       motion_nod(),
       flow(),
+      propeller(),
       nyquist_ghost(),
       adc_overflow(),
       dc_offset(),

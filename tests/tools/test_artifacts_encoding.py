@@ -275,6 +275,42 @@ def test_flow_of_mapped_vessels(corrupt, tmp_path, shape, spacing, mode, phase_e
     check(got, want, image)
 
 
+# ---- propeller ----
+
+@geometries
+@each_kind
+def test_propeller(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    blobs, factor, image, got, record = moved_blobs(
+        corrupt, shape, spacing, mode, phase_encode, is_complex, "propeller:4,translation_mm=1")
+    axes, drawn = roles(record), record["drawn"]
+    pe, ro, outside = axes["phase_encode"], axes["readout"], axes["slice"]
+    shape = image.shape
+    step = {a: 1 / (shape[a] * spacing[a]) for a in (pe, ro)}
+    half = 16 * step[pe] / 2
+    count = int(np.ceil(np.pi / 2 * max(1 / spacing[pe], 1 / spacing[ro]) / (2 * half)))
+    assert drawn["blades"] == count and count >= 3
+    poses = [sum((np.array([e["translation_mm"], e["rotation_deg"]]) for e in drawn["events"]
+                  if e["shot"] <= b), np.zeros((2, 3))) for b in range(count)]
+    for pose in poses:  # within the slice
+        pose[0, outside] = 0
+        pose[1, [pe, ro]] = 0
+    poses = np.array(poses) - np.mean(poses, 0)
+    q = {a: along((np.arange(shape[a]) - shape[a] // 2) * step[a], a) for a in (pe, ro)}
+    off = np.array([np.abs(q[pe] * np.cos(a) - q[ro] * np.sin(a))
+                    for a in np.pi * np.arange(count) / count])
+    shares = (off <= half * (1 + 1e-9)).astype(float)
+    alone = shares.sum(0) == 0
+    nearest = np.isclose(off, off.min(0), rtol=1e-8, atol=0)  # the first of equals
+    nearest &= np.cumsum(nearest, 0) == 1
+    shares = np.where(alone, nearest, shares)
+    shares /= shares.sum(0)
+    spectrum = 0
+    for share, (translation, rotation) in zip(shares, poses):
+        moved = blobs.image(rotation_matrix(rotation), translation) * factor
+        spectrum = spectrum + share * kspace(moved, (pe, ro))
+    check(got, image_of(spectrum, (pe, ro)), image)
+
+
 # ---- N/2 ghost ----
 
 @pytest.mark.parametrize("shape, spacing, mode, phase_encode", [

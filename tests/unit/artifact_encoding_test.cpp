@@ -323,6 +323,67 @@ TEST_CASE("vessels of a tissue map are taken where it has any, and the record sa
                        mr::DataError);
 }
 
+// ---- propeller ----
+
+namespace {
+
+/// In-plane k-space of each slice.
+mr::Array<Complex> planes_of(const Volume& v) {
+  auto k = v.complex_voxels;
+  to_kspace(k, {1, 2});
+  return k;
+}
+
+}  // namespace
+
+TEST_CASE("blades that measure an object in many places average its samples: none grows") {
+  const auto image = with_phase(two_d({1, 2, 45, 41}));
+  const auto result = corrupted(image, "propeller:5,rotation_deg=0,blade_lines=8");
+  CHECK(distance(result.volume, image) > 0.1 * norm(image));
+  // Lines lie 1 / (45 x 1.1 mm) apart, so pi / 2 of 45 x 1.1 / 0.8 lines in 8 a blade.
+  CHECK(result.record[0]["drawn"]["blades"] == 13);
+  const auto before = planes_of(image), after = planes_of(result.volume);
+  const float tolerance = 3e-6f * static_cast<float>(norm(image));
+  int kept = 0, less = 0;
+  for (std::int64_t i = 0; i < before.size(); ++i) {
+    const float a = std::abs(before[i]), b = std::abs(after[i]);
+    CHECK(b <= a + tolerance);
+    const double y = static_cast<double>(i / 41 % 45 - 22) / 1.1 / 45,
+                 x = static_cast<double>(i % 41 - 20) / 0.8 / 41;
+    // Blades of half a width of 4 / 49.5 mm, pi / 13 apart, part at a radius of 0.67 / mm; one
+    // alone measures what lies beyond, and its translation is a phase.
+    if (std::hypot(x, y) > 0.68) {
+      CHECK(b >= a - tolerance);
+      ++kept;
+    } else {
+      less += b < 0.9f * a;
+    }
+  }
+  CHECK(kept > 40);
+  CHECK(less > 100);
+}
+
+TEST_CASE("the mean stays when the patient only translates, whatever blades do") {
+  const auto image = with_phase(two_d({1, 2, 24, 35}));
+  const auto before = planes_of(image),
+             after = planes_of(corrupted(image, "propeller:5,rotation_deg=0").volume);
+  const auto at = 12 * 35 + 17;
+  CHECK(std::abs(after[at] - before[at]) < 1e-6f * static_cast<float>(norm(image)));
+}
+
+TEST_CASE("motion too small to be seen is the identity: shares of samples add up to 1") {
+  for (const auto& image : {with_phase(two_d({1, 2, 35, 24})), with_phase(three_d())})
+    CHECK(distance(corrupted(image, "propeller:5,rotation_deg=1e-6,translation_mm=1e-6").volume,
+                   image) < 2e-6 * norm(image));
+}
+
+TEST_CASE("one blade as wide as k-space sees no motion") {
+  const auto image = with_phase(two_d());
+  const auto result = corrupted(image, "propeller:5,blade_lines=256");
+  CHECK(result.record[0]["drawn"]["blades"] == 1);
+  CHECK(same_bits(result.volume, image));
+}
+
 // ---- N/2 ghost ----
 
 TEST_CASE("the N/2 ghost is a copy half a field of view away: cos I(y) + i sin I(y - N/2)") {
