@@ -1,8 +1,5 @@
 """Artifacts of encoding in time and of the receiver, recomputed in NumPy in double precision from
 what mr-corrupt recorded."""
-import json
-
-import nibabel
 import numpy as np
 import pytest
 

@@ -610,3 +610,42 @@ TEST_CASE("gains drift up in some scans and down in others") {
               .record[0]["drawn"]["change"] > 0;
   CHECK(std::abs(up - 32) < 16);  // 4 standard deviations
 }
+
+// ---- together ----
+
+TEST_CASE("coils see one patient, and each has a receiver of its own") {
+  auto image = two_d({2, 3, 24, 20});
+  const auto half = image.voxels.size() / 2;
+  for (std::int64_t i = 0; i < half; ++i) image.voxels[half + i] = 0.5f * image.voxels[i];
+  image.acquisition.dim4 = "coil";
+  for (const std::string patient : {"breathing:3", "motion-tremor:3", "motion-drift:3",
+                                    "motion-nod:3", "flow:3", "propeller:3"}) {
+    CAPTURE(patient);
+    const auto drawn = corrupted(image, patient).record[0]["drawn"];
+    REQUIRE(drawn.size() == 2);
+    CHECK(drawn[0] == drawn[1]);
+  }
+  for (const std::string receiver : {"dc-offset:3", "quadrature-ghost:3", "adc-overflow:3"}) {
+    CAPTURE(receiver);
+    const auto drawn = corrupted(image, receiver).record[0]["drawn"];
+    CHECK(drawn[0] != drawn[1]);
+  }
+}
+
+TEST_CASE("steps that weigh lines commute: they are one product") {
+  const auto image = with_phase(two_d());
+  for (const std::string other : {"breathing:4", "t2-blur:2", "ghosting:3"}) {
+    CAPTURE(other);
+    const auto one = corrupted(image, recipe({"gain-drift:5", other})).volume,
+               two = corrupted(image, recipe({other, "gain-drift:5"})).volume;
+    CHECK(distance(one, two) < 2e-6 * norm(one));
+    CHECK(distance(one, corrupted(image, other).volume) > 0.01 * norm(one));
+  }
+}
+
+TEST_CASE("a converter that saturates before a drift is not one that saturates after it") {
+  const auto image = with_phase(two_d());
+  const auto one = corrupted(image, recipe({"gain-drift:5", "adc-overflow:5"})).volume,
+             two = corrupted(image, recipe({"adc-overflow:5", "gain-drift:5"})).volume;
+  CHECK(distance(one, two) > 1e-4 * norm(one));
+}
