@@ -236,7 +236,7 @@ void write_sheet(mr::image::Volume volume, const std::string& name, const Option
   for (const auto& step : recipe.steps) options.artifacts.push_back(step.artifact);
   const auto entry = entry_of(o, volume, name);
   const auto id = o.id.empty() ? voxel_hash(volume) : o.id;
-  auto maps = mr::dataset::read_maps(entry, mr::artifact::needed_maps(recipe));
+  auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
   auto facts = mr::artifact::measure_facts(volume);
   const auto png =
       mr::dataset::contact_sheet({std::move(volume), std::nullopt, std::move(facts), std::move(maps)},
@@ -256,7 +256,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
     if (!path.empty() && path != "-") mr::require_absent(path, overwrite);
 
   auto entry = entry_of(o, volume, name);
-  auto maps = mr::dataset::read_maps(entry, mr::artifact::needed_maps(recipe));
+  auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
   const auto input_hash = voxel_hash(volume);
   entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
   entry.subject = entry.id;

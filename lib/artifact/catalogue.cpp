@@ -60,6 +60,8 @@ Artifact t2_blur();
 Artifact motion_drift();
 Artifact motion_tremor();
 Artifact motion_nod();
+Artifact flow();
+Artifact propeller();
 Artifact nyquist_ghost();
 Artifact adc_overflow();
 Artifact dc_offset();
@@ -139,6 +141,8 @@ const std::vector<Artifact>& artifacts() {
       motion_drift(),
       motion_tremor(),
       motion_nod(),
+      flow(),
+      propeller(),
       nyquist_ghost(),
       adc_overflow(),
       dc_offset(),

@@ -363,6 +363,15 @@ std::vector<Map> needed_maps(const Recipe& recipe) {
   return needed;
 }
 
+std::vector<Map> used_maps(const Recipe& recipe) {
+  auto used = needed_maps(recipe);
+  for (const auto& step : recipe.steps)
+    for (const auto map : find_artifact(step.artifact).optional_maps) used.push_back(map);
+  std::sort(used.begin(), used.end());
+  used.erase(std::unique(used.begin(), used.end()), used.end());
+  return used;
+}
+
 Array<float> map_slice(const Context& context, const image::Volume& map, std::int64_t slice,
                        std::int64_t frame) {
   return map_slice(context.roles, map, slice, frame);

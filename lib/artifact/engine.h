@@ -74,6 +74,7 @@ struct Artifact {
   bool needs_volume;                // in 3-D encoding; all others act slice by slice
   std::vector<Map> maps = {};       // that it cannot do without, but for a parameter `proxy` = 1
   bool crosses_slices = false;      // in 2-D too: a slice depends on its neighbours
+  std::vector<Map> optional_maps = {};  // that it takes where they are given
 };
 
 const Artifact& find_artifact(const std::string& name);  // errors as find()

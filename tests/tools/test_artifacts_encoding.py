@@ -1,8 +1,5 @@
 """Artifacts of encoding in time and of the receiver, recomputed in NumPy in double precision from
 what mr-corrupt recorded."""
-import json
-
-import nibabel
 import numpy as np
 import pytest
 
@@ -208,11 +205,13 @@ def test_drift(corrupt, shape, spacing, mode, phase_encode, is_complex):
 
 @geometries
 @each_kind
-def test_nod(corrupt, shape, spacing, mode, phase_encode, is_complex):
+@pytest.mark.parametrize("train", [1, 2])
+def test_nod(corrupt, shape, spacing, mode, phase_encode, is_complex, train):
     # 2 mm at most: the object does not reach the edge, where the image wraps.
     blobs, factor, image, got, record = moved_blobs(corrupt, shape, spacing, mode, phase_encode,
-                                                    is_complex, "motion-nod:5,nods=2,translation_mm=2",
-                                                    ["--line-order", "linear", "--echo-train", "2"])
+                                                    is_complex,
+                                                    "motion-nod:5,nods=2,translation_mm=2",
+                                                    ["--line-order", "linear", "--echo-train", train])
     drawn, n = record["drawn"], image.shape[roles(record)["phase_encode"]]
     assert len(drawn["nods"]) == 2
     shot, _ = shots_and_echoes(drawn, n)
@@ -220,11 +219,95 @@ def test_nod(corrupt, shape, spacing, mode, phase_encode, is_complex):
     for nod in drawn["nods"]:
         # In the stored axes of a file without rotation, i runs from left to right.
         assert nod["translation_mm"][0] == 0 and nod["rotation_deg"][1:] == [0, 0]
-        bump = np.where((shot >= nod["shot"]) & (shot < nod["shot"] + nod["shots"]),
-                        np.sin(np.pi * (shot - nod["shot"] + 0.5) / nod["shots"])**2, 0)
+        steps = min(nod["shots"], 8)
+        step = (shot - nod["shot"]) * steps // nod["shots"]
+        bump = np.where((step >= 0) & (step < steps), np.sin(np.pi * (step + 0.5) / steps)**2, 0)
         poses = [p + b * np.array([nod["translation_mm"], nod["rotation_deg"]])
                  for p, b in zip(poses, bump)]
     check(got, moving(blobs, poses, record, factor), image)
+
+
+# ---- flow ----
+
+def vessel_lines(image, vessels, step_values, drawn, record, shape):
+    """What lines measure where what lies in vessels pulsates."""
+    modulation, phase = step_values
+    axes = roles(record)
+    axis = axes["phase_encode"]
+    beat = 2 * np.pi * drawn["rate_hz"] * seconds(drawn, shape, axes) + drawn["beat_rad"]
+    c = from_centre(np.exp(2 * (np.cos(beat) - 1)), axis)
+    weights = (1 + modulation * c) * np.exp(1j * phase * c)
+    return to_rows(to_lines(image * ~vessels, axis) + weights * to_lines(image * vessels, axis),
+                   axis)
+
+
+@geometries
+@each_kind
+@timings
+def test_flow_of_a_drawn_vessel(corrupt, shape, spacing, mode, phase_encode, is_complex, timing):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, "flow:5,phase_rad=0.8,radius_mm=3", "--mode", mode,
+                             "--phase-encode", phase_encode, *timing)
+    axes, drawn = roles(record), record["drawn"]
+    assert drawn["vessels"] == "drawn" and 0.8 <= drawn["rate_hz"] <= 1.5
+    distance = 0
+    for role, centre in zip(("phase_encode", "readout"), drawn["centre"]):
+        axis = axes[role]
+        distance = distance + along((np.arange(shape[axis]) - centre) * spacing[axis], axis)**2
+    vessels = np.broadcast_to(np.sqrt(distance) <= 3, shape)
+    assert np.abs(image)[vessels].mean() > np.abs(image).mean()
+    check(got, vessel_lines(image, vessels, (1, 0.8), drawn, record, shape), image)
+
+
+@geometries
+def test_flow_of_mapped_vessels(corrupt, tmp_path, shape, spacing, mode, phase_encode):
+    image = anatomy(shape)
+    tissues = np.zeros(shape, np.int16)
+    tissues[5:9, 6:8, 1:4] = 11
+    tissues[12:14, 10:13] = 11
+    tissues[14:, :4] = 3
+    images.save(tmp_path / "tissue.nii", tissues, spacing)
+    got, record, _ = corrupt(image, spacing, "flow:4", "--mode", mode, "--phase-encode",
+                             phase_encode, "--map", f"tissue={tmp_path / 'tissue.nii'}")
+    assert record["drawn"]["vessels"] == "tissue map"
+    want = vessel_lines(image, tissues == 11, (0.7, 0), record["drawn"], record, shape)
+    check(got, want, image)
+
+
+# ---- propeller ----
+
+@geometries
+@each_kind
+def test_propeller(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    blobs, factor, image, got, record = moved_blobs(
+        corrupt, shape, spacing, mode, phase_encode, is_complex, "propeller:4,translation_mm=1")
+    axes, drawn = roles(record), record["drawn"]
+    pe, ro, outside = axes["phase_encode"], axes["readout"], axes["slice"]
+    shape = image.shape
+    step = {a: 1 / (shape[a] * spacing[a]) for a in (pe, ro)}
+    half = 16 * step[pe] / 2
+    count = int(np.ceil(np.pi / 2 * max(1 / spacing[pe], 1 / spacing[ro]) / (2 * half)))
+    assert drawn["blades"] == count and count >= 3
+    poses = [sum((np.array([e["translation_mm"], e["rotation_deg"]]) for e in drawn["events"]
+                  if e["shot"] <= b), np.zeros((2, 3))) for b in range(count)]
+    for pose in poses:  # within the slice
+        pose[0, outside] = 0
+        pose[1, [pe, ro]] = 0
+    poses = np.array(poses) - np.mean(poses, 0)
+    q = {a: along((np.arange(shape[a]) - shape[a] // 2) * step[a], a) for a in (pe, ro)}
+    off = np.array([np.abs(q[pe] * np.cos(a) - q[ro] * np.sin(a))
+                    for a in np.pi * np.arange(count) / count])
+    shares = (off <= half * (1 + 1e-9)).astype(float)
+    alone = shares.sum(0) == 0
+    nearest = np.isclose(off, off.min(0), rtol=1e-8, atol=0)  # the first of equals
+    nearest &= np.cumsum(nearest, 0) == 1
+    shares = np.where(alone, nearest, shares)
+    shares /= shares.sum(0)
+    spectrum = 0
+    for share, (translation, rotation) in zip(shares, poses):
+        moved = blobs.image(rotation_matrix(rotation), translation) * factor
+        spectrum = spectrum + share * kspace(moved, (pe, ro))
+    check(got, image_of(spectrum, (pe, ro)), image)
 
 
 # ---- N/2 ghost ----

@@ -252,6 +252,138 @@ TEST_CASE("nods of a lower severity are those of a higher one, scaled") {
         doctest::Approx(strong[0]["rotation_deg"][0].get<double>() / 8));
 }
 
+// ---- flow ----
+
+TEST_CASE("only columns of the readout that meet a vessel change, and bit for bit no other") {
+  const auto image = with_phase(two_d({1, 3, 24, 35}));
+  const auto result = corrupted(image, "flow:5,radius_mm=3");
+  const auto x0 = result.record[0]["drawn"]["centre"][1].get<std::int64_t>();
+  bool changed = false;
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i) {
+    const bool within = 0.8 * static_cast<double>(std::abs(i % 35 - x0)) <= 3;
+    const bool same = result.volume.complex_voxels[i] == image.complex_voxels[i];
+    if (!within) CHECK(same);
+    changed |= !same;
+  }
+  CHECK(changed);
+}
+
+TEST_CASE("flow keeps the central line of every slice, and so the sum") {
+  const auto image = with_phase(two_d({1, 3, 25, 35}));
+  const auto result = corrupted(image, "flow:5,phase_rad=1").volume;
+  CHECK(distance(result, image) > 0.01 * norm(image));
+  CHECK(change_of_lines(image, result, [](auto, auto y) { return y == 12; }) < 1e-6);
+}
+
+TEST_CASE("lines that are measured a whole number of beats apart see no pulsation") {
+  const auto image = line_by_line({1, 2, 24, 20});
+  const auto still = corrupted(image, "flow:5,rate_hz=1,rate_spread_hz=0").volume;
+  const auto beats = corrupted(image, "flow:5,rate_hz=1.2,rate_spread_hz=0").volume;
+  CHECK(distance(still, image) < rounding * norm(image));
+  CHECK(distance(beats, image) > 0.01 * norm(image));
+}
+
+TEST_CASE("ghosts of a vessel lie N f TR voxels apart") {
+  // 40 lines 1 s apart at 5/4 Hz: copies of the vessel at multiples of 10 voxels, none between.
+  auto image = line_by_line({1, 1, 40, 21});
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i)
+    image.complex_voxels[i] = i / 21 == 17 && i % 21 == 8 ? 1000.0f : 1.0f;
+  const auto step = "flow:5,rate_hz=1.25,rate_spread_hz=0,radius_mm=0.5";
+  const auto result = corrupted(image, step);
+  REQUIRE(result.record[0]["drawn"]["centre"] == Json::array({17, 8}));
+  double ghosts = 0;
+  for (std::int64_t y = 0; y < 40; ++y) {
+    if (y == 17) continue;
+    const auto change = static_cast<double>(
+        std::abs(result.volume.complex_voxels[y * 21 + 8] - image.complex_voxels[y * 21 + 8]));
+    if ((y + 23) % 10 == 0)
+      ghosts += change;
+    else
+      CHECK(change < rounding * 1000);
+  }
+  CHECK(ghosts > 100);
+}
+
+TEST_CASE("vessels of a tissue map are taken where it has any, and the record says so") {
+  const auto image = with_phase(two_d({1, 2, 24, 35}));
+  const auto facts = measure_facts(image);
+  auto all = maps(image);
+  const auto taken = [&](Volume& volume) {
+    return corrupt(volume, recipe({"flow:5"}), facts, {1, "a", std::nullopt}, 1, all)[0]["drawn"];
+  };
+  auto without = image, with = image;
+  CHECK(taken(without)["vessels"] == "drawn");  // tissues 0 and 2 to 6
+  all[Map::tissue].voxels[24 * 35 + 12 * 35 + 20] = 11;
+  CHECK(taken(with)["vessels"] == "tissue map");
+  for (std::int64_t i = 0; i < image.complex_voxels.size(); ++i)
+    if (i % 35 != 20 || i / 35 < 24) CHECK(with.complex_voxels[i] == image.complex_voxels[i]);
+  CHECK(distance(with, image) > 0);
+  all = maps(two_d({1, 2, 24, 36}));
+  CHECK_THROWS_WITH_AS(taken(with), "flow: the tissue map: want real voxels on the image's grid",
+                       mr::DataError);
+}
+
+// ---- propeller ----
+
+namespace {
+
+/// In-plane k-space of each slice.
+mr::Array<Complex> planes_of(const Volume& v) {
+  auto k = v.complex_voxels;
+  to_kspace(k, {1, 2});
+  return k;
+}
+
+}  // namespace
+
+TEST_CASE("blades that measure an object in many places average its samples: none grows") {
+  const auto image = with_phase(two_d({1, 2, 45, 41}));
+  const auto result = corrupted(image, "propeller:5,rotation_deg=0,blade_lines=8");
+  CHECK(distance(result.volume, image) > 0.1 * norm(image));
+  // Lines lie 1 / (45 x 1.1 mm) apart, so pi / 2 of 45 x 1.1 / 0.8 lines in 8 a blade.
+  CHECK(result.record[0]["drawn"]["blades"] == 13);
+  const auto before = planes_of(image), after = planes_of(result.volume);
+  const float tolerance = 3e-6f * static_cast<float>(norm(image));
+  int kept = 0, less = 0;
+  for (std::int64_t i = 0; i < before.size(); ++i) {
+    const float a = std::abs(before[i]), b = std::abs(after[i]);
+    CHECK(b <= a + tolerance);
+    const double y = static_cast<double>(i / 41 % 45 - 22) / 1.1 / 45,
+                 x = static_cast<double>(i % 41 - 20) / 0.8 / 41;
+    // Blades of half a width of 4 / 49.5 mm, pi / 13 apart, part at a radius of 0.67 / mm; one
+    // alone measures what lies beyond, and its translation is a phase.
+    if (std::hypot(x, y) > 0.68) {
+      CHECK(b >= a - tolerance);
+      ++kept;
+    } else {
+      less += b < 0.9f * a;
+    }
+  }
+  CHECK(kept > 40);
+  CHECK(less > 100);
+}
+
+TEST_CASE("the mean stays when the patient only translates, whatever blades do") {
+  const auto image = with_phase(two_d({1, 2, 24, 35}));
+  const auto before = planes_of(image),
+             after = planes_of(corrupted(image, "propeller:5,rotation_deg=0").volume);
+  const auto at = 12 * 35 + 17;
+  CHECK(std::abs(after[at] - before[at]) < 1e-6f * static_cast<float>(norm(image)));
+}
+
+TEST_CASE("motion too small to be seen is the identity: shares of samples add up to 1") {
+  for (const auto& image : {with_phase(two_d({1, 2, 35, 24})), with_phase(three_d())})
+    CHECK(distance(corrupted(image, "propeller:5,rotation_deg=1e-6,translation_mm=1e-6").volume,
+                   image) < 2e-6 * norm(image));
+}
+
+TEST_CASE("one blade as wide as k-space sees no motion") {
+  const auto image = with_phase(two_d());
+  const auto result = corrupted(image, "propeller:5,blade_lines=256");
+  CHECK(result.record[0]["drawn"]["blades"] == 1);
+  CHECK(same_bits(result.volume, image));
+}
+
 // ---- N/2 ghost ----
 
 TEST_CASE("the N/2 ghost is a copy half a field of view away: cos I(y) + i sin I(y - N/2)") {
@@ -477,4 +609,43 @@ TEST_CASE("gains drift up in some scans and down in others") {
     up += corrupted(line_by_line({1, 1, 8, 8}), "gain-drift:1", 1, std::to_string(unit))
               .record[0]["drawn"]["change"] > 0;
   CHECK(std::abs(up - 32) < 16);  // 4 standard deviations
+}
+
+// ---- together ----
+
+TEST_CASE("coils see one patient, and each has a receiver of its own") {
+  auto image = two_d({2, 3, 24, 20});
+  const auto half = image.voxels.size() / 2;
+  for (std::int64_t i = 0; i < half; ++i) image.voxels[half + i] = 0.5f * image.voxels[i];
+  image.acquisition.dim4 = "coil";
+  for (const std::string patient : {"breathing:3", "motion-tremor:3", "motion-drift:3",
+                                    "motion-nod:3", "flow:3", "propeller:3"}) {
+    CAPTURE(patient);
+    const auto drawn = corrupted(image, patient).record[0]["drawn"];
+    REQUIRE(drawn.size() == 2);
+    CHECK(drawn[0] == drawn[1]);
+  }
+  for (const std::string receiver : {"dc-offset:3", "quadrature-ghost:3", "adc-overflow:3"}) {
+    CAPTURE(receiver);
+    const auto drawn = corrupted(image, receiver).record[0]["drawn"];
+    CHECK(drawn[0] != drawn[1]);
+  }
+}
+
+TEST_CASE("steps that weigh lines commute: they are one product") {
+  const auto image = with_phase(two_d());
+  for (const std::string other : {"breathing:4", "t2-blur:2", "ghosting:3"}) {
+    CAPTURE(other);
+    const auto one = corrupted(image, recipe({"gain-drift:5", other})).volume,
+               two = corrupted(image, recipe({other, "gain-drift:5"})).volume;
+    CHECK(distance(one, two) < 2e-6 * norm(one));
+    CHECK(distance(one, corrupted(image, other).volume) > 0.01 * norm(one));
+  }
+}
+
+TEST_CASE("a converter that saturates before a drift is not one that saturates after it") {
+  const auto image = with_phase(two_d());
+  const auto one = corrupted(image, recipe({"gain-drift:5", "adc-overflow:5"})).volume,
+             two = corrupted(image, recipe({"adc-overflow:5", "gain-drift:5"})).volume;
+  CHECK(distance(one, two) > 1e-4 * norm(one));
 }

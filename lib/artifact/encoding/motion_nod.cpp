@@ -8,6 +8,7 @@ namespace mr::artifact {
 namespace {
 
 constexpr double pi = 3.14159265358979323846;
+constexpr int most_steps = 8;  // of a nod; a pose costs a rotation of the image
 
 /// The head leaves its place at shot `first`, is farthest in the middle of `shots`, and is back
 /// after them.
@@ -15,10 +16,12 @@ struct Nod {
   int first = 0, shots = 1;
   Pose farthest;
 
-  /// A raised cosine; the middle of each shot counts, so that a nod of one shot is met in full.
+  /// A raised cosine in equal steps, the middle of each of which counts, so that a nod of one shot
+  /// is met in full.
   Pose at(int shot) const {
     if (shot < first || shot >= first + shots) return {};
-    const double s = std::sin(pi * (shot - first + 0.5) / shots);
+    const int steps = std::min(shots, most_steps);
+    const double s = std::sin(pi * ((shot - first) * steps / shots + 0.5) / steps);
     return s * s * farthest;
   }
 };

@@ -70,23 +70,14 @@ std::array<std::size_t, 3> block_axes(const Roles& roles) {
           static_cast<std::size_t>(roles.readout)};
 }
 
-State make_state(const Context& context, const Pose& pose, std::vector<int> lines) {
-  const auto axes = block_axes(context.roles);
-  const auto& spacing = context.volume.spacing_mm;
-  Vector3 angles{}, shift{};
-  for (std::size_t axis = 0; axis < 3; ++axis) angles[axis] = pose.rotation_deg[axis] * pi / 180;
-  const auto rotation = kspace::rotation(angles);
-  Matrix3 in_voxels{};
-  for (std::size_t r = 0; r < 3; ++r) {
-    shift[r] = pose.translation_mm[axes[r]] / spacing[axes[r]];
-    for (std::size_t c = 0; c < 3; ++c)
-      in_voxels[r][c] = rotation[axes[r]][axes[c]] * spacing[axes[c]] / spacing[axes[r]];
-  }
+State make_state(const Context& context, Pose pose, std::vector<int> lines) {
+  const auto phase_encode = static_cast<std::size_t>(context.roles.phase_encode);
   State state;
   state.lines = std::move(lines);
-  const double along_lines = shift[1];
-  shift[1] = 0;
-  state.shears = kspace::rigid_shears(in_voxels, shift);
+  const double along_lines =
+      pose.translation_mm[phase_encode] / context.volume.spacing_mm[phase_encode];
+  pose.translation_mm[phase_encode] = 0;
+  state.shears = shears_of(context, pose);
   if (along_lines == 0) return state;
   const auto n = context.volume.length(context.roles.phase_encode);
   for (const int line : state.lines) {
@@ -159,6 +150,21 @@ bool rotates(const Pose& pose) {
 }
 
 }  // namespace
+
+std::vector<kspace::Shear> shears_of(const Context& context, const Pose& pose) {
+  const auto axes = block_axes(context.roles);
+  const auto& spacing = context.volume.spacing_mm;
+  Vector3 angles{}, shift{};
+  for (std::size_t axis = 0; axis < 3; ++axis) angles[axis] = pose.rotation_deg[axis] * pi / 180;
+  const auto rotation = kspace::rotation(angles);
+  Matrix3 in_voxels{};
+  for (std::size_t r = 0; r < 3; ++r) {
+    shift[r] = pose.translation_mm[axes[r]] / spacing[axes[r]];
+    for (std::size_t c = 0; c < 3; ++c)
+      in_voxels[r][c] = rotation[axes[r]][axes[c]] * spacing[axes[c]] / spacing[axes[r]];
+  }
+  return kspace::rigid_shears(in_voxels, shift);
+}
 
 void measure_translating(const Context& context, const Translation& translation_mm, Drawn& drawn) {
   const auto axes = block_axes(context.roles);

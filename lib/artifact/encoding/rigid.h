@@ -23,6 +23,9 @@ bool operator!=(const Pose& a, const Pose& b);
 /// In 2-D the patient moves within the slice: other components become 0.
 Pose within_encoding(const Context& context, Pose pose);
 
+/// The passes that bring a block [slice, phase encode, readout] into a pose; none for no motion.
+std::vector<kspace::Shear> shears_of(const Context& context, const Pose& pose);
+
 /// What each line measures while the patient is in that line's pose: K = sum over poses of (lines
 /// measured in it) F (moved image). Poses count from that of the central line, so that the image
 /// does not wander as a whole. Lines of equal pose share their work; poses that only translate are

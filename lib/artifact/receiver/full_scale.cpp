@@ -75,7 +75,9 @@ double by_transform(const Frame& frame, std::int64_t first, std::int64_t depth) 
 
 std::vector<double> kspace_maxima(const Context& context) {
   const Frame frame(context);
-  const bool plain = !context.volume.is_complex() && context.facts.negative_share == 0;
+  const auto& voxels = context.volume.voxels;
+  const bool plain = !context.volume.is_complex() &&
+                     std::none_of(voxels.begin(), voxels.end(), [](float x) { return x < 0; });
   const auto maximum = plain ? of_magnitudes : by_transform;
   if (context.is_3d()) return {maximum(frame, 0, frame.depth)};
   std::vector<double> maxima;
