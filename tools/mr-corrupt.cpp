@@ -150,7 +150,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   if (o.echo_train > 0) entry.acquisition["echo_train"] = o.echo_train;
   volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
   set_maps(o.maps, entry);
-  auto maps = mr::dataset::read_maps(entry, mr::artifact::needed_maps(recipe));
+  auto maps = mr::dataset::read_maps(entry, mr::artifact::useful_maps(recipe));
   const auto input_hash = voxel_hash(volume);
   entry.id = o.id.empty() ? input_hash : o.id;
   entry.subject = entry.id;

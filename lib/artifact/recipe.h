@@ -72,6 +72,8 @@ using Maps = std::map<Map, image::Volume>;
 
 /// Maps without which the recipe cannot be done.
 std::vector<Map> needed_maps(const Recipe& recipe);
+/// Those, and maps that the recipe takes where they are given.
+std::vector<Map> useful_maps(const Recipe& recipe);
 
 /// Keys of the draws: same seed, unit and recipe give the same corruption, whatever else runs.
 struct Draw {

@@ -70,7 +70,7 @@ class Journal {
 
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
-  const auto clean = read_clean(entry, artifact::needed_maps(options.recipe));
+  const auto clean = read_clean(entry, artifact::useful_maps(options.recipe));
   const auto result =
       corrupt_image(clean, options.recipe, {options.seed, entry.id, std::nullopt}, entry.file);
   const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));

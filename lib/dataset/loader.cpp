@@ -159,7 +159,7 @@ struct BatchLoader::State {
     if (options.augment) {
       decoded.facts = artifact::measure_facts(decoded.volume);
       decoded.bytes += static_cast<std::size_t>(count(decoded.volume.shape()));
-      decoded.maps = read_maps(entry, artifact::needed_maps(*options.augment));
+      decoded.maps = read_maps(entry, artifact::useful_maps(*options.augment));
       for (const auto& [kind, map] : decoded.maps)
         decoded.bytes += static_cast<std::size_t>(count(map.shape())) * (map.is_complex() ? 8 : 4);
     }

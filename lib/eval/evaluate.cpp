@@ -698,7 +698,7 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   artifact::Recipe everything;
   for (const auto& artifact : options.artifacts)
     everything.steps.push_back({artifact, std::nullopt, {}});
-  plan.maps = artifact::needed_maps(everything);
+  plan.maps = artifact::useful_maps(everything);
   plan.conditions = options.artifacts.empty() ? std::vector<Condition>{condition_as_given(samples)}
                                               : grid_conditions(options);
   std::size_t first = 0;
