@@ -375,6 +375,18 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("coils hear one source, and lose the same lines; their thermal noise is their own") {
+  const auto image = coil_frames(3);
+  const auto n = image.complex_voxels.size() / 3;
+  for (const std::string artifact : {"zipper:3", "line-loss:5", "gaussian:3"}) {
+    CAPTURE(artifact);
+    const auto result = without_maps(image, artifact).volume;  // frames are alike before
+    const bool alike = std::equal(result.complex_voxels.begin(), result.complex_voxels.begin() + n,
+                                  result.complex_voxels.begin() + n);
+    CHECK(alike == (artifact != "gaussian:3"));
+  }
+}
+
 // ---- lost lines ----
 
 TEST_CASE("lost energy is that of the lost lines, and the others stay") {
