@@ -324,6 +324,12 @@ class Window {
   std::array<std::int64_t, 3> length_{}, stride_{};
 };
 
+std::vector<Map> unique(std::vector<Map> maps) {
+  std::sort(maps.begin(), maps.end());
+  maps.erase(std::unique(maps.begin(), maps.end()), maps.end());
+  return maps;
+}
+
 MR_SIMD void take_magnitude(float* re, const float* im, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) re[i] = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
 }
@@ -358,18 +364,14 @@ std::vector<Map> needed_maps(const Recipe& recipe) {
   std::vector<Map> needed;
   for (const auto& step : recipe.steps)
     for (const auto map : find_artifact(step.artifact).maps) needed.push_back(map);
-  std::sort(needed.begin(), needed.end());
-  needed.erase(std::unique(needed.begin(), needed.end()), needed.end());
-  return needed;
+  return unique(std::move(needed));
 }
 
 std::vector<Map> used_maps(const Recipe& recipe) {
   auto used = needed_maps(recipe);
   for (const auto& step : recipe.steps)
     for (const auto map : find_artifact(step.artifact).optional_maps) used.push_back(map);
-  std::sort(used.begin(), used.end());
-  used.erase(std::unique(used.begin(), used.end()), used.end());
-  return used;
+  return unique(std::move(used));
 }
 
 Array<float> map_slice(const Context& context, const image::Volume& map, std::int64_t slice,

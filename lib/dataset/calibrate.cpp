@@ -114,7 +114,7 @@ Json calibrate(ManifestReader& reader, const CalibrateOptions& options, const Me
   artifact::Recipe everything;
   for (const auto& name : options.artifacts)
     everything.steps.push_back({artifact::find(name).name, std::nullopt, {}});
-  const auto maps = artifact::needed_maps(everything);
+  const auto maps = artifact::used_maps(everything);
   std::vector<CalibrationImage> samples;
   for (auto& entry : choose(reader, options)) {
     auto clean = read_clean(entry, maps);

@@ -293,3 +293,19 @@ def test_coil_shading(corrupt, shape, spacing, mode, phase_encode, is_complex, c
     scale = magnitude[foreground].sum() / (magnitude * field)[foreground].sum()
     assert record["drawn"]["scale"] == pytest.approx(scale, rel=1e-5)
     assert nrmse(got, image * scale * field) < FLOAT32
+
+
+# ---- maps of coils ----
+
+def test_a_map_of_coils_takes_the_place_of_the_loops(corrupt, tmp_path):
+    shape, spacing = (20, 17, 5), (1.0, 1.4, 4.0)
+    rng = np.random.default_rng(5)
+    maps = (rng.normal(size=(*shape, 3)) + 1j * rng.normal(size=(*shape, 3))).astype(np.complex64)
+    path = tmp_path / "coils.nii"
+    nibabel.save(nibabel.Nifti1Image(maps, np.diag([*spacing, 1.0])), path)
+    image = anatomy(shape)
+    got, record, _ = corrupt(image, spacing, "coil-failure:4", "--map", f"coils={path}")
+    weights = np.array(record["drawn"]["weights"])
+    assert sorted(weights) == [0, 1, 1] and record["drawn"]["array"] == "map"
+    power = np.abs(maps.astype(complex))**2
+    assert nrmse(got, image * np.sqrt(power @ weights**2 / power.sum(-1))) < FLOAT32

@@ -375,6 +375,18 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("coils hear one source, and lose the same lines; their thermal noise is their own") {
+  const auto image = coil_frames(3);
+  const auto n = image.complex_voxels.size() / 3;
+  for (const std::string artifact : {"zipper:3", "line-loss:5", "gaussian:3"}) {
+    CAPTURE(artifact);
+    const auto result = without_maps(image, artifact).volume;  // frames are alike before
+    const bool alike = std::equal(result.complex_voxels.begin(), result.complex_voxels.begin() + n,
+                                  result.complex_voxels.begin() + n);
+    CHECK(alike == (artifact != "gaussian:3"));
+  }
+}
+
 // ---- lost lines ----
 
 TEST_CASE("lost energy is that of the lost lines, and the others stay") {
@@ -410,6 +422,23 @@ TEST_CASE("lost energy is that of the lost lines, and the others stay") {
     CHECK(energy - norm(result.volume) * norm(result.volume) ==
           doctest::Approx(lost).epsilon(1e-6 * energy / lost));
   }
+}
+
+TEST_CASE("garbage in place of lost lines is white noise of the stated strength") {
+  const auto image = with_phase(two_d({1, 6, 100, 64}));
+  const auto result = corrupted(image, "line-loss:5,garbage=2");
+  auto k = result.volume.complex_voxels;
+  to_kspace(k, {1, 2});
+  double squares = 0, n = 0;
+  for (const auto& l : result.record[0]["drawn"]["lost"]) {
+    REQUIRE(l[2] == 0);
+    const auto first = (l[0].get<std::int64_t>() * 100 + l[1].get<std::int64_t>()) * 64;
+    for (auto i = first; i < first + 64; ++i, n += 2)
+      squares += static_cast<double>(std::norm(k[i]));
+  }
+  const double sigma = 2 * measure_facts(image).signal;
+  CHECK(result.record[0]["drawn"]["sigma"] == doctest::Approx(sigma));
+  CHECK(std::fabs(squares / n - sigma * sigma) < bound(sigma, static_cast<std::int64_t>(n)));
 }
 
 TEST_CASE("a larger loss holds the smaller; slices lose lines of their own; the centre may go") {

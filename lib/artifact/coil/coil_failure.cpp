@@ -102,7 +102,10 @@ Artifact coil_failure() {
            false},
           acts,
           draw,
-          false};
+          false,
+          {},
+          false,
+          {Map::coils}};
 }
 
 }  // namespace mr::artifact

@@ -172,7 +172,10 @@ Artifact correlated_noise() {
            false},
           acts,
           draw,
-          false};
+          false,
+          {},
+          false,
+          {Map::coils}};
 }
 
 }  // namespace mr::artifact

@@ -37,12 +37,26 @@ std::vector<Lost> draw_lost(RandomKey key, std::int64_t slices, std::int64_t lin
   return lost;
 }
 
+/// What is left of a line, and noise of standard deviation sigma per part instead of what is not.
+void replace(const Lost& lost, double sigma, RandomKey key, std::int64_t n, float* re, float* im) {
+  std::vector<float> noise(static_cast<std::size_t>(2 * n));
+  fill_normal(sub_key(key, static_cast<std::uint64_t>(lost.slice)),
+              static_cast<std::uint64_t>(2 * n * lost.line), noise.data(), noise.size());
+  const auto kept = static_cast<float>(lost.weight);
+  const auto added = static_cast<float>((1 - lost.weight) * sigma);
+  for (std::int64_t x = 0; x < n; ++x) {
+    const auto i = static_cast<std::size_t>(x);
+    re[x] = kept * re[x] + added * noise[i];
+    im[x] = kept * im[x] + added * noise[i + static_cast<std::size_t>(n)];
+  }
+}
+
 bool acts(const Values& values) {
   return values.at("fraction") != 0;
 }
 
-/// Lines of k-space that the receiver missed are 0. In 2-D each slice loses lines of its own, in
-/// 3-D a line has two phase encodes.
+/// Lines of k-space that the receiver missed are 0, or noise. In 2-D each slice loses lines of its
+/// own, in 3-D a line has two phase encodes.
 Drawn draw(const Context& context, const Values& values) {
   const auto slices = context.slices(), lines = context.lines();
   const double fraction = values.at("fraction"), spared = values.at("spared");
@@ -58,16 +72,14 @@ Drawn draw(const Context& context, const Values& values) {
   Drawn drawn;
   drawn.values["lost"] = Json::array();  // [slice, line, weight]
   for (const auto& l : lost) drawn.values["lost"].push_back({l.slice, l.line, l.weight});
-  drawn.in_kspace = [lost](Block& block, int) {
+  const double sigma = values.at("garbage") * context.facts.signal;
+  drawn.values["sigma"] = sigma;
+  drawn.in_kspace = [lost, sigma, noise = context.frame_stream("garbage")](Block& block, int) {
     for (const auto& l : lost) {
       const auto slice = l.slice - block.first_slice;
       if (slice < 0 || slice >= block.depth()) continue;
       const auto first = (slice * block.lines() + l.line) * block.readout();
-      const auto weight = static_cast<float>(l.weight);
-      for (auto i = first; i < first + block.readout(); ++i) {
-        block.re[i] *= weight;
-        block.im[i] *= weight;
-      }
+      replace(l, sigma, noise, block.readout(), block.re.data() + first, block.im.data() + first);
     }
   };
   return drawn;
@@ -93,7 +105,14 @@ Artifact line_loss() {
              0,
              1,
              {0.04, 0.04, 0.04, 0.04, 0.04},
-             0.04}},
+             0.04},
+            {"garbage",
+             "1",
+             "noise instead of lost samples, per component / mean of the foreground; 0: zeros",
+             0,
+             1000,
+             {0, 0, 0, 0, 0},
+             0}},
            6,
            false},
           acts,

@@ -77,7 +77,7 @@ Drawn draw(const Context& context, const Values& values) {
   const double column = (uniform(context.stream("frequency"), 0) - 0.5) * n;
   const double amplitude = values.at("amplitude") * context.facts.signal / std::sqrt(n);
   const double spread = values.at("phase_spread");
-  const auto key = context.frame_stream("phase");
+  const auto key = context.stream("phase");  // of the source: coils share it
   Drawn drawn;
   drawn.values = {{"amplitude", amplitude}, {"column", column}};
   const auto along = tone(column, readout);

@@ -152,7 +152,10 @@ Artifact g_factor() {
            false},
           acts,
           draw,
-          false};
+          false,
+          {},
+          false,
+          {Map::coils}};
 }
 
 }  // namespace mr::artifact
