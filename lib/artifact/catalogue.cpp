@@ -33,6 +33,7 @@ Artifact dixon_swap();
 Artifact contrast_te();
 Artifact contrast_tr();
 Artifact magic_angle();
+Artifact field_strength();
 Artifact elastic();
 Artifact position();
 // fields and reconstruction
@@ -72,6 +73,7 @@ const std::vector<Artifact>& artifacts() {
       contrast_te(),
       contrast_tr(),
       magic_angle(),
+      field_strength(),
       elastic(),
       position(),
       // fields and reconstruction

@@ -539,3 +539,29 @@ def test_position(corrupt, shape, spacing, mode, phase_encode, is_complex):
     want = warped(image, axes, (before - place).imag / spacing[axes["phase_encode"]],
                   (before - place).real / spacing[axes["readout"]])
     assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32
+
+
+# ---- field strength ----
+
+AT_1_5T = {"skin": (900, 25), "fat": (288, 165), "muscle": (1130, 35.3), "marrow": (288, 165),
+           "cartilage": (1060, 42.1), "meniscus": (800, 12.5), "ligament": (750, 8),
+           "fluid": (2850, 1210)}
+
+
+@geometries
+@both
+def test_field_strength(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, tissues = sample(shape, is_complex), tissue_map(shape)
+    got, record, _ = with_map("tissue", tissues, image, spacing,
+                              "field-strength:2,te_ms=18,tr_ms=900,field_t=1.5", "--mode", mode,
+                              "--phase-encode", phase_encode)
+    assert record["drawn"]["sigma"] == 0  # on the way up
+
+    def signal(t1, t2):
+        return (1 - np.exp(-900 / t1)) * np.exp(-18 / t2)
+
+    def factor(name, t1, t2):
+        low = np.array(AT_1_5T[name])
+        return signal(*(low + 0.4 * (np.array([t1, t2]) - low))) / signal(*low)
+
+    assert nrmse(got, image * per_tissue(tissues, factor, 1)) < FLOAT32
