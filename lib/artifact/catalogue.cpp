@@ -34,6 +34,7 @@ Artifact dixon_swap();
 Artifact contrast_te();
 Artifact contrast_tr();
 Artifact magic_angle();
+Artifact field_strength();
 Artifact elastic();
 Artifact position();
 // fields and reconstruction
@@ -115,6 +116,7 @@ const std::vector<Artifact>& artifacts() {
       contrast_te(),
       contrast_tr(),
       magic_angle(),
+      field_strength(),
       elastic(),
       position(),
       // fields and reconstruction

@@ -1,6 +1,7 @@
 // image/: images in memory, and the files they come from. nifticlib, DCMTK, libpng, libjpeg,
-// OpenJPEG and the gzip library are used here only. A Volume's voxels are [F, Z, Y, X]: frames (time, echo or coil; 1
-// for a plain image), then the stored axes k, j, i of the file, i contiguous.
+// OpenJPEG and the gzip library are used here only. A Volume's voxels are [F, Z, Y, X]: frames
+// (time, echo or coil; 1 for a plain image), then the stored axes k, j, i of the file, i
+// contiguous.
 #pragma once
 #include <array>
 #include <complex>

@@ -1,5 +1,5 @@
-"""Artifacts of the object, of slices and of the export, recomputed in NumPy in double precision from
-what mr-corrupt recorded."""
+"""Artifacts of the object, of slices and of the export, recomputed in NumPy in double precision
+from what mr-corrupt recorded."""
 import io
 import json
 
@@ -134,7 +134,8 @@ def test_thick_slice(corrupt, shape, spacing, mode, phase_encode, is_complex, st
 def test_whole_thick_slices_are_plain_means(corrupt):
     image = anatomy((20, 22, 12))
     got, _, _ = corrupt(image, (1, 1, 4), "thick-slice,thickness=12", "--mode", "2d")
-    assert nrmse(got, np.broadcast_to(image.mean(2, keepdims=True, dtype=float), got.shape)) < FLOAT32
+    mean = image.mean(2, keepdims=True, dtype=float)
+    assert nrmse(got, np.broadcast_to(mean, got.shape)) < FLOAT32
 
 
 # ---- intensities ----
@@ -216,7 +217,8 @@ def test_border(corrupt, shape, spacing, mode, phase_encode, is_complex):
         width = where[-1] + 1 - where[0]
         low, high = where[0] + 0.2 * width, where[-1] + 1 - 0.2 * width
         index = np.arange(shape[axis])
-        kept = kept * along(np.clip(np.minimum(index + 1, high) - np.maximum(index, low), 0, 1), axis)
+        share = np.clip(np.minimum(index + 1, high) - np.maximum(index, low), 0, 1)
+        kept = kept * along(share, axis)
     padding = 0.2 * np.abs(image)[foreground].mean(dtype=float)
     assert nrmse(got, remapped(image, lambda x: kept * x + (1 - kept) * padding)) < FLOAT32
 
@@ -323,7 +325,8 @@ def test_lossy(corrupt, shape, spacing, phase_encode, slice_axis, is_complex, st
         else:
             options = {"format": "JPEG2000", "irreversible": True, "quality_mode": "rates",
                        "no_jp2": True, "num_resolutions": 1 + int(np.log2(min(plane.shape)))}
-            overhead = len(saved(np.full_like(plane.T, 128), quality_layers=[1], **options).getvalue())
+            flat = saved(np.full_like(plane.T, 128), quality_layers=[1], **options)
+            overhead = len(flat.getvalue())
             rate = plane.size / (overhead + plane.size / record["parameters"]["ratio"])
             file = saved(plane.T, quality_layers=[rate], **options)
         want.append(np.asarray(Image.open(file)).T)
@@ -539,3 +542,29 @@ def test_position(corrupt, shape, spacing, mode, phase_encode, is_complex):
     want = warped(image, axes, (before - place).imag / spacing[axes["phase_encode"]],
                   (before - place).real / spacing[axes["readout"]])
     assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32
+
+
+# ---- field strength ----
+
+AT_1_5T = {"skin": (900, 25), "fat": (288, 165), "muscle": (1130, 35.3), "marrow": (288, 165),
+           "cartilage": (1060, 42.1), "meniscus": (800, 12.5), "ligament": (750, 8),
+           "fluid": (2850, 1210)}
+
+
+@geometries
+@both
+def test_field_strength(with_map, shape, spacing, mode, phase_encode, is_complex):
+    image, tissues = sample(shape, is_complex), tissue_map(shape)
+    got, record, _ = with_map("tissue", tissues, image, spacing,
+                              "field-strength:2,te_ms=18,tr_ms=900,field_t=1.5", "--mode", mode,
+                              "--phase-encode", phase_encode)
+    assert record["drawn"]["sigma"] == 0  # on the way up
+
+    def signal(t1, t2):
+        return (1 - np.exp(-900 / t1)) * np.exp(-18 / t2)
+
+    def factor(name, t1, t2):
+        low = np.array(AT_1_5T[name])
+        return signal(*(low + 0.4 * (np.array([t1, t2]) - low))) / signal(*low)
+
+    assert nrmse(got, image * per_tissue(tissues, factor, 1)) < FLOAT32

@@ -637,3 +637,30 @@ TEST_CASE("a constant image stays constant however it is deformed") {
     CHECK(distance(warped, image) < 1e-6 * norm(image));
   }
 }
+
+// ---- field strength ----
+
+TEST_CASE("there and back between 1.5 and 3 T is the identity, but for the noise") {
+  const auto image = two_d({1, 2, 16, 40});
+  const std::string times = ",te_ms=20,tr_ms=1500,snr=1e9";
+  const auto there = corrupted(image, "field-strength:5,field_t=1.5" + times).volume;
+  CHECK(distance(there, image) > 0.01 * norm(image));
+  const auto back = corrupted(there, "field-strength:5,field_t=3" + times).volume;
+  CHECK(distance(back, image) < 1e-5 * norm(image));
+}
+
+TEST_CASE("at 1.5 T the SNR of 3 T is halved: variances add up to four times as much") {
+  auto image = two_d({1, 2, 96, 120});
+  const auto facts = measure_facts(image);
+  for (auto& x : image.voxels) x = 0;
+  auto noisy = with_phase(image);
+  auto all = maps(image);
+  const auto record = corrupt(noisy, recipe({"field-strength:5,te_ms=20,tr_ms=1500,field_t=3"}),
+                              facts, {1, "a", std::nullopt}, 1, all);
+  const double wanted = 3 * std::pow(facts.signal / 30, 2);
+  double square = 0;
+  for (const auto& x : noisy.complex_voxels) square += static_cast<double>(std::norm(x)) / 2;
+  const auto n = static_cast<double>(noisy.complex_voxels.size());
+  CHECK(square / n == doctest::Approx(wanted).epsilon(4 / std::sqrt(n)));  // 4 standard errors
+  CHECK(record[0]["drawn"]["sigma"].get<double>() == doctest::Approx(std::sqrt(wanted)));
+}

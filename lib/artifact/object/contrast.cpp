@@ -44,6 +44,18 @@ MapSlices tissue_slices(const char* artifact, const Context& context) {
   return map_slices(context, Map::tissue);
 }
 
+void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& block,
+                     int threads) {
+  for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+    const auto& tissue = (*tissues)[static_cast<std::size_t>(slice)];
+    for (std::int64_t i = 0; i < tissue.size(); ++i) {
+      const auto factor = static_cast<float>(factors[static_cast<std::size_t>(tissue[i])]);
+      re[i] *= factor;
+      if (im) im[i] *= factor;
+    }
+  });
+}
+
 Json by_name(const PerTissue& numbers) {
   Json all = Json::object();
   for (int t = 0; t < tissue_count; ++t)

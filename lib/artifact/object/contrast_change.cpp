@@ -14,14 +14,7 @@ Drawn scale_tissues(const char* artifact, const Context& context, const PerTissu
   Drawn drawn;
   drawn.values["factors"] = by_name(factors);
   drawn.apply = [tissues = tissue_slices(artifact, context), factors](Block& block, int threads) {
-    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      const auto& tissue = (*tissues)[static_cast<std::size_t>(slice)];
-      for (std::int64_t i = 0; i < tissue.size(); ++i) {
-        const auto factor = static_cast<float>(factors[static_cast<std::size_t>(tissue[i])]);
-        re[i] *= factor;
-        if (im) im[i] *= factor;
-      }
-    });
+    scale_by_tissue(tissues, factors, block, threads);
   };
   return drawn;
 }
