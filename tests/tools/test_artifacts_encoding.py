@@ -106,8 +106,9 @@ def test_breathing(corrupt, shape, spacing, mode, phase_encode, is_complex, timi
 @geometries
 @each_kind
 @pytest.mark.parametrize("timing", [[], ["--line-order", "random", "--echo-train", "3"],
+                                    ["--line-order", "interleaved", "--echo-train", "5"],
                                     ["--sequence", "tse"], ["--sequence", "epi"]],
-                         ids=["assumed", "random", "tse", "epi"])
+                         ids=["assumed", "random", "interleaved", "tse", "epi"])
 def test_t2_blur(corrupt, shape, spacing, mode, phase_encode, is_complex, timing):
     image = sample(shape, is_complex)
     got, record, _ = corrupt(image, spacing, "t2-blur:3", "--mode", mode, "--phase-encode",
@@ -208,10 +209,9 @@ def test_drift(corrupt, shape, spacing, mode, phase_encode, is_complex):
 @pytest.mark.parametrize("train", [1, 2])
 def test_nod(corrupt, shape, spacing, mode, phase_encode, is_complex, train):
     # 2 mm at most: the object does not reach the edge, where the image wraps.
-    blobs, factor, image, got, record = moved_blobs(corrupt, shape, spacing, mode, phase_encode,
-                                                    is_complex,
-                                                    "motion-nod:5,nods=2,translation_mm=2",
-                                                    ["--line-order", "linear", "--echo-train", train])
+    blobs, factor, image, got, record = moved_blobs(
+        corrupt, shape, spacing, mode, phase_encode, is_complex,
+        "motion-nod:5,nods=2,translation_mm=2", ["--line-order", "linear", "--echo-train", train])
     drawn, n = record["drawn"], image.shape[roles(record)["phase_encode"]]
     assert len(drawn["nods"]) == 2
     shot, _ = shots_and_echoes(drawn, n)

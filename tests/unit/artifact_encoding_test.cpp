@@ -156,9 +156,12 @@ TEST_CASE("the decay follows the scan's own echoes; where a shot has one there i
   auto image = with_phase(two_d({1, 1, 24, 9}));
   image.acquisition.sequence = "T2_TSE";
   image.acquisition.echo_train = 6;
+  CHECK(corrupted(image, "t2-blur:3").record[0]["drawn"]["line_order"] == "centre-out");
+  image.acquisition.line_order = "interleaved";
   const auto record = corrupted(image, "t2-blur:3").record;
   CHECK(record[0]["drawn"]["line_order"] == "interleaved");
   for (std::size_t y = 0; y < 24; ++y) CHECK(record[0]["drawn"]["echo_of_line"][y] == y / 4);
+  image.acquisition.line_order.reset();
   image.acquisition.sequence = "fl2d";
   image.acquisition.echo_train = 1;
   CHECK_THROWS_WITH_AS(corrupted(image, "t2-blur:3"),

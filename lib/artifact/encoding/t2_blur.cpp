@@ -15,22 +15,25 @@ bool is_assumed(const Timing& timing, const std::string& member) {
   return std::find(timing.assumed.begin(), timing.assumed.end(), member) != timing.assumed.end();
 }
 
-/// The scan's own order of lines. Where neither its sequence nor its order is known, a train that
-/// starts at the centre, as of single-shot and 3-D turbo spin echo, whose blur this is
-/// (artifacts.md 5.7).
+/// The scan's own order of lines. Where it is not stated, and the sequence is turbo spin echo or
+/// unknown, a train that starts at the centre, whose blur this is (artifacts.md 5.7). In an order
+/// that comes to the centre in mid-train, lines of earlier echoes weigh more than 1, and so does
+/// what noise the image has there: a long train in such an order leaves little of an image.
 kspace::ShotTable echo_trains(const Context& context) {
   const auto& timing = context.timing;
-  if (is_assumed(timing, "sequence") && is_assumed(timing, "line_order")) {
-    kspace::ShotOptions options = timing.table.options;
+  auto table = timing.table;
+  const bool may_be_tse = is_assumed(timing, "sequence") || timing.preset == "tse";
+  if (is_assumed(timing, "line_order") && may_be_tse) {
+    auto options = table.options;
     options.order = kspace::LineOrder::centre_out;
     if (is_assumed(timing, "echo_train"))
       options.echo_train = static_cast<int>(std::min<std::int64_t>(8, context.lines()));
-    return kspace::shot_table(context.lines(), options);
+    table = kspace::shot_table(context.lines(), options);
   }
-  if (timing.table.options.echo_train < 2)
+  if (table.options.echo_train < 2)
     throw DataError("t2-blur: want a scan of at least 2 echoes a shot, got one (" + timing.preset +
                     "): nothing decays between its lines; acquisition.echo_train says otherwise");
-  return timing.table;
+  return table;
 }
 
 /// w(y) = exp(-(t_e(y) - TE_eff) / T2), t_e the time of the echo that line y is, TE_eff that of the
