@@ -677,7 +677,7 @@ TEST_CASE("noise has each slice's own sigma in 2-D, and one of the volume in 3-D
 TEST_CASE("shading by loops keeps the foreground's sum, is positive, and brightest at the rim") {
   for (const auto& image : {two_d(), three_d()}) {
     const auto facts = measure_facts(image);
-    const auto result = corrupted(image, "coil-shading:5").volume;
+    const auto result = corrupted(image, "coil-shading:5,distance=1.5").volume;
     double before = 0, after = 0;
     for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
       REQUIRE(result.voxels[i] > 0);
@@ -701,7 +701,7 @@ TEST_CASE("far loops shade nothing; a surface coil falls off as the field of its
   const auto image = two_d();
   const auto far = corrupted(image, "coil-shading:1,distance=1000").volume;
   CHECK(distance(image, far) < 1e-3 * norm(image));
-  const auto result = corrupted(image, "coil-shading:5,coils=1");
+  const auto result = corrupted(image, "coil-shading:5,distance=1.5,coils=1");
   const double angle = result.record[0]["drawn"]["first_rad"];
   const double scale = result.record[0]["drawn"]["scale"];
   const double half = 35 * 0.8 / 2;

@@ -102,7 +102,8 @@ TEST_CASE("block normals are those of Box and Muller to 1e-6, out to 5.77") {
     const double u = ((c[i % 4] >> 8) + 1.0) * 0x1p-24, v = (c[i % 4 + 1] >> 8) * 0x1p-24;
     const double radius = std::sqrt(-2 * std::log(u)), angle = 2 * 3.14159265358979323846 * v;
     worst = std::max(worst, std::abs(static_cast<double>(values[i]) - radius * std::cos(angle)));
-    worst = std::max(worst, std::abs(static_cast<double>(values[i + 1]) - radius * std::sin(angle)));
+    worst =
+        std::max(worst, std::abs(static_cast<double>(values[i + 1]) - radius * std::sin(angle)));
   }
   CHECK(worst < 1e-6);
 }

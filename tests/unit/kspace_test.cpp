@@ -591,7 +591,8 @@ namespace {
 
 /// Biot and Savart's integral over the wire, by the rectangle rule, which converges exponentially
 /// for a smooth periodic integrand.
-Vector3 wire_integral(const Loop& loop, const Vector3& e1, const Vector3& e2, const Vector3& point) {
+Vector3 wire_integral(const Loop& loop, const Vector3& e1, const Vector3& e2,
+                      const Vector3& point) {
   Vector3 sum{};
   const int n = 2000;
   for (int s = 0; s < n; ++s) {
@@ -649,7 +650,8 @@ TEST_CASE("sensitivities of a ring: RSS 1 in the middle, turned with the ring, b
     const auto p = loop_field(ring_of_loops(4)[1], {0, d * 1.4 / 10.5, 0});
     const auto q = loop_field(ring_of_loops(4)[0], {0, 0, 0});
     CHECK(static_cast<double>(right.real()) * p[1] > 0);
-    CHECK(std::abs(right) == doctest::Approx(std::hypot(p[0], p[1]) / (2 * std::hypot(q[0], q[1]))));
+    CHECK(std::abs(right) ==
+          doctest::Approx(std::hypot(p[0], p[1]) / (2 * std::hypot(q[0], q[1]))));
   }
   CHECK(std::abs(s[(0 * 21 + 10) * 15 + 14]) > 5 * std::abs(s[(0 * 21 + 10) * 15 + 0]));
 }

@@ -89,7 +89,7 @@ Artifact coil_shading() {
              "of the loops, of radius 0.2, from the middle / half the larger field of view",
              1.45,
              infinity,
-             {4, 2.8, 2.1, 1.75, 1.5},
+             {5.5, 4, 3.1, 2.6, 2.25},
              infinity},
             {"coils",
              "1",
