@@ -2,6 +2,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -219,6 +220,16 @@ def test_calibrated_severities_show_the_targets(run, tmp_path, schema):
                        tmp_path / "o", m]).stdout
             seen = [e["fidelity"]["nrmse_matched"] for e in json.loads(out)["images"]]
             assert np.median(seen) == pytest.approx(solved["target"], rel=0.021)
+
+
+def test_the_man_page_lists_every_artifact_under_its_stage(run):
+    from conftest import ROOT
+    rows = json.loads(run(["mr-corrupt", "--list", "--json"]).stdout)
+    page = (ROOT / "man" / "mr-corrupt.1").read_text()
+    page = page.partition(".SS Artifacts")[2].partition(".SH ")[0].replace("\\-", "-")
+    blocks = dict(re.findall(r"\.TP\n\.B (\w+)\n(.*?)(?=\n\.)", page, re.S))
+    listed = {(stage, name) for stage, names in blocks.items() for name in re.split(r",\s+", names)}
+    assert listed == {(r["stage"], r["name"]) for r in rows if not r["name"].startswith("ref-")}
 
 
 def test_a_contact_sheet_shows_the_slice_and_what_changed(run, fails, tmp_path):
