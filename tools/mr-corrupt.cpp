@@ -1,15 +1,20 @@
 // mr-corrupt: put MR artifacts into images. Only the command line lives here.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <iterator>
 
 #include "artifact/catalogue.h"
+#include "artifact/ready_recipes.h"
 #include "artifact/recipe.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "dataset/calibrate.h"
 #include "dataset/corrupt.h"
+#include "dataset/sheet.h"
 #include "image/image_file.h"
+#include "kspace/shots.h"
 #include "tool_main.h"
 
 namespace {
@@ -17,10 +22,18 @@ namespace {
 struct Options {
   std::string input = "-";
   std::vector<std::string> steps;
-  std::string preset, recipe, output, manifest_out, id, root, mode, phase_encode;
+  std::vector<std::string> maps;
+  std::string preset, recipe, output, manifest_out, id, root, mode, phase_encode, line_order;
+  std::string sequence, gain, ladder, print_recipe, save_kspace;
+  int echo_train = 0;
   std::uint64_t seed = 1;
   int threads = 0;
-  bool resume = false, force = false, list = false;
+  bool resume = false, force = false, list = false, json = false;
+  std::string sheet;
+  std::optional<std::int64_t> slice;
+  bool seed_given = false;
+  std::vector<double> targets = {5, 10, 17, 25, 40};
+  mr::dataset::CalibrateOptions calibrate;
 };
 
 void declare(CLI::App& app, Options& o) {
@@ -32,10 +45,23 @@ void declare(CLI::App& app, Options& o) {
       app.add_option("-a,--artifact", o.steps,
                      "NAME[:SEVERITY 0..5][,PARAMETER=VALUE...]; repeat to chain, in order")
           ->allow_extra_args(false);
-  app.add_option("--recipe", o.recipe, "Recipe file (mr-recipe/1) instead of -a")->excludes(steps);
+  app.add_option("--recipe", o.recipe, "Recipe file (mr-recipe/1), or the name of a ready one (--list), instead of -a")->excludes(steps);
   app.add_option("--preset", o.preset,
                  "mri-robustness:N: the published parametrisation at N percent of the artifacts "
                  "named by -a");
+  app.add_option("--gain", o.gain,
+                 "keep (default): as simulated; match: divided by the least-squares gain on the clean "
+                 "image")
+      ->check(CLI::IsMember({"keep", "match"}));
+  app.add_option("--ladder", o.ladder, "Severities as mr-corrupt calibrate solved them (mr-ladder/1)");
+  app.add_option("--print-recipe", o.print_recipe,
+                 "File for what was drawn for a lone image, as a recipe that gives the same bytes again");
+  app.add_option("--save-kspace", o.save_kspace,
+                 "File (NIfTI, complex) for the k-space of a lone image's result");
+  app.add_option("--sheet", o.sheet,
+                 "PNG file: a slice of a lone image under the artifacts of -a (default: all) at severities "
+                 "1 to 5, and what changed; no image is written");
+  app.add_option("--slice", o.slice, "Slice of --sheet (default: the middle one)");
   app.add_option("-o,--output", o.output,
                  "File for an image (default: standard output), folder for a manifest");
   app.add_option("--manifest-out", o.manifest_out,
@@ -47,19 +73,60 @@ void declare(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"2d", "3d"}));
   app.add_option("--phase-encode", o.phase_encode, "i, j or k: phase-encode axis of a lone image")
       ->check(CLI::IsMember({"i", "j", "k", "i-", "j-", "k-"}));
+  app.add_option("--line-order", o.line_order, "Order of a lone image's phase-encoding lines")
+      ->check(CLI::IsMember(mr::kspace::line_order_names()));
+  app.add_option("--echo-train", o.echo_train, "Lines a shot of a lone image")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--sequence", o.sequence,
+                 "Name of a lone image's sequence (tse, mprage, epi, gre, ...): sets its timing where "
+                 "the header does not");
+  app.add_option("--map", o.maps,
+                 "fat|field|coils|tissue=FILE: a map of a lone image, on its grid; repeat")
+      ->allow_extra_args(false);
   app.add_option("--root", o.root, "Where relative paths of a manifest on standard input start");
-  app.add_option("--seed", o.seed, "Same seed, same bytes")->capture_default_str();
+  app.add_option("--seed", o.seed, "Same seed, same bytes; a printed recipe brings its own")
+      ->capture_default_str();
   app.add_option("-t,--threads", o.threads, "Threads (default: what the machine allows)")
       ->check(CLI::Range(1, 1024));
   app.add_flag("--resume", o.resume, "Go on where a stopped run over a manifest ended");
   app.add_flag("-f,--force", o.force, "Replace what exists");
   app.add_flag("--list", o.list, "List the artifacts with their parameters and severities");
+  app.add_flag("--json", o.json, "The list as JSON");
   app.footer(
       "Examples:\n"
       "  mr-corrupt -a motion:3 < knee.nii.gz > moved.nii.gz\n"
       "  mr-corrupt -a bias:2 -a rician:4 knee.nii.gz -o noisy.nii.gz\n"
       "  mr-corrupt -a ghosting:3 -o ghosted/ test.json > ghosted.json\n"
       "  mr-corrupt --preset mri-robustness:5 -a rician knee.nii.gz -o published.nii.gz");
+}
+
+void declare_calibrate(CLI::App& app, Options& o) {
+  app.add_option("manifest", o.input, "Manifest (mr-manifest/1) of clean images; - is standard input")
+      ->capture_default_str();
+  app.add_option("-a,--artifact", o.calibrate.artifacts, "Name; repeat (default: the study's five)")
+      ->allow_extra_args(false);
+  app.add_option("--targets", o.targets, "NRMSE in the foreground after gain removal, in percent")
+      ->delimiter(',')
+      ->expected(5)
+      ->allow_extra_args(false)
+      ->default_str("5,10,17,25,40");
+  app.add_option("--split", o.calibrate.split, "Images of this split alone")
+      ->capture_default_str();
+  app.add_option("--images", o.calibrate.images, "Images at most, spread over the split")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+}
+
+std::vector<std::string> recipe_names() {
+  std::vector<std::string> names;
+  for (const auto& ready : mr::artifact::ready_recipes()) names.push_back(ready.name);
+  return names;
+}
+
+std::string list_json() {
+  mr::Json rows = mr::Json::array();
+  for (const auto& row : mr::artifact::catalogue()) rows.push_back(mr::artifact::to_json(row));
+  return rows.dump(2) + "\n";
 }
 
 std::string list() {
@@ -74,16 +141,28 @@ std::string list() {
     }
     text += "  source: " + row.source + "\n";
   }
+  for (const auto& ready : mr::artifact::ready_recipes())
+    text += "recipe " + ready.name + ": " + ready.summary + "\n";
   return text;
 }
 
-mr::artifact::Recipe recipe_of(const Options& o) {
-  if (!o.recipe.empty()) return mr::artifact::recipe_from_json(mr::read_json(o.recipe), o.recipe);
+mr::artifact::Recipe steps_of(const Options& o) {
+  if (!o.recipe.empty()) return mr::artifact::read_recipe(o.recipe);
   if (o.steps.empty())
     throw mr::UsageError("no artifact: name one with -a (--list shows them), or a --recipe");
   if (!o.preset.empty()) return mr::artifact::parse_preset(o.preset, o.steps);
   mr::artifact::Recipe recipe;
   for (const auto& step : o.steps) recipe.steps.push_back(mr::artifact::parse_step(step));
+  return recipe;
+}
+
+mr::artifact::Recipe recipe_of(const Options& o) {
+  auto recipe = steps_of(o);
+  if (!o.gain.empty())
+    recipe.gain = o.gain == "match" ? mr::artifact::Gain::match : mr::artifact::Gain::keep;
+  if (!o.ladder.empty())
+    recipe.ladder = std::make_shared<const mr::artifact::Ladder>(
+        mr::artifact::ladder_from_json(mr::read_json(o.ladder), o.ladder));
   return recipe;
 }
 
@@ -101,6 +180,70 @@ std::string voxel_hash(const mr::image::Volume& v) {
       {bytes, static_cast<std::size_t>(mr::count(v.shape())) * (v.is_complex() ? 8u : 4u)});
 }
 
+/// A JSON document to a file, or to standard output ("" or "-").
+void write_text(const std::string& path, const mr::Json& document, mr::Overwrite overwrite) {
+  const auto text = document.dump(2) + "\n";
+  if (path.empty() || path == "-")
+    mr::write_stdout(text);
+  else
+    mr::write_file(path, text, overwrite);
+}
+
+/// "fat=fat.nii" for each map of a lone image.
+void set_maps(const std::vector<std::string>& texts, mr::dataset::ImageEntry& entry) {
+  using mr::artifact::Map;
+  std::vector<std::string> names;
+  for (const auto map : {Map::fat, Map::field, Map::coils, Map::tissue})
+    names.push_back(mr::artifact::map_name(map));
+  for (const auto& text : texts) {
+    const auto equals = text.find('=');
+    const auto name = text.substr(0, equals);
+    if (equals == std::string::npos || equals + 1 == text.size())
+      throw mr::UsageError("--map: want NAME=FILE, got '" + text + "'");
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      throw mr::UsageError("--map: " + mr::unknown("map", name, names));
+    entry.maps[name] = mr::resolve(text.substr(equals + 1), "");
+  }
+}
+
+/// What a lone image's options say of it; `name` is for messages.
+mr::dataset::ImageEntry entry_of(const Options& o, mr::image::Volume& volume,
+                                 const std::string& name) {
+  mr::dataset::ImageEntry entry;
+  if (!o.mode.empty()) entry.acquisition["mode"] = o.mode;
+  if (!o.phase_encode.empty()) entry.acquisition["phase_encode_axis"] = o.phase_encode;
+  if (!o.line_order.empty()) entry.acquisition["line_order"] = o.line_order;
+  if (!o.sequence.empty()) entry.acquisition["sequence"] = o.sequence;
+  if (o.echo_train > 0) entry.acquisition["echo_train"] = o.echo_train;
+  volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
+  set_maps(o.maps, entry);
+  return entry;
+}
+
+void write_sheet(mr::image::Volume volume, const std::string& name, const Options& o,
+                 const mr::Messages& messages) {
+  const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
+  mr::require_absent(o.sheet, overwrite);
+  mr::dataset::SheetOptions options;
+  options.slice = o.slice;
+  options.seed = o.seed;
+  options.threads = o.threads > 0 ? o.threads : mr::available_threads();
+  mr::artifact::Recipe recipe;
+  for (const auto& step : o.steps) recipe.steps.push_back(mr::artifact::parse_step(step));
+  if (o.steps.empty())
+    for (const auto& row : mr::artifact::catalogue())
+      if (row.name.rfind("ref-", 0) != 0) recipe.steps.push_back({row.name, std::nullopt, {}});
+  for (const auto& step : recipe.steps) options.artifacts.push_back(step.artifact);
+  const auto entry = entry_of(o, volume, name);
+  const auto id = o.id.empty() ? voxel_hash(volume) : o.id;
+  auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
+  auto facts = mr::artifact::measure_facts(volume);
+  const auto png =
+      mr::dataset::contact_sheet({std::move(volume), std::nullopt, std::move(facts), std::move(maps)},
+                                 id, options, name, messages);
+  mr::write_file(o.sheet, png, overwrite);
+}
+
 void corrupt_one(mr::image::Volume volume, const std::string& name, const Options& o,
                  const mr::artifact::Recipe& recipe, const mr::Run& run) {
   const bool to_stdout = o.output.empty() || o.output == "-";
@@ -109,19 +252,26 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
   if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite);
   if (!to_stdout) mr::require_absent(o.output, overwrite);
+  for (const auto& path : {o.print_recipe, o.save_kspace})
+    if (!path.empty() && path != "-") mr::require_absent(path, overwrite);
 
-  mr::dataset::ImageEntry entry;
-  if (!o.mode.empty()) entry.acquisition["mode"] = o.mode;
-  if (!o.phase_encode.empty()) entry.acquisition["phase_encode_axis"] = o.phase_encode;
-  volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
+  auto entry = entry_of(o, volume, name);
+  auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
   const auto input_hash = voxel_hash(volume);
-  entry.id = o.id.empty() ? input_hash : o.id;
+  entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
   entry.subject = entry.id;
   auto facts = mr::artifact::measure_facts(volume);
   const auto result =
-      mr::dataset::corrupt_image({std::move(volume), std::nullopt, std::move(facts)}, recipe,
-                                 {o.seed, entry.id, std::nullopt}, name);
-  const mr::image::Derivation derivation{"mr-corrupt: " + mr::dataset::describe(recipe)};
+      mr::dataset::corrupt_image({std::move(volume), std::nullopt, std::move(facts), std::move(maps)},
+                                 recipe,
+                                 mr::dataset::draw_of(entry, recipe, o.seed), name);
+  const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
+  const mr::image::Derivation derivation{"mr-corrupt: " + mr::dataset::describe(done)};
+  if (!o.print_recipe.empty())
+    write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
+  if (!o.save_kspace.empty())
+    mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,
+                           {"mr-corrupt: k-space"}, o.seed, overwrite);
   if (to_stdout)
     mr::write_stdout(mr::image::encode_image(
         result.volume, derivation, mr::image::natural_extension(result.volume) == ".nii.gz"));
@@ -146,6 +296,10 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
 void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
                  const mr::artifact::Recipe& recipe, const mr::Run& run,
                  const mr::Messages& messages) {
+  for (const auto& [option, value] : {std::pair("--print-recipe", o.print_recipe),
+                                      std::pair("--save-kspace", o.save_kspace)})
+    if (!value.empty())
+      throw mr::UsageError(std::string(option) + ": for a lone image, not for a manifest");
   if (o.output.empty() || o.output == "-")
     throw mr::UsageError("a manifest's images need a folder: name it with -o");
   mr::dataset::CorruptOptions options;
@@ -159,12 +313,35 @@ void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
   mr::dataset::corrupt_manifest(reader, options, run, messages);
 }
 
-void run(const Options& o, const mr::Run& this_run, const mr::Messages& messages) {
-  if (o.list) {
-    mr::write_stdout(list());
+void calibrate(Options o, const mr::Run& this_run, const mr::Messages& messages) {
+  const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
+  if (!o.output.empty() && o.output != "-") mr::require_absent(o.output, overwrite);
+  if (o.calibrate.artifacts.empty())
+    for (const auto& row : mr::artifact::catalogue())
+      if (row.in_study) o.calibrate.artifacts.push_back(row.name);
+  for (std::size_t t = 0; t < o.targets.size(); ++t) o.calibrate.targets[t] = o.targets[t] / 100;
+  o.calibrate.seed = o.seed;
+  o.calibrate.threads = o.threads > 0 ? o.threads : mr::available_threads();
+  mr::dataset::ManifestReader reader(o.input, o.root);
+  auto ladder = mr::dataset::calibrate(reader, o.calibrate, messages);
+  ladder["provenance"] = reader.provenance();
+  ladder["provenance"].push_back(
+      mr::provenance_entry(this_run, {{mr::file_name(reader.name()), reader.sha256()}}));
+  write_text(o.output, ladder, overwrite);
+}
+
+void run(Options o, mr::Run this_run, const mr::Messages& messages) {
+  if (o.list || o.json) {
+    mr::write_stdout(o.json ? list_json() : list());
     return;
   }
+  if (!o.sheet.empty()) {
+    auto volume = o.input == "-" ? mr::image::read_image(mr::read_all("-"), "standard input")
+                                 : mr::image::read_image(o.input);
+    return write_sheet(std::move(volume), o.input == "-" ? "standard input" : o.input, o, messages);
+  }
   const auto recipe = recipe_of(o);
+  if (!o.seed_given && recipe.seed) this_run.seed = o.seed = *recipe.seed;
   if (o.input != "-") {
     const bool manifest = !mr::is_folder(o.input) && is_manifest(mr::read_prefix(o.input, 64));
     if (!manifest) return corrupt_one(mr::image::read_image(o.input), o.input, o, recipe, this_run);
@@ -188,8 +365,16 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app("", "mr-corrupt");
   declare(app, o);
+  auto* sub = app.add_subcommand(
+      "calibrate", "Solve the strengths at which artifacts damage a data set equally");
+  sub->fallthrough();  // to -o, --seed, --threads and the like
+  declare_calibrate(*sub, o);
   return mr::tool_main(
       app, argc, argv,
-      [&](const mr::Run& this_run, const mr::Messages& messages) { run(o, this_run, messages); },
-      {{"--artifact", mr::artifact::names()}});
+      [&](const mr::Run& this_run, const mr::Messages& messages) {
+        if (sub->parsed()) return calibrate(o, this_run, messages);
+        o.seed_given = app.count("--seed") > 0;
+        run(o, this_run, messages);
+      },
+      {{"--artifact", mr::artifact::names()}, {"--recipe", recipe_names()}});
 }

@@ -10,7 +10,7 @@ namespace {
 struct Options {
   mr::eval::Options eval;
   std::vector<std::string> adaptations;
-  std::string grid;
+  std::string grid, ladder;
   int threads = 0;
   bool force = false;
 };
@@ -31,6 +31,8 @@ void declare(CLI::App& app, Options& o) {
       ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 5.0))
       ->capture_default_str();
+  app.add_option("--ladder", o.ladder,
+                 "Severities as mr-corrupt calibrate solved them (mr-ladder/1)");
   app.add_option("--adapt", o.adaptations,
                  "batch-stats[:volume|:slice]: evaluate batch-norm models also with the statistics "
                  "of the volume or slice at hand; repeatable")
@@ -59,6 +61,9 @@ void declare(CLI::App& app, Options& o) {
 void run(Options& o, const mr::Run& this_run, const mr::Messages& messages) {
   if (o.eval.manifest.empty()) o.eval.manifest = "-";
   if (!o.grid.empty()) o.eval.artifacts = mr::eval::parse_grid(o.grid);
+  if (!o.ladder.empty())
+    o.eval.ladder = std::make_shared<const mr::artifact::Ladder>(
+        mr::artifact::ladder_from_json(mr::read_json(o.ladder), o.ladder));
   for (const auto& text : o.adaptations)
     o.eval.adaptations.push_back(mr::eval::parse_adaptation(text));
   o.eval.threads = o.threads > 0 ? o.threads : mr::available_threads();

@@ -1,6 +1,7 @@
 // mr-train: train a classifier of MR images. Only the command line lives here.
 #include <charconv>
 
+#include "artifact/ready_recipes.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "tool_main.h"
@@ -66,7 +67,7 @@ void declare_training(CLI::App& app, Options& o) {
                  "Stop after so many epochs without a better mean validation AUROC")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--augment", o.augment, "Recipe (mr-recipe/1) for the training images");
+  app.add_option("--augment", o.augment, "Recipe (mr-recipe/1, or a ready one's name) for the training images");
   app.add_option("--operating-rule", o.rule,
                  "Thresholds on clean validation images: sens>=X or youden")
       ->capture_default_str();
@@ -146,7 +147,9 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   s.optimiser.method = o.optimiser == "sgd" ? mr::train::Method::sgd : mr::train::Method::adamw;
   s.rule = mr::stats::parse_operating_rule(o.rule);
   if (!o.augment.empty())
-    s.augment = mr::artifact::recipe_from_json(mr::read_json(o.augment), o.augment);
+    s.augment = mr::artifact::read_recipe(o.augment);
+  if (s.augment && s.augment->gain == mr::artifact::Gain::match)
+    throw mr::UsageError("--augment: gain match knows the clean image: for evaluation alone");
   s.threads = o.threads > 0 ? o.threads : mr::available_threads();
   if (o.files.log.empty()) o.files.log = o.files.model + ".log.jsonl";
   o.files.checkpoint = o.files.model + ".checkpoint";

@@ -7,15 +7,19 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "image/image_file.h"
+#include "kspace/axes.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
-/// Steps with their numbers drawn, for every frame, and the record of what was drawn.
+using Pass = std::function<void(Block&, int threads)>;
+
+/// What steps with their numbers drawn do to each frame, and the record of what was drawn.
 struct Plan {
   Roles roles;
-  std::vector<std::vector<Drawn>> frames;  // [frame][step]; steps that do nothing are left out
+  std::vector<std::vector<Pass>> frames;  // [frame][pass]; steps that do nothing are left out
   bool needs_volume = false;
   Json record = Json::array();
   bool acts() const { return !frames.empty() && !frames[0].empty(); }
@@ -38,6 +42,113 @@ double draw_from(const Distribution& distribution, RandomKey key) {
                                                           : c[below(key, 0, c.size())];
 }
 
+void multiply(std::vector<std::complex<double>>& into,
+              const std::vector<std::complex<double>>& by) {
+  if (into.empty())
+    into = by;
+  else if (!by.empty())
+    for (std::size_t i = 0; i < into.size(); ++i) into[i] *= by[i];
+}
+
+/// Along each axis that has weights.
+void filter(Block& block, const AxisWeights& weights, int threads) {
+  int axis = 0;
+  for (const auto* along : {&weights.slice, &weights.lines, &weights.readout}) {
+    if (!along->empty()) kspace::filter_axis(block.re, block.im, axis, *along, threads);
+    ++axis;
+  }
+}
+
+void multiply_axis(Block& block, int axis, const std::vector<std::complex<double>>& weights,
+                   int threads) {
+  if (weights.empty()) return;
+  for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+    for (std::int64_t y = 0; y < block.lines(); ++y)
+      for (std::int64_t x = 0; x < block.readout(); ++x) {
+        const auto which = axis == 0 ? slice - block.first_slice : axis == 1 ? y : x;
+        const std::complex<float> w(weights[static_cast<std::size_t>(which)]);
+        const auto at = y * block.readout() + x;
+        const float a = re[at], b = im[at];
+        re[at] = w.real() * a - w.imag() * b;
+        im[at] = w.real() * b + w.imag() * a;
+      }
+  });
+}
+
+/// Steps that act in k-space one after another, between one transform and its inverse.
+void in_kspace(Block& block, const std::vector<Drawn>& steps, bool volumetric, int threads) {
+  const auto transform = [&](kspace::Direction direction) {
+    for (int axis = volumetric ? 0 : 1; axis < 3; ++axis)
+      kspace::transform_axis(block.re, block.im, axis, direction, threads);
+  };
+  transform(kspace::Direction::to_kspace);
+  for (const auto& step : steps) {
+    if (step.in_kspace) {
+      step.in_kspace(block, threads);
+    } else {
+      multiply_axis(block, 0, step.weights->slice, threads);
+      multiply_axis(block, 1, step.weights->lines, threads);
+      multiply_axis(block, 2, step.weights->readout, threads);
+    }
+  }
+  transform(kspace::Direction::to_image);
+}
+
+/// Steps that follow each other in k-space become one pass: a single filter where all are products
+/// of weights, else one transform there and back.
+std::vector<Pass> fuse(std::vector<Drawn> steps, bool volumetric) {
+  std::vector<Pass> passes;
+  for (std::size_t first = 0; first < steps.size();) {
+    if (steps[first].apply) {
+      passes.push_back(std::move(steps[first++].apply));
+      continue;
+    }
+    std::vector<Drawn> group;
+    bool all_weights = true;
+    for (; first < steps.size() && !steps[first].apply; ++first) {
+      all_weights &= steps[first].weights.has_value();
+      group.push_back(std::move(steps[first]));
+    }
+    if (!all_weights) {
+      passes.push_back([group, volumetric](Block& block, int threads) {
+        in_kspace(block, group, volumetric, threads);
+      });
+      continue;
+    }
+    AxisWeights product;
+    for (const auto& step : group) {
+      multiply(product.slice, step.weights->slice);
+      multiply(product.lines, step.weights->lines);
+      multiply(product.readout, step.weights->readout);
+    }
+    passes.push_back([product](Block& block, int threads) { filter(block, product, threads); });
+  }
+  return passes;
+}
+
+/// Throws unless the maps that an artifact needs are there and on the image's grid. A parameter
+/// `proxy` that is set makes do without.
+void require_maps(const Artifact& artifact, const Values& values, const image::Volume& volume,
+                  const Maps& maps) {
+  const auto proxy = values.find("proxy");
+  if (proxy != values.end() && proxy->second != 0) return;
+  for (const auto kind : artifact.maps) {
+    const auto found = maps.find(kind);
+    if (found == maps.end())
+      throw DataError(artifact.row.name + ": needs a map of the image: give it as maps." +
+                      map_name(kind) + " in the manifest, or --map " + map_name(kind) + "=FILE");
+    const auto& have = found->second;
+    for (int axis = 0; axis < 3; ++axis)
+      if (have.length(axis) != volume.length(axis))
+        throw DataError(artifact.row.name + ": the " + map_name(kind) + " map has " +
+                        std::to_string(have.length(axis)) + " voxels along " + "ijk"[axis] +
+                        ", the image " + std::to_string(volume.length(axis)));
+    if (have.is_complex() != (kind == Map::coils))
+      throw DataError(artifact.row.name + ": the " + map_name(kind) + " map: want " +
+                      (kind == Map::coils ? "complex" : "real") + " voxels");
+  }
+}
+
 /// Streams of random numbers of one step; severity has no part in them.
 class Streams {
  public:
@@ -47,28 +158,40 @@ class Streams {
     const auto epoch = draw_.epoch ? std::to_string(*draw_.epoch) : std::string();
     return random_key(draw_.seed, {artifact_, occurrence_, draw_.unit_id, epoch, purpose});
   }
+  /// The same of the unit that shares the draw.
+  RandomKey of_group(std::string_view purpose) const {
+    const auto epoch = draw_.epoch ? std::to_string(*draw_.epoch) : std::string();
+    const auto& id = draw_.group_id.empty() ? draw_.unit_id : draw_.group_id;
+    return random_key(draw_.seed, {artifact_, occurrence_, id, epoch, purpose});
+  }
 
  private:
   const Draw& draw_;
   std::string artifact_, occurrence_;
 };
 
-Values values_of(const Step& step, const Row& row, const Streams& streams, Json& record) {
+Values values_of(const Step& step, const Row& row, const Streams& streams, const Ladder* ladder,
+                 Json& record) {
   auto severity = step.severity;
   auto parameters = step.parameters;
   for (const auto& [name, distribution] : step.distributions) {
-    const double value = draw_from(distribution, streams("recipe " + name));
+    const double value = draw_from(distribution, streams.of_group("recipe " + name));
     if (name == "severity")
       severity = value;
     else
       parameters[name] = value;
   }
-  auto values = at_severity(row, severity.value_or(2));
+  auto values = at_severity(row, severity.value_or(2), ladder);
   check_values(row, parameters);
   for (const auto& [name, value] : parameters) values[name] = value;
   if (severity || parameters.empty()) record["severity"] = severity.value_or(2);
   for (const auto& p : row.parameters) record["parameters"][p.name] = values[p.name];
   return values;
+}
+
+bool acts_on_volume(const Artifact& artifact, const Roles& roles) {
+  return artifact.crosses_slices ||
+         (artifact.needs_volume && roles.mode == image::Mode::three_d);
 }
 
 const char* axis_name(int axis) {
@@ -83,38 +206,54 @@ void record_roles(const Roles& roles, Json& record) {
 }
 
 Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& facts,
-               const Draw& draw) {
+               const Draw& draw, const Maps& maps) {
   Plan plan;
   plan.roles = roles_of(volume);
-  plan.frames.resize(static_cast<std::size_t>(volume.frames()));
+  const auto timing = timing_of(volume, plan.roles,
+                                random_key(draw.seed, {"line order", draw.unit_id}));
+  const bool frames_are_coils = volume.acquisition.dim4 == "coil";
+  std::vector<std::vector<Drawn>> steps(static_cast<std::size_t>(volume.frames()));
   std::map<std::string, int> occurrences;
   Stage latest = Stage::object;
   for (const auto& step : recipe.steps) {
     const auto& artifact = find_artifact(step.artifact);
     const Streams streams(draw, step.artifact, occurrences[step.artifact]++);
     Json record = {{"artifact", step.artifact}};
-    const auto values = values_of(step, artifact.row, streams, record);
+    const auto values = values_of(step, artifact.row, streams, recipe.ladder.get(), record);
     record_roles(plan.roles, record);
     const bool acts = artifact.acts(values) &&
-                      (!step.probability || uniform(streams("probability"), 0) < *step.probability);
+                      (!step.probability || uniform(streams.of_group("probability"), 0) < *step.probability);
     if (acts) require_signal(volume, facts);
+    if (acts) require_maps(artifact, values, volume, maps);
     Json drawn = Json::array();
     for (std::int64_t frame = 0; acts && frame < volume.frames(); ++frame) {
-      const Context context{volume, facts, plan.roles, frame, [&](std::string_view purpose) {
-                              return sub_key(streams(purpose), static_cast<std::uint64_t>(frame));
-                            }};
+      const auto own = [&](std::string_view purpose) {
+        return sub_key(streams(purpose), static_cast<std::uint64_t>(frame));
+      };
+      const auto shared = [&](std::string_view purpose) { return sub_key(streams(purpose), 0); };
+      const Context context{volume,
+                            facts,
+                            plan.roles,
+                            timing,
+                            maps,
+                            frame,
+                            frames_are_coils ? std::function<RandomKey(std::string_view)>(shared)
+                                             : own,
+                            own,
+                            [&](std::string_view purpose) { return streams.of_group(purpose); }};
       auto one = artifact.draw(context, values);
       drawn.push_back(std::move(one.values));
-      plan.frames[static_cast<std::size_t>(frame)].push_back(std::move(one));
+      steps[static_cast<std::size_t>(frame)].push_back(std::move(one));
     }
     record["drawn"] = drawn.size() == 1 ? Json(drawn[0]) : drawn;
     record["slices"] = acts ? "all" : "none";
     if (acts && artifact.row.stage < latest) record["order"] = "as given, not physical";
     if (acts) latest = std::max(latest, artifact.row.stage);
-    plan.needs_volume |= acts && artifact.needs_volume;
+    plan.needs_volume |= acts && acts_on_volume(artifact, plan.roles);
     plan.record.push_back(std::move(record));
   }
-  plan.needs_volume &= plan.roles.mode == image::Mode::three_d;
+  for (auto& frame : steps)
+    plan.frames.push_back(fuse(std::move(frame), plan.roles.mode == image::Mode::three_d));
   return plan;
 }
 
@@ -185,6 +324,12 @@ class Window {
   std::array<std::int64_t, 3> length_{}, stride_{};
 };
 
+std::vector<Map> unique(std::vector<Map> maps) {
+  std::sort(maps.begin(), maps.end());
+  maps.erase(std::unique(maps.begin(), maps.end()), maps.end());
+  return maps;
+}
+
 MR_SIMD void take_magnitude(float* re, const float* im, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) re[i] = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
 }
@@ -193,7 +338,7 @@ void corrupt_slices(image::Volume& volume, const Plan& plan, std::int64_t frame,
                     std::int64_t depth, int threads) {
   const Window window(volume, plan.roles, frame);
   auto block = window.gather(volume, first, depth);
-  for (const auto& step : plan.frames[static_cast<std::size_t>(frame)]) step.apply(block, threads);
+  for (const auto& pass : plan.frames[static_cast<std::size_t>(frame)]) pass(block, threads);
   if (!volume.is_complex() && !block.is_real())
     take_magnitude(block.re.data(), block.im.data(), block.re.size());
   window.scatter(block, volume);
@@ -210,9 +355,44 @@ void for_slices(Block& block, int threads,
   });
 }
 
+std::string map_name(Map map) {
+  static const std::array<const char*, 4> names = {"fat", "field", "coils", "tissue"};
+  return names[static_cast<std::size_t>(map)];
+}
+
+std::vector<Map> needed_maps(const Recipe& recipe) {
+  std::vector<Map> needed;
+  for (const auto& step : recipe.steps)
+    for (const auto map : find_artifact(step.artifact).maps) needed.push_back(map);
+  return unique(std::move(needed));
+}
+
+std::vector<Map> used_maps(const Recipe& recipe) {
+  auto used = needed_maps(recipe);
+  for (const auto& step : recipe.steps)
+    for (const auto map : find_artifact(step.artifact).optional_maps) used.push_back(map);
+  return unique(std::move(used));
+}
+
+Array<float> map_slice(const Context& context, const image::Volume& map, std::int64_t slice,
+                       std::int64_t frame) {
+  return map_slice(context.roles, map, slice, frame);
+}
+
+Array<float> map_slice(const Roles& roles, const image::Volume& map, std::int64_t slice,
+                       std::int64_t frame) {
+  Array<float> out({map.length(roles.phase_encode), map.length(roles.readout)});
+  const auto first = frame * (count(map.shape()) / map.frames()) + slice * stride(map, roles.slice);
+  const auto line_stride = stride(map, roles.phase_encode), stride_r = stride(map, roles.readout);
+  for (std::int64_t y = 0; y < out.shape(0); ++y)
+    for (std::int64_t x = 0; x < out.shape(1); ++x)
+      out[y * out.shape(1) + x] = map.voxels[first + y * line_stride + x * stride_r];
+  return out;
+}
+
 Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, const Draw& draw,
-             int threads) {
-  const auto plan = make_plan(volume, recipe, facts, draw);
+             int threads, const Maps& maps) {
+  const auto plan = make_plan(volume, recipe, facts, draw, maps);
   if (!plan.acts()) return plan.record;
   const auto depth = volume.length(plan.roles.slice);
   for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
@@ -225,15 +405,34 @@ Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, co
   return plan.record;
 }
 
+image::Volume kspace_image(const image::Volume& volume) {
+  const auto roles = roles_of(volume);
+  auto out = image::make_volume(volume.shape(), volume.affine, image::Datatype::c64);
+  out.acquisition = volume.acquisition;
+  out.spacing_mm = volume.spacing_mm;
+  out.complex_voxels = Array<image::Complex>(volume.shape());
+  out.voxels = {};
+  for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
+    const Window window(volume, roles, frame);
+    auto block = window.gather(volume, 0, volume.length(roles.slice));
+    block.make_complex();
+    for (int axis = roles.mode == image::Mode::three_d ? 0 : 1; axis < 3; ++axis)
+      kspace::transform_axis(block.re, block.im, axis, kspace::Direction::to_kspace, 1);
+    window.scatter(block, out);
+  }
+  return out;
+}
+
 bool in_plane(const Recipe& recipe, const image::Volume& volume) {
-  if (roles_of(volume).mode == image::Mode::two_d) return true;
-  return std::none_of(recipe.steps.begin(), recipe.steps.end(),
-                      [](const Step& step) { return find_artifact(step.artifact).needs_volume; });
+  const auto roles = roles_of(volume);
+  return std::none_of(recipe.steps.begin(), recipe.steps.end(), [&](const Step& step) {
+    return acts_on_volume(find_artifact(step.artifact), roles);
+  });
 }
 
 Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
-                   const Facts& facts, const Draw& draw) {
-  auto plan = make_plan(volume, recipe, facts, draw);
+                   const Facts& facts, const Draw& draw, const Maps& maps) {
+  auto plan = make_plan(volume, recipe, facts, draw, maps);
   if (plan.needs_volume)
     throw DataError("a slice alone cannot be corrupted: the recipe acts on the volume");
   const auto depth = volume.length(plan.roles.slice);

@@ -6,6 +6,7 @@
 #include "artifact/engine.h"
 #include "artifact/recipe.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
@@ -222,6 +223,42 @@ Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, con
   f.psnr_db = 20 * std::log10(facts.peak / std::sqrt(s.dd / s.n));
   f.ssim = mean_ssim(clean, x.data(), y.data(), facts);
   return f;
+}
+
+std::vector<double> match_gain(const image::Volume& clean, image::Volume& corrupted,
+                               const Facts& facts) {
+  const Magnitude x(clean), y(corrupted);
+  const auto roles = roles_of(clean);
+  const bool by_slice = roles.mode == image::Mode::two_d;
+  const auto units = by_slice ? clean.length(roles.slice) : 1;
+  const auto step = by_slice ? stride(clean, roles.slice) : count(clean.shape()) / clean.frames();
+  const auto voxels = count(clean.shape()) / clean.frames();
+  const auto unit_of = [&](std::int64_t i) {
+    return i / voxels * units + i % voxels / step % units;
+  };
+  const auto all = static_cast<std::size_t>(clean.frames() * units);
+  std::vector<double> xx(all), xy(all), gains(all, 1);
+  for (std::int64_t i = 0; i < count(clean.shape()); ++i) {
+    if (!facts.foreground[i]) continue;
+    const double a = static_cast<double>(x.data()[i]), b = static_cast<double>(y.data()[i]);
+    xx[static_cast<std::size_t>(unit_of(i))] += a * a;
+    xy[static_cast<std::size_t>(unit_of(i))] += a * b;
+  }
+  for (std::size_t u = 0; u < all; ++u) {
+    if (xx[u] > 0) gains[u] = xy[u] / xx[u];
+    if (!(gains[u] > 0))
+      throw DataError("gain " + shortest(gains[u]) + " of " +
+                      (by_slice ? "slice " + std::to_string(u) : std::string("the volume")) +
+                      ": want > 0 to match it");
+  }
+  for (std::int64_t i = 0; i < count(clean.shape()); ++i) {
+    const auto g = static_cast<float>(gains[static_cast<std::size_t>(unit_of(i))]);
+    if (corrupted.is_complex())
+      corrupted.complex_voxels[i] /= g;
+    else
+      corrupted.voxels[i] /= g;
+  }
+  return gains;
 }
 
 Json to_json(const Fidelity& f) {

@@ -95,6 +95,12 @@ Step step_from_json(const Json& object, const std::string& where) {
   return step;
 }
 
+Gain parse_gain(const std::string& text, const std::string& name) {
+  if (text == "keep") return Gain::keep;
+  if (text == "match") return Gain::match;
+  throw DataError(name + ": gain: " + unknown("policy", text, {"keep", "match"}));
+}
+
 Json to_json(const Distribution& d) {
   return {{d.kind == Distribution::Kind::uniform ? "uniform" : "choice", d.choices}};
 }
@@ -143,14 +149,19 @@ Recipe parse_preset(const std::string& text, const std::vector<std::string>& art
 
 Recipe recipe_from_json(const Json& document, const std::string& name) {
   require_schema(document, "mr-recipe/1", name);
-  if (document.contains("per") && document["per"] != "image")
-    throw DataError(name + ": per: this version draws per \"image\", not per " +
-                    shown(document["per"]));
   const auto& steps = member(document, "steps", name);
   if (!steps.is_array()) throw DataError(name + ": steps: want a list, got " + shown(steps));
   Recipe recipe;
   for (std::size_t i = 0; i < steps.size(); ++i)
     recipe.steps.push_back(step_from_json(steps[i], name + ": steps[" + std::to_string(i) + "]"));
+  if (document.contains("per")) recipe.per = string_member(document, "per", name);
+  if (document.contains("unit")) recipe.unit = string_member(document, "unit", name);
+  if (document.contains("seed")) {
+    const auto seed = integer_member(document, "seed", name);
+    if (seed < 0) throw DataError(name + ": seed: want 0 or more, got " + std::to_string(seed));
+    recipe.seed = static_cast<std::uint64_t>(seed);
+  }
+  if (document.contains("gain")) recipe.gain = parse_gain(string_member(document, "gain", name), name);
   return recipe;
 }
 
@@ -166,7 +177,30 @@ Json to_json(const Recipe& recipe) {
     if (step.probability) object["probability"] = *step.probability;
     steps.push_back(object);
   }
-  return {{"schema", "mr-recipe/1"}, {"per", "image"}, {"steps", steps}};
+  Json document = {{"schema", "mr-recipe/1"}, {"per", recipe.per}};
+  if (recipe.seed) document["seed"] = *recipe.seed;
+  if (recipe.unit) document["unit"] = *recipe.unit;
+  if (recipe.gain == Gain::match) document["gain"] = "match";
+  document["steps"] = std::move(steps);
+  return document;
+}
+
+Recipe resolved(const Recipe& recipe, const Json& record, std::uint64_t seed,
+                const std::string& unit) {
+  Recipe done;
+  done.gain = recipe.gain;
+  done.seed = seed;
+  done.unit = unit;
+  for (std::size_t i = 0; i < recipe.steps.size(); ++i) {
+    Step step{recipe.steps[i].artifact, std::nullopt, {}};
+    if (record[i].contains("severity")) step.severity = record[i]["severity"].get<double>();
+    for (const auto& [name, value] : record[i]["parameters"].items())
+      if (value.is_number() && std::isfinite(value.get<double>()))
+        step.parameters[name] = value.get<double>();
+    if (record[i]["slices"] == "none") step.probability = 0;
+    done.steps.push_back(std::move(step));
+  }
+  return done;
 }
 
 }  // namespace mr::artifact

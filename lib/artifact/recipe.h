@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,9 +30,19 @@ struct Step {
   std::optional<double> probability = {};  // that a unit gets this step; unset: always
 };
 
+/// keep: as simulated. match: divided by the least-squares gain on the clean image's foreground, of
+/// each volume in 3-D, of each slice in 2-D (analysis.md §4): an oracle that knows the clean image.
+enum class Gain { keep, match };
+
 /// Steps act in the given order, on the complex image; the magnitude is taken after the last.
 struct Recipe {
   std::vector<Step> steps;
+  std::string per = "image";  // "image", "subject" or an attribute's name: shares what is drawn
+                              // from distributions, and draws that are a property of that unit
+  std::optional<std::uint64_t> seed = {};     // of a recipe that was printed,
+  std::optional<std::string> unit = {};       // and its image
+  Gain gain = Gain::keep;
+  std::shared_ptr<const Ladder> ladder = {};  // levels in place of the catalogue's
 };
 
 /// "motion:3", "rician", "bias:2,log_std=0.2". throws UsageError with the nearest known name.
@@ -47,6 +58,12 @@ Recipe parse_preset(const std::string& text, const std::vector<std::string>& art
 Recipe recipe_from_json(const Json& document, const std::string& name);
 Json to_json(const Recipe& recipe);
 
+/// What was done to one image, as a recipe that does the same again: values in place of
+/// distributions, steps that were not drawn with probability 0.
+/// record  what corrupt() returned for it
+Recipe resolved(const Recipe& recipe, const Json& record, std::uint64_t seed,
+                const std::string& unit);
+
 /// Facts of the clean image, computed once and reused by every step (artifacts.md §1).
 struct Facts {
   double signal = 0;               // S, mean magnitude of the foreground; 0: there is none
@@ -59,11 +76,29 @@ struct Facts {
 };
 Facts measure_facts(const image::Volume& clean);
 
+/// What is known of the object beside its image, on the image's grid.
+enum class Map {
+  fat,     // share of the signal that is fat, 0..1
+  field,   // off-resonance [Hz]
+  coils,   // receive sensitivities, complex, one frame a coil
+  tissue,  // index of the tissue, see tissue.h
+};
+std::string map_name(Map map);  // "fat", ...: the manifest's names
+
+using Maps = std::map<Map, image::Volume>;
+
+/// Maps without which the recipe cannot be done.
+std::vector<Map> needed_maps(const Recipe& recipe);
+
+/// Those, and maps that the recipe takes where they are given.
+std::vector<Map> used_maps(const Recipe& recipe);
+
 /// Keys of the draws: same seed, unit and recipe give the same corruption, whatever else runs.
 struct Draw {
   std::uint64_t seed = 0;
   std::string unit_id;                // the image's id
   std::optional<std::int64_t> epoch;  // in training
+  std::string group_id = {};          // of recipe.per; "": the image
 };
 
 /// Which stored axis (0 i, 1 j, 2 k) plays which part in the acquisition.
@@ -88,10 +123,15 @@ Roles roles_of(const image::Volume& volume);
 
 /// Changes the volume in place and returns the list of what was done, in order: {artifact,
 /// severity, parameters, drawn, mode, axes, slices}. Severity 0 leaves it bit for bit. The number
-/// of threads does not change a bit. Frames are drawn and corrupted each on its own.
-/// throws DataError when the image cannot take an artifact: no foreground, signed, out of range
+/// of threads does not change a bit. Frames are drawn and corrupted each on its own; coils share
+/// what happened to the object.
+/// throws DataError when the image cannot take an artifact: no foreground, signed, out of range, a
+/// map that is missing or lies on another grid
 Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, const Draw& draw,
-             int threads = 1);
+             int threads = 1, const Maps& maps = {});
+
+/// Centred unitary k-space of an image, complex: of each slice in 2-D, of each volume in 3-D.
+image::Volume kspace_image(const image::Volume& volume);
 
 /// Whether all steps act slice by slice along roles_of(volume).slice.
 bool in_plane(const Recipe& recipe, const image::Volume& volume);
@@ -99,7 +139,7 @@ bool in_plane(const Recipe& recipe, const image::Volume& volume);
 /// Same draws and bits as corrupt() for one slice along roles_of(volume).slice; the other slices
 /// are neither computed nor changed. throws DataError unless in_plane(), or no such slice
 Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
-                   const Facts& facts, const Draw& draw);
+                   const Facts& facts, const Draw& draw, const Maps& maps = {});
 
 /// Fidelity of y to x in the foreground (artifacts.md §8).
 struct Fidelity {
@@ -110,6 +150,12 @@ struct Fidelity {
   double psnr_db = 0;          // 20 log10(L / RMSE), L = peak; +inf when equal (null in JSON)
   double ssim = 1;             // foreground dilated 3 px, slice by slice
 };
+
+/// Divides the corrupted image by its gain (Gain::match). Returns the gains, of each volume in 3-D,
+/// of each slice in 2-D, frame after frame; a slice without foreground keeps its gain and has 1.
+/// throws DataError where a gain is not positive: nothing is left to match
+std::vector<double> match_gain(const image::Volume& clean, image::Volume& corrupted,
+                               const Facts& facts);
 
 /// Complex images are compared by magnitude. All members are NaN where there is no foreground.
 /// source  Wang et al. 2004, IEEE Trans Image Process 13:600 (SSIM; uniform 7x7 window, population

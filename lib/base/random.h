@@ -29,7 +29,8 @@ double normal(RandomKey key, std::uint64_t index);             // mean 0, varian
 int poisson(RandomKey key, std::uint64_t index, double mean);  // by inversion; mean <= 100
 std::uint64_t below(RandomKey key, std::uint64_t index, std::uint64_t n);  // 0 .. n-1
 
-/// out[i] = element first + i of the key's normal stream (float precision), whatever the block.
+/// out[i] = element first + i of the key's normal stream, whatever the block. Box and Muller on 24
+/// bits each: within 1e-6 of the exact transform, and never beyond sqrt(48 ln 2) = 5.77.
 void fill_normal(RandomKey key, std::uint64_t first, float* out, std::size_t n);
 
 /// The permutation of 0..n-1 that belongs to the key (Fisher-Yates).

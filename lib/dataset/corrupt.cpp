@@ -70,13 +70,14 @@ class Journal {
 
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
-  const auto clean = read_clean(entry);
+  const auto clean = read_clean(entry, artifact::used_maps(options.recipe));
   const auto result =
-      corrupt_image(clean, options.recipe, {options.seed, entry.id, std::nullopt}, entry.file);
+      corrupt_image(clean, options.recipe, draw_of(entry, options.recipe, options.seed), entry.file);
   const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
   make_folders(parent_folder(path));
+  const auto done = artifact::resolved(options.recipe, result.artifacts, options.seed, entry.id);
   image::write_image(
-      result.volume, path, {"mr-corrupt: " + describe(options.recipe)}, options.seed,
+      result.volume, path, {"mr-corrupt: " + describe(done)}, options.seed,
       options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
   if (entry.source.empty()) entry.source = entry.file;
   entry.file = resolve(path, "");
@@ -87,8 +88,19 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
 
 }  // namespace
 
-CleanImage read_clean(const ImageEntry& entry) {
+artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted) {
+  artifact::Maps maps;
+  for (const auto kind : wanted) {
+    const auto name = artifact::map_name(kind);
+    if (entry.maps.contains(name))
+      maps[kind] = image::read_image(string_member(entry.maps, name.c_str(), entry.file));
+  }
+  return maps;
+}
+
+CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps) {
   CleanImage clean;
+  clean.maps = read_maps(entry, maps);
   clean.volume = image::read_image(entry.file);
   clean.volume.acquisition =
       image::merge_acquisition(clean.volume.acquisition, entry.acquisition, entry.file);
@@ -108,7 +120,12 @@ CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& re
   CorruptedImage result;
   result.volume = clean.volume;
   try {
-    result.artifacts = artifact::corrupt(result.volume, recipe, clean.facts, draw);
+    result.artifacts = artifact::corrupt(result.volume, recipe, clean.facts, draw, 1, clean.maps);
+    if (recipe.gain == artifact::Gain::match)
+      result.artifacts.push_back(
+          {{"artifact", "match-gain"},
+           {"gain", artifact::match_gain(clean.source ? *clean.source : clean.volume, result.volume,
+                                         clean.facts)}});
     image::quantise(result.volume);
     result.fidelity =
         artifact::compare(clean.source ? *clean.source : clean.volume, result.volume, clean.facts);
@@ -118,14 +135,34 @@ CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& re
   return result;
 }
 
+artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe,
+                       std::uint64_t seed) {
+  artifact::Draw draw{seed, entry.id, std::nullopt, {}};
+  if (recipe.per == "image") return draw;
+  if (recipe.per == "subject") {
+    draw.group_id = "subject " + entry.subject;
+    return draw;
+  }
+  if (!entry.attributes.contains(recipe.per))
+    throw DataError("image '" + entry.id + "': the recipe draws per " + recipe.per +
+                    ", but it has no such attribute");
+  draw.group_id = recipe.per + " " + to_line(entry.attributes[recipe.per]);
+  return draw;
+}
+
 std::string describe(const artifact::Recipe& recipe) {
   std::string text;
   for (const auto& step : recipe.steps) {
+    if (step.probability == 0.0) continue;
     text += (text.empty() ? "" : " ") + step.artifact;
     if (step.severity) text += ":" + shortest(*step.severity);
-    for (const auto& [name, value] : step.parameters) text += "," + name + "=" + shortest(value);
+    const auto usual = artifact::at_severity(artifact::find(step.artifact),
+                                             step.severity.value_or(2), recipe.ladder.get());
+    for (const auto& [name, value] : step.parameters)
+      if (usual.at(name) != value) text += "," + name + "=" + shortest(value);
     for (const auto& [name, unused] : step.distributions) text += "," + name + "=drawn";
   }
+  if (recipe.gain == artifact::Gain::match) text += " match-gain";
   return text;
 }
 

@@ -26,12 +26,22 @@ struct CleanImage {
   image::Volume volume;                 // what the next step acts on
   std::optional<image::Volume> source;  // the clean image, where that is another one
   artifact::Facts facts;                // of the clean image
+  artifact::Maps maps;                  // those that were asked for and that the entry has
 };
-CleanImage read_clean(const ImageEntry& entry);
+CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
+
+/// Maps of an entry, read from their files; those that it does not have are left out.
+artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name);
 
-/// "motion:3 rician:2", for headers of files and messages.
+/// Keys of an entry's draws: its id, and its group, by recipe.per.
+/// throws DataError where an image lacks the attribute that the recipe draws per
+artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe,
+                       std::uint64_t seed);
+
+/// "motion:3 rician:2,snr=15", for headers of files and messages: the steps that were done, with the
+/// values that are not their severity's own.
 std::string describe(const artifact::Recipe& recipe);
 
 struct CorruptOptions {

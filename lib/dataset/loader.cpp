@@ -7,6 +7,7 @@
 #include <future>
 
 #include "base/error.h"
+#include "dataset/corrupt.h"
 #include "image/image_file.h"
 
 namespace mr::dataset {
@@ -60,6 +61,7 @@ struct Decoded {
   image::Volume volume;
   Scaling scaling;
   std::optional<artifact::Facts> facts;
+  artifact::Maps maps;
   std::size_t bytes = 0;
 };
 
@@ -157,6 +159,9 @@ struct BatchLoader::State {
     if (options.augment) {
       decoded.facts = artifact::measure_facts(decoded.volume);
       decoded.bytes += static_cast<std::size_t>(count(decoded.volume.shape()));
+      decoded.maps = read_maps(entry, artifact::used_maps(*options.augment));
+      for (const auto& [kind, map] : decoded.maps)
+        decoded.bytes += static_cast<std::size_t>(count(map.shape())) * (map.is_complex() ? 8 : 4);
     }
     return decoded;
   }
@@ -170,13 +175,15 @@ struct BatchLoader::State {
         extract(decoded->volume, slice, decoded->scaling, preprocess, out);
         return;
       }
-      const artifact::Draw draw{options.seed, entry.id, pass};
+      auto draw = draw_of(entry, *options.augment, options.seed);
+      draw.epoch = pass;
       auto volume = decoded->volume;
       if (slice && artifact::in_plane(*options.augment, volume) &&
           slice->axis == artifact::roles_of(volume).slice)
-        artifact::corrupt_slice(volume, slice->index, *options.augment, *decoded->facts, draw);
+        artifact::corrupt_slice(volume, slice->index, *options.augment, *decoded->facts, draw,
+                                decoded->maps);
       else
-        artifact::corrupt(volume, *options.augment, *decoded->facts, draw);
+        artifact::corrupt(volume, *options.augment, *decoded->facts, draw, 1, decoded->maps);
       extract(volume, slice, measure_scaling(volume, preprocess), preprocess, out);
     } catch (const DataError& e) {
       const std::string what = e.what();

@@ -17,6 +17,7 @@
 #include "base/threads.h"
 #include "dataset/corrupt.h"
 #include "dataset/loader.h"
+#include "dataset/picture.h"
 #include "image/image_file.h"
 #include "image/png.h"
 #include "nn/device.h"
@@ -153,10 +154,6 @@ struct Prepared {
   std::string thumbnail;  // PNG, of the chosen sample alone
 };
 
-struct Window {
-  float low = 0, high = 1;
-};
-
 /// The sample that the contact sheet shows: the middle one of the samples of the first image that
 /// has a positive, else of the first image.
 std::size_t thumbnail_sample(const SampleSet& samples) {
@@ -174,42 +171,10 @@ std::size_t thumbnail_sample(const SampleSet& samples) {
   return candidates[candidates.size() / 2];
 }
 
-std::vector<float> thumbnail_pixels(const image::Volume& volume,
-                                    const std::optional<dataset::Slice>& slice,
-                                    std::array<int, 2>& size) {
-  const auto picture = dataset::picture_size(volume, slice);
-  Preprocess preprocess;
-  preprocess.standardisation = dataset::Standardisation::none;
-  double extent_mm[2];
-  for (std::size_t d = 0; d < 2; ++d) extent_mm[d] = picture.size[d] * picture.spacing_mm[d];
-  const double spacing = std::max({extent_mm[0] / thumbnail_px, extent_mm[1] / thumbnail_px,
-                                   std::min(picture.spacing_mm[0], picture.spacing_mm[1])});
-  preprocess.spacing_mm = spacing;
-  for (std::size_t d = 0; d < 2; ++d)
-    preprocess.size[d] =
-        std::clamp(static_cast<int>(std::lround(extent_mm[d] / spacing)), 1, thumbnail_px);
-  size = preprocess.size;
-  std::vector<float> pixels(static_cast<std::size_t>(size[0]) * static_cast<std::size_t>(size[1]));
-  dataset::extract(volume, slice, {0, 1}, preprocess, pixels.data());
-  return pixels;
-}
-
-Window window_of(std::vector<float> pixels) {
-  std::sort(pixels.begin(), pixels.end());
-  const float high = pixels[(pixels.size() - 1) * 995 / 1000];
-  return {0, high > 0 ? high : 1};
-}
-
 std::string thumbnail_png(const image::Volume& volume, const std::optional<dataset::Slice>& slice,
-                          const Window& window) {
-  std::array<int, 2> size{};
-  const auto pixels = thumbnail_pixels(volume, slice, size);
-  std::vector<std::uint8_t> grey(pixels.size());
-  for (std::size_t i = 0; i < pixels.size(); ++i) {
-    const float part = (pixels[i] - window.low) / (window.high - window.low);
-    grey[i] = static_cast<std::uint8_t>(std::lround(255 * std::clamp(part, 0.0f, 1.0f)));
-  }
-  return image::encode_png(grey, size[1], size[0]);
+                          float white) {
+  const auto picture = dataset::picture_of(volume, slice, thumbnail_px);
+  return image::encode_png(dataset::to_grey(picture, 0, white), picture.columns, picture.rows);
 }
 
 /// What stays the same over all blocks.
@@ -218,6 +183,7 @@ struct Plan {
   const SampleSet& samples;
   Networks networks;
   std::vector<Condition> conditions;
+  std::vector<artifact::Map> maps;        // that the conditions need
   std::vector<std::size_t> first_sample;  // per image, in the SampleSet
   std::size_t thumbnail = 0;              // sample
   mutable std::mutex device;              // one network at a time on CUDA
@@ -244,7 +210,7 @@ std::vector<Block> make_blocks(const Plan& plan) {
 }
 
 Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t image,
-                 std::size_t condition, const Window& window) {
+                 std::size_t condition, float white) {
   throw_if_stopped();
   const auto& entry = plan.samples.images()[image];
   const auto& wanted = plan.conditions[condition];
@@ -256,6 +222,7 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
     recipe.steps.emplace_back();
     recipe.steps[0].artifact = wanted.artifact;
     recipe.steps[0].severity = wanted.severity;
+    recipe.ladder = plan.options.ladder;
     corrupted = dataset::corrupt_image(clean, recipe, {plan.options.seed, entry.id, std::nullopt},
                                        entry.file);
     volume = &corrupted.volume;
@@ -277,7 +244,7 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
     }
     if (plan.thumbnail >= first && plan.thumbnail < first + entry.samples.size())
       prepared.thumbnail =
-          thumbnail_png(*volume, plan.samples.sample(plan.thumbnail).slice, window);
+          thumbnail_png(*volume, plan.samples.sample(plan.thumbnail).slice, white);
   } catch (const DataError& e) {
     throw DataError(entry.file + ": " + e.what());
   }
@@ -322,19 +289,18 @@ class BlockImages {
     std::call_once(once_, [this] {
       for (std::size_t image = block_.first_image; image < block_.end_image; ++image) {
         const auto& entry = plan_.samples.images()[image];
-        clean.push_back(dataset::read_clean(entry));
+        clean.push_back(dataset::read_clean(entry, plan_.maps));
         const auto first = plan_.first_sample[image];
-        windows.emplace_back();
+        whites.push_back(1);
         if (plan_.thumbnail < first || plan_.thumbnail >= first + entry.samples.size()) continue;
-        std::array<int, 2> size{};
         const auto& shown = clean.back().source ? *clean.back().source : clean.back().volume;
-        windows.back() =
-            window_of(thumbnail_pixels(shown, plan_.samples.sample(plan_.thumbnail).slice, size));
+        whites.back() = dataset::white_of(dataset::picture_of(
+            shown, plan_.samples.sample(plan_.thumbnail).slice, thumbnail_px));
       }
     });
   }
   std::vector<dataset::CleanImage> clean;  // [images of the block]
-  std::vector<Window> windows;
+  std::vector<float> whites;               // of the thumbnail, by image
 
  private:
   const Plan& plan_;
@@ -357,7 +323,7 @@ ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::
   std::vector<std::vector<float>> pixels(plan.networks.preprocessings.size());
   for (std::size_t image = block.first_image; image < block.end_image; ++image) {
     const auto i = image - block.first_image;
-    auto prepared = prepare(plan, images.clean[i], image, condition, images.windows[i]);
+    auto prepared = prepare(plan, images.clean[i], image, condition, images.whites[i]);
     const auto n = plan.samples.images()[image].samples.size();
     for (std::size_t v = 0; v < variants.size() && n > 0; ++v) {
       if (variants[v].adaptation == Adaptation::none) continue;
@@ -524,13 +490,17 @@ std::vector<results::Model> describe_models(const Plan& plan) {
 }
 
 /// What a severity of the grid's artifacts means.
-Json ladders(const std::vector<std::string>& artifacts) {
+Json ladders(const Options& options) {
   Json list = Json::array();
-  for (const auto& name : artifacts) {
+  for (const auto& name : options.artifacts) {
     const auto& row = artifact::find(name);
     Json parameters = Json::array();
-    for (const auto& p : row.parameters)
-      parameters.push_back({{"name", p.name}, {"unit", p.unit}, {"levels", p.levels}});
+    for (const auto& p : row.parameters) {
+      Json levels = Json::array();
+      for (const int level : {1, 2, 3, 4, 5})
+        levels.push_back(artifact::at_severity(row, level, options.ladder.get()).at(p.name));
+      parameters.push_back({{"name", p.name}, {"unit", p.unit}, {"levels", std::move(levels)}});
+    }
     list.push_back({{"name", row.name},
                     {"summary", row.summary},
                     {"source", row.source},
@@ -561,7 +531,8 @@ results::Header make_header(const Plan& plan, const Json& provenance, Json notes
                  {"seed", plan.options.seed},
                  {"split", plan.options.split},
                  {"batch_size", plan.options.batch_size},
-                 {"catalogue", ladders(plan.options.artifacts)}};
+                 {"catalogue", ladders(plan.options)},
+                 {"ladder", plan.options.ladder ? "calibrated" : "physical"}};
   header.notes = std::move(notes);
   header.provenance = provenance;
   return header;
@@ -693,7 +664,11 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   const auto loaded = dataset::load_manifest(options.manifest, options.root, {""});
   const auto samples = choose_split(loaded, options.split);
   if (samples.label_names().empty()) throw DataError(loaded.name + ": has no labels to evaluate");
-  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, 0, {}};
+  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, {}, 0, {}};
+  artifact::Recipe everything;
+  for (const auto& artifact : options.artifacts)
+    everything.steps.push_back({artifact, std::nullopt, {}});
+  plan.maps = artifact::used_maps(everything);
   plan.conditions = options.artifacts.empty() ? std::vector<Condition>{condition_as_given(samples)}
                                               : grid_conditions(options);
   std::size_t first = 0;

@@ -65,6 +65,10 @@ Acquisition merge_acquisition(const Acquisition& base, const Json& object,
       a.slice_axis = one_of(value, key, axis_names, name)[0] - 'i';
     } else if (key == "slice_order") {
       a.slice_order = text_of(value, key, name);
+    } else if (key == "line_order") {
+      a.line_order = text_of(value, key, name);
+    } else if (key == "echo_spacing_ms") {
+      a.echo_spacing_ms = positive(value, key, name);
     } else if (key == "tr_ms") {
       a.tr_ms = positive(value, key, name);
     } else if (key == "te_ms") {
@@ -95,6 +99,8 @@ Json to_json(const Acquisition& a) {
                              (a.phase_encode_sign ? (*a.phase_encode_sign < 0 ? "-" : "+") : "");
   if (a.slice_axis) j["slice_axis"] = axis(*a.slice_axis);
   if (a.slice_order) j["slice_order"] = *a.slice_order;
+  if (a.line_order) j["line_order"] = *a.line_order;
+  if (a.echo_spacing_ms) j["echo_spacing_ms"] = *a.echo_spacing_ms;
   if (a.tr_ms) j["tr_ms"] = *a.tr_ms;
   if (a.te_ms) j["te_ms"] = *a.te_ms;
   if (a.echo_train) j["echo_train"] = *a.echo_train;

@@ -1,6 +1,7 @@
-// image/: images in memory, and the files they come from. nifticlib, DCMTK, libpng and the gzip
-// library are used here only. A Volume's voxels are [F, Z, Y, X]: frames (time, echo or coil; 1
-// for a plain image), then the stored axes k, j, i of the file, i contiguous.
+// image/: images in memory, and the files they come from. nifticlib, DCMTK, libpng, libjpeg,
+// OpenJPEG and the gzip library are used here only. A Volume's voxels are [F, Z, Y, X]: frames
+// (time, echo or coil; 1 for a plain image), then the stored axes k, j, i of the file, i
+// contiguous.
 #pragma once
 #include <array>
 #include <complex>
@@ -27,8 +28,9 @@ struct Acquisition {
   std::optional<int> phase_encode_axis;    // stored axis: 0 i, 1 j, 2 k
   std::optional<int> phase_encode_sign;    // +1 or -1
   std::optional<int> slice_axis;           // stored axis of slices (2-D) or of the second encode
-  std::optional<std::string> slice_order;
-  std::optional<double> tr_ms, te_ms, field_t;
+  std::optional<std::string> slice_order;  // sequential, interleaved, reverse, or NIfTI's words
+  std::optional<std::string> line_order;   // of phase encoding; see kspace/shots.h
+  std::optional<double> tr_ms, te_ms, echo_spacing_ms, field_t;
   std::optional<int> echo_train;
   std::optional<std::string> sequence;
   std::optional<std::string> dim4;         // coil | time | echo

@@ -1,40 +1,15 @@
 // phantom/: a knee-like labelled data set: tissues, anatomy and lesions, acquisition, the writing
 // of files. Lengths are mm, times ms, fields tesla; signal 1 is that of water at full recovery.
 #pragma once
-#include <array>
+#include "artifact/tissue.h"
 
 namespace mr::phantom {
 
-enum class Tissue {
-  air,
-  skin,
-  fat,
-  muscle,
-  marrow,
-  cortical_bone,
-  cartilage,
-  meniscus,
-  ligament,
-  fluid,
-  oedema,
-  vessel,
-};
-constexpr int tissue_count = 12;
-
-/// T1 and T2 of a tissue at one field.
-struct Relaxation {
-  double t1_ms, t2_ms;
-};
-
-struct TissueProperties {
-  const char* name;
-  double proton_density;  // relative to water
-  double fat_fraction;    // share of the signal that fat suppression acts on
-  Relaxation at_1_5t, at_3t;
-};
-
-/// The table, with its sources. throws nothing
-const TissueProperties& properties(Tissue tissue);
+using artifact::properties;
+using artifact::Relaxation;
+using artifact::Tissue;
+using artifact::tissue_count;
+using artifact::TissueProperties;
 
 enum class Sequence { pd, pdfs };  // proton density weighted; the same with fat suppression
 const char* sequence_name(Sequence sequence);

@@ -155,7 +155,7 @@ def test_motion_is_lines_of_moved_objects(corrupt, shape, spacing, mode, phase_e
     factor = np.exp(0.7j) if is_complex else 1.0
     image = (image * factor).astype(np.complex64 if is_complex else np.float32)
     got, record, fidelity = corrupt(image, spacing, "motion:4", "--mode", mode, "--phase-encode",
-                                    phase_encode)
+                                    phase_encode, "--line-order", "interleaved", "--echo-train", "4")
     axis = roles(record)["phase_encode"]
     assert axis == "ijk".index(phase_encode) and record["mode"] == mode
     want = to_rows(moved_lines(blobs, record["drawn"], axis, factor), axis)

@@ -35,7 +35,8 @@ def test_values_are_offered_where_they_are_known(run):
     run(["mr-corrupt", "--version"])
     names = offered("mr-corrupt", "-a", "")
     assert {"motion", "bias", "rician"} <= set(names) and "-a" not in names
-    assert offered("mr-corrupt", "x.nii", "--artifact", "mot") == ["motion"]
+    motions = [name for name in names if name.startswith("mot")]
+    assert offered("mr-corrupt", "x.nii", "--artifact", "mot") == motions
     assert offered("mr-corrupt", "--mode", "") == ["2d", "3d"]
     assert "motion" not in offered("mr-corrupt", "--seed", "m")
     assert offered("mr-phantom", "--plane", "") == ["coronal", "sagittal"]

@@ -81,7 +81,7 @@ def small(script):
 
 def outputs(script):
     """What the example writes, which must not be there before."""
-    return set(re.findall(r"(?:-o|--output|--manifest-out|--scores|>) +([\w./-]+)", script))
+    return set(re.findall(r"(?:-o|--output|--manifest-out|--scores|--print-recipe|--sheet|>) +([\w./-]+)", script))
 
 
 @pytest.mark.parametrize("where", ["README"] + [f"{t} {w}" for t in TOOLS for w in ("man", "help")])

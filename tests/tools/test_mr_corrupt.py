@@ -2,6 +2,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -112,6 +113,154 @@ def test_stopped_run_resumes_to_the_same_bytes(run, tmp_path):
             (tmp_path / "whole.json").read_text()
         for name in os.listdir(tmp_path / "whole"):
             assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_printed_recipe_gives_the_same_bytes_again(run, tmp_path, knee, schema):
+    recipe = {"schema": "mr-recipe/1", "gain": "match", "steps": [
+        {"artifact": "bias", "severity": {"uniform": [1, 4]}},
+        {"artifact": "spike", "probability": 0},
+        {"artifact": "motion", "parameters": {"events": {"choice": [2, 3]}, "rotation_deg": 1.5}},
+        {"artifact": "spike", "severity": 3}]}
+    (tmp_path / "r.json").write_text(json.dumps(recipe))
+    run(["mr-corrupt", "--recipe", tmp_path / "r.json", "--seed", "5", "--id", "x", knee, "-o",
+         tmp_path / "a.nii.gz", "--print-recipe", tmp_path / "done.json"])
+    done = json.loads((tmp_path / "done.json").read_text())
+    schema("mr-recipe")(done)
+    assert (done["seed"], done["unit"], done["gain"]) == (5, "x", "match")
+    assert 1 <= done["steps"][0]["severity"] <= 4 and done["steps"][1]["probability"] == 0
+    run(["mr-corrupt", "--recipe", tmp_path / "done.json", knee, "-o", tmp_path / "b.nii.gz"])
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+def test_draws_are_shared_per_scanner_and_per_subject(run, tmp_path):
+    m = images.manifest(tmp_path, images=8)
+    document = json.loads(m.read_text())
+    for i, entry in enumerate(document["images"]):
+        entry.update(subject=f"s{i // 2}", attributes={"scanner": "AB"[i % 2]})
+    images.write(m, [l["name"] for l in document["labels"]], document["images"])
+    for per, group in (("scanner", lambda e: e["attributes"]["scanner"]), ("subject", lambda e: e["subject"]),
+                       ("image", lambda e: e["id"])):
+        (tmp_path / "r.json").write_text(json.dumps(
+            {"schema": "mr-recipe/1", "per": per,
+             "steps": [{"artifact": "rician", "severity": {"uniform": [1, 5]}}]}))
+        out = json.loads(run(["mr-corrupt", "--recipe", tmp_path / "r.json", "-o", tmp_path / per, m]).stdout)
+        severities = {}
+        for entry in out["images"]:
+            severities.setdefault(group(entry), set()).add(entry["artifacts"][0]["severity"])
+        assert all(len(s) == 1 for s in severities.values())
+        assert len(set.union(*severities.values())) == len(severities)
+
+
+def test_ready_recipes_run_by_name(run, fails, tmp_path, knee):
+    text = run(["mr-corrupt", "--list"]).stdout.decode()
+    names = [line.split(":")[0].split()[1] for line in text.splitlines() if line.startswith("recipe ")]
+    assert {"scanner-old-1.5T", "restless-patient", "epi"} <= set(names)
+    m = images.manifest(tmp_path, images=2, shape=(32, 32, 4))
+    document = json.loads(m.read_text())
+    for entry in document["images"]:
+        entry["attributes"] = {"scanner": "A"}
+    images.write(m, [l["name"] for l in document["labels"]], document["images"])
+    for name in names:
+        out = json.loads(run(["mr-corrupt", "--recipe", name, "-o", tmp_path / name, m]).stdout)
+        for entry in out["images"]:
+            assert entry["artifacts"] and not any("order" in a for a in entry["artifacts"])
+            assert 0 < entry["fidelity"]["nrmse"] < 1
+    fails(["mr-corrupt", "--recipe", "restless", knee], 66, "restless", "ready recipe")
+
+
+def test_an_attribute_that_is_not_there_is_named(run, fails, tmp_path):
+    m = images.manifest(tmp_path, images=1)
+    (tmp_path / "r.json").write_text(
+        '{"schema": "mr-recipe/1", "per": "coil", "steps": [{"artifact": "rician"}]}')
+    fails(["mr-corrupt", "--recipe", tmp_path / "r.json", "-o", tmp_path / "o", m], 65, "per coil", "im0")
+
+
+@pytest.mark.parametrize("mode", ["2d", "3d"])
+def test_matched_gain_is_one_in_the_foreground(run, tmp_path, mode):
+    array = images.phantom(dtype=np.float32)
+    source = images.save(tmp_path / "in.nii", array)
+    out = {}
+    for gain in ("keep", "match"):
+        out[gain] = tmp_path / f"{gain}.nii"
+        run(["mr-corrupt", "-a", "ghosting:5", "--mode", mode, "--gain", gain, "--id", "x", source, "-o", out[gain]])
+    kept, matched = (nibabel.load(out[g]).get_fdata() for g in ("keep", "match"))
+    from test_artifacts import otsu
+    x, foreground = array.astype(float), otsu(array)
+    units = [(..., k) for k in range(array.shape[2])] if mode == "2d" else [...]
+    for unit in units:
+        f = foreground[unit]
+        if not f.any():
+            continue
+        g = (x[unit] * kept[unit])[f].sum() / (x[unit]**2)[f].sum()
+        np.testing.assert_allclose(matched[unit], kept[unit] / g, rtol=1e-5, atol=1e-5 * x.max())
+
+
+def test_saved_kspace_is_the_transform_of_the_result(run, tmp_path, knee):
+    for mode, axes in (("2d", (0, 1)), ("3d", (0, 1, 2))):
+        out, kspace = tmp_path / f"{mode}.nii", tmp_path / f"{mode}-k.nii"
+        run(["mr-corrupt", "-a", "motion:3", "--mode", mode, knee, "-o", out, "--save-kspace", kspace])
+        image = nibabel.load(out).get_fdata()
+        want = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(image, axes), axes=axes, norm="ortho"), axes)
+        got = np.asarray(nibabel.load(kspace).dataobj)
+        assert got.dtype == np.complex64 and np.linalg.norm(got - want) < 1e-5 * np.linalg.norm(want)
+
+
+def test_calibrated_severities_show_the_targets(run, tmp_path, schema):
+    m = images.manifest(tmp_path, images=6, shape=(48, 40, 6))
+    ladder = tmp_path / "ladder.json"
+    p = run(["mr-corrupt", "calibrate", "-a", "rician", "-a", "bias", "-a", "ghosting", "--targets",
+             "3,6,12,20,95", "-o", ladder, m])
+    document = json.loads(ladder.read_text())
+    schema("mr-ladder")(document)
+    assert b"0.95 is not reached" in p.stderr
+    for artifact in document["artifacts"]:
+        for level, solved in enumerate(artifact["levels"][:4], 1):
+            assert solved["reached"] and solved["e"] == pytest.approx(solved["target"], rel=0.02)
+            out = run(["mr-corrupt", "-a", f"{artifact['artifact']}:{level}", "--ladder", ladder, "-f", "-o",
+                       tmp_path / "o", m]).stdout
+            seen = [e["fidelity"]["nrmse_matched"] for e in json.loads(out)["images"]]
+            assert np.median(seen) == pytest.approx(solved["target"], rel=0.021)
+
+
+def test_the_man_page_lists_every_artifact_under_its_stage(run):
+    from conftest import ROOT
+    rows = json.loads(run(["mr-corrupt", "--list", "--json"]).stdout)
+    page = (ROOT / "man" / "mr-corrupt.1").read_text()
+    page = page.partition(".SS Artifacts")[2].partition(".SH ")[0].replace("\\-", "-")
+    blocks = dict(re.findall(r"\.TP\n\.B (\w+)\n(.*?)(?=\n\.)", page, re.S))
+    listed = {(stage, name) for stage, names in blocks.items() for name in re.split(r",\s+", names)}
+    assert listed == {(r["stage"], r["name"]) for r in rows if not r["name"].startswith("ref-")}
+
+
+def test_a_contact_sheet_shows_the_slice_and_what_changed(run, fails, tmp_path):
+    from PIL import Image
+    source = images.save(tmp_path / "in.nii", images.phantom((64, 48, 6)))
+    run(["mr-corrupt", "--sheet", tmp_path / "s.png", "-a", "ghosting", "-a", "bias", source])
+    sheet = np.asarray(Image.open(tmp_path / "s.png")).astype(int)
+    width, rows, gap, caption = 128, 96, 2, 14  # 64 columns, 48 rows, enlarged twice
+    assert sheet.shape == (caption + 2 * (caption + 2 * (rows + gap) + gap), gap + 6 * (width + gap))
+    top = 2 * caption
+    tiles = [sheet[top:top + rows, gap + c * (width + gap):][:, :width] for c in range(6)]
+    differences = [sheet[top + rows + gap:][:rows, gap + c * (width + gap):][:, :width] for c in range(6)]
+    # the clean slice: radiological, its 99.5th percentile white, dots of 2 x 2
+    want = nibabel.load(source).get_fdata()[::-1, ::-1, 3].T
+    want = np.clip(want / np.sort(want.ravel())[(want.size - 1) * 995 // 1000], 0, 1)
+    assert np.abs(tiles[0][::2, ::2] - 255 * want).max() <= 1 and (tiles[0][::2] == tiles[0][1::2]).all()
+    assert np.ptp(differences[0]) == 0 and abs(differences[0][0, 0] - 127.5) < 1
+    spread = [d.std() for d in differences]
+    assert spread == sorted(spread) and spread[1] > 0
+    fails(["mr-corrupt", "--sheet", tmp_path / "s.png", source], 73, "s.png")
+    fails(["mr-corrupt", "--sheet", tmp_path / "t.png", "--slice", "6", source], 65, "slice 6: want 0..5")
+
+
+def test_list_as_json_has_every_row(run):
+    rows = json.loads(run(["mr-corrupt", "--list", "--json"]).stdout)
+    text = run(["mr-corrupt", "--list"]).stdout.decode()
+    assert set(STUDY) <= {row["name"] for row in rows}
+    for row in rows:
+        assert f"\n{row['name']} ({row['stage']})" in "\n" + text
+        assert row["summary"] and row["source"] and row["parameters"]
+        assert all(len(p["levels"]) == 5 and p["unit"] for p in row["parameters"])
 
 
 # ---- what goes wrong ----

@@ -4,113 +4,21 @@
 #include <numeric>
 
 #include "artifact/recipe.h"
+#include "artifact_samples.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "check.h"
-#include "kspace/fourier.h"
 
 using namespace mr::artifact;
+using namespace samples;
 using mr::Array;
 using mr::Json;
 using mr::Shape;
-using mr::image::Complex;
-using mr::image::Mode;
-using mr::image::Volume;
 
 namespace {
 
 constexpr double pi = 3.14159265358979323846;
 const std::vector<std::string> study = {"rician", "motion", "ghosting", "spike", "bias"};
-
-/// An ellipsoid with structure inside on a weak background: [F, Z, Y, X], values about 0 to `peak`.
-Volume phantom(const Shape& shape, double peak = 1000, std::uint64_t seed = 1) {
-  Volume v;
-  v.voxels = Array<float>(shape);
-  v.affine = {{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}};
-  const auto unit = [](std::int64_t i, std::int64_t n) {
-    return n > 1 ? 2 * static_cast<double>(i) / static_cast<double>(n - 1) - 1 : 0.0;
-  };
-  for (std::int64_t i = 0; i < v.voxels.size(); ++i) {
-    const double x = unit(i % shape[3], shape[3]), y = unit(i / shape[3] % shape[2], shape[2]),
-                 z = unit(i / shape[3] / shape[2] % shape[1], shape[1]);
-    const bool inside = x * x / 0.6 + y * y / 0.7 + z * z / 1.1 < 1;
-    const double texture = 0.15 * std::sin(9 * x + 2 * z) * std::cos(7 * y);
-    const double noise = 0.01 * mr::uniform({seed}, static_cast<std::uint64_t>(i));
-    v.voxels[i] = static_cast<float>(peak * ((inside ? 0.6 + texture : 0) + noise));
-  }
-  return v;
-}
-
-Volume two_d(const Shape& shape = {1, 6, 24, 35}, double peak = 1000) {
-  auto v = phantom(shape, peak);
-  v.spacing_mm = {0.8, 1.1, 4};
-  v.acquisition.mode = Mode::two_d;
-  v.acquisition.slice_axis = 2;
-  v.acquisition.phase_encode_axis = 1;
-  return v;
-}
-
-Volume three_d(const Shape& shape = {1, 17, 24, 15}) {
-  auto v = phantom(shape);
-  v.spacing_mm = {1, 1.2, 0.9};
-  v.acquisition.mode = Mode::three_d;
-  v.acquisition.slice_axis = 2;
-  v.acquisition.phase_encode_axis = 1;
-  return v;
-}
-
-Volume with_phase(const Volume& real) {
-  Volume v = real;
-  v.complex_voxels = Array<Complex>(real.shape());
-  for (std::int64_t i = 0; i < real.voxels.size(); ++i)
-    v.complex_voxels[i] = std::polar(real.voxels[i], 0.003f * static_cast<float>(i % 1000));
-  v.voxels = {};
-  return v;
-}
-
-Recipe recipe(const std::vector<std::string>& steps) {
-  Recipe r;
-  for (const auto& step : steps) r.steps.push_back(parse_step(step));
-  return r;
-}
-
-struct Result {
-  Volume volume;
-  Json record;
-};
-
-Result corrupted(Volume volume, const Recipe& r, std::uint64_t seed = 1,
-                 const std::string& id = "a", int threads = 1) {
-  const auto facts = measure_facts(volume);
-  auto record = corrupt(volume, r, facts, {seed, id, std::nullopt}, threads);
-  return {std::move(volume), std::move(record)};
-}
-
-Result corrupted(Volume volume, const std::string& step, std::uint64_t seed = 1,
-                 const std::string& id = "a") {
-  return corrupted(std::move(volume), recipe({step}), seed, id);
-}
-
-bool same_bits(const Volume& a, const Volume& b) {
-  return a.voxels == b.voxels && a.complex_voxels == b.complex_voxels;
-}
-
-double norm(const Volume& v) {
-  double sum = 0;
-  for (const auto x : v.voxels) sum += static_cast<double>(x) * static_cast<double>(x);
-  for (const auto& x : v.complex_voxels) sum += static_cast<double>(std::norm(x));
-  return std::sqrt(sum);
-}
-
-double distance(const Volume& a, const Volume& b, double scale_of_a = 1) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < a.voxels.size(); ++i)
-    sum += std::pow(
-        scale_of_a * static_cast<double>(a.voxels[i]) - static_cast<double>(b.voxels[i]), 2);
-  for (std::int64_t i = 0; i < a.complex_voxels.size(); ++i)
-    sum += static_cast<double>(std::norm(a.complex_voxels[i] - b.complex_voxels[i]));
-  return std::sqrt(sum);
-}
 
 }  // namespace
 
@@ -202,8 +110,10 @@ TEST_CASE("a wrong recipe is bad data, with the place named") {
       {R"({"schema": "mr-recipe/2", "steps": []})",
        "r: schema version mr-recipe/2 is not known; this version reads mr-recipe/1"},
       {R"({"schema": "mr-recipe/1"})", "r: lacks \"steps\""},
-      {R"({"schema": "mr-recipe/1", "per": "scanner", "steps": []})",
-       "r: per: this version draws per \"image\", not per \"scanner\""},
+      {R"({"schema": "mr-recipe/1", "per": 3, "steps": []})", "r: per: want a string, got 3"},
+      {R"({"schema": "mr-recipe/1", "gain": "mach", "steps": []})",
+       "r: gain: unknown policy 'mach'; did you mean 'match'?"},
+      {R"({"schema": "mr-recipe/1", "seed": -1, "steps": []})", "r: seed: want 0 or more, got -1"},
       {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "bias", "severity": 7}]})",
        "r: steps[0]: bias: bad severity 7: want 0..5"},
       {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "bias", "severity": {"uniform": [4, 1]}}]})",
@@ -625,7 +535,7 @@ TEST_CASE("a spike adds a plane wave of modulus a S: one sample of each slice's 
     difference[i] -= image.complex_voxels[i];
     CHECK(static_cast<double>(std::abs(difference[i])) == doctest::Approx(wave).epsilon(1e-5));
   }
-  mr::kspace::to_kspace(difference, mr::kspace::Encoding::in_plane_2d);
+  to_kspace(difference, {1, 2});
   REQUIRE(drawn["k_readout"].size() == 6);
   for (std::int64_t slice = 0; slice < 6; ++slice) {
     const auto s = static_cast<std::size_t>(slice);
@@ -645,7 +555,7 @@ TEST_CASE("in 3-D one spike crosses all slices with a phase of its own") {
   const auto result = corrupted(image, "spike:3");
   auto difference = result.volume.complex_voxels;
   for (std::int64_t i = 0; i < difference.size(); ++i) difference[i] -= image.complex_voxels[i];
-  mr::kspace::to_kspace(difference, mr::kspace::Encoding::volumetric_3d);
+  to_kspace(difference, {0, 1, 2});
   std::int64_t large = 0;
   const double wave = 0.15 * measure_facts(image).signal * std::sqrt(17.0 * 24 * 15);
   for (const auto& k : difference) large += static_cast<double>(std::abs(k)) > 1e-4 * wave;
@@ -697,8 +607,8 @@ TEST_CASE("ghosting multiplies lines by 1 + m cos(2 pi y / n + phase), for any l
     const auto result = corrupted(image, "ghosting:5,period_lines=3.7");
     const double phase = result.record[0]["drawn"]["phase_rad"].get<double>();
     auto before = image.complex_voxels, after = result.volume.complex_voxels;
-    mr::kspace::to_kspace(before, mr::kspace::Encoding::in_plane_2d);
-    mr::kspace::to_kspace(after, mr::kspace::Encoding::in_plane_2d);
+    to_kspace(before, {1, 2});
+    to_kspace(after, {1, 2});
     double error = 0;
     for (std::int64_t i = 0; i < before.size(); ++i) {
       const auto line = phase_axis == 1 ? i / 26 - 16 : i % 26 - 13;
@@ -716,8 +626,8 @@ TEST_CASE("translations keep the energy of every line of k-space") {
   const auto moved = corrupted(image, "motion:5,rotation_deg=0").volume;
   auto before = image.complex_voxels, after = moved.complex_voxels;
   CHECK(distance(moved, image) > 0.05 * norm(image));
-  mr::kspace::to_kspace(before, 2);
-  mr::kspace::to_kspace(after, 2);
+  to_kspace(before, {1});
+  to_kspace(after, {1});
   for (std::int64_t line = 0; line < 70; ++line) {
     double a = 0, b = 0;
     for (std::int64_t x = 0; x < 27; ++x) {
@@ -735,8 +645,8 @@ TEST_CASE("lines of the shot that holds the centre of k-space stay as they are")
   const auto shots = drawn["shots"].get<std::int64_t>();
   CHECK(shots == 5);
   auto before = image.complex_voxels, after = result.volume.complex_voxels;
-  mr::kspace::to_kspace(before, 2);
-  mr::kspace::to_kspace(after, 2);
+  to_kspace(before, {1});
+  to_kspace(after, {1});
   double still = 0, moved = 0;
   for (std::int64_t i = 0; i < before.size(); ++i)
     (i / 27 % shots == 17 % shots ? still : moved) +=

@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <numeric>
+#include <set>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "check.h"
-#include "kspace/fourier.h"
+#include "kspace/axes.h"
+#include "kspace/coils.h"
 #include "kspace/lines.h"
 #include "kspace/shift.h"
 #include "kspace/shots.h"
@@ -13,6 +16,7 @@
 using namespace mr::kspace;
 using mr::Array;
 using mr::Shape;
+using Complex = std::complex<float>;
 using Wide = std::complex<double>;
 
 namespace {
@@ -69,58 +73,86 @@ Array<Complex> slow_transform(const Array<Complex>& x, int axis, double sign) {
 
 // ---- Fourier transform ----
 
-TEST_CASE("the transform is the centred unitary sum, on odd, even and prime lengths") {
-  for (const Shape& shape : {Shape{2, 1, 7, 12}, Shape{1, 3, 5, 37}, Shape{1, 4, 9, 1}}) {
-    CAPTURE(shape[3]);
-    const auto image = complex_noise(shape, 3);
-    for (int axis = 1; axis <= 3; ++axis) {
-      auto fast = image;
-      to_kspace(fast, axis);
-      CHECK(distance(fast, slow_transform(image, axis, -1)) < 1e-6 * norm(image));
-      auto back = image;
-      to_image(back, axis);
-      CHECK(distance(back, slow_transform(image, axis, 1)) < 1e-6 * norm(image));
-    }
+namespace {
+
+/// A complex image [1, D, H, W], split as the transforms want it.
+struct Split {
+  Array<float> re, im;
+};
+
+Split split_volume(const Array<Complex>& a) {
+  const Shape shape{a.shape(1), a.shape(2), a.shape(3)};
+  Split s{Array<float>(shape), Array<float>(shape)};
+  for (std::int64_t i = 0; i < a.size(); ++i) {
+    s.re[i] = a[i].real();
+    s.im[i] = a[i].imag();
   }
+  return s;
+}
+
+Array<Complex> joined(const Split& s) {
+  Array<Complex> a({1, s.re.shape(0), s.re.shape(1), s.re.shape(2)});
+  for (std::int64_t i = 0; i < a.size(); ++i) a[i] = {s.re[i], s.im[i]};
+  return a;
+}
+
+Array<Complex> transformed(const Array<Complex>& image, const std::vector<int>& axes,
+                           Direction direction, int threads = 1) {
+  auto s = split_volume(image);
+  for (const int axis : axes) transform_axis(s.re, s.im, axis, direction, threads);
+  return joined(s);
+}
+
+}  // namespace
+
+TEST_CASE("the transform is the centred unitary sum, on odd, even and prime lengths") {
+  for (const Shape& shape : {Shape{1, 1, 7, 12}, Shape{1, 3, 5, 37}, Shape{1, 4, 9, 1}})
+    for (const int axis : {0, 1, 2})
+      for (const int threads : {1, 2, 12}) {
+        CAPTURE(shape[3]);
+        CAPTURE(axis);
+        const auto image = complex_noise(shape, 3);
+        CHECK(distance(transformed(image, {axis}, Direction::to_kspace, threads),
+                       slow_transform(image, axis + 1, -1)) < 1e-6 * norm(image));
+        CHECK(distance(transformed(image, {axis}, Direction::to_image, threads),
+                       slow_transform(image, axis + 1, 1)) < 1e-6 * norm(image));
+      }
 }
 
 TEST_CASE("there and back is the identity, and energy is kept (Parseval)") {
-  for (const auto encoding : {Encoding::in_plane_2d, Encoding::volumetric_3d}) {
-    const auto image = complex_noise({2, 6, 35, 51}, 5);
-    auto spectrum = image;
-    to_kspace(spectrum, encoding);
+  for (const auto& axes : {std::vector<int>{1, 2}, std::vector<int>{0, 1, 2}}) {
+    const auto image = complex_noise({1, 12, 35, 51}, 5);
+    const auto spectrum = transformed(image, axes, Direction::to_kspace);
     CHECK(norm(spectrum) == doctest::Approx(norm(image)).epsilon(1e-6));
     CHECK(distance(spectrum, image) > 0.5 * norm(image));
-    to_image(spectrum, encoding);
-    CHECK(distance(spectrum, image) < 1e-6 * norm(image));
+    CHECK(distance(transformed(spectrum, axes, Direction::to_image), image) < 1e-6 * norm(image));
   }
 }
 
 TEST_CASE("zero frequency lies at n / 2 and holds sqrt(n) times the mean") {
   Array<Complex> flat({1, 3, 4, 5});
   for (auto& x : flat) x = 2.0f;
-  auto in_plane = flat;
-  to_kspace(in_plane, Encoding::in_plane_2d);
+  const auto in_plane = transformed(flat, {1, 2}, Direction::to_kspace);
   for (std::int64_t z = 0; z < 3; ++z)
     CHECK(std::abs(in_plane[(z * 4 + 2) * 5 + 2] - Complex(2 * std::sqrt(20.0f))) < 1e-5);
   CHECK(norm(in_plane) == doctest::Approx(std::sqrt(3.0 * 20 * 4)));  // and nothing else
-  to_kspace(flat, Encoding::volumetric_3d);
-  CHECK(std::abs(flat[(1 * 4 + 2) * 5 + 2] - Complex(2 * std::sqrt(60.0f))) < 1e-5);
+  const auto volume = transformed(flat, {0, 1, 2}, Direction::to_kspace);
+  CHECK(std::abs(volume[(1 * 4 + 2) * 5 + 2] - Complex(2 * std::sqrt(60.0f))) < 1e-5);
 }
 
 TEST_CASE("white noise keeps its standard deviation") {
-  auto image = complex_noise({1, 1, 128, 96}, 11);
-  to_kspace(image, Encoding::in_plane_2d);
+  const auto image = transformed(complex_noise({1, 1, 128, 96}, 11), {1, 2}, Direction::to_kspace);
   const double n = 2 * 128 * 96;
   CHECK(norm(image) * norm(image) / n == doctest::Approx(1).epsilon(4 * std::sqrt(2 / n)));
 }
 
-TEST_CASE("an array of another rank, and an empty axis, are refused") {
-  Array<Complex> flat({4, 4});
-  CHECK_THROWS_WITH_AS(to_kspace(flat, 1),
-                       "Fourier transform: want an array [C, D, H, W], got 2 axes", mr::DataError);
-  Array<Complex> empty({1, 1, 4, 0});
-  CHECK_THROWS_AS(to_kspace(empty, 3), mr::DataError);
+TEST_CASE("a real image gets an imaginary part; an empty axis is refused") {
+  auto re = noise({2, 6, 5}, 13);
+  Array<float> im;
+  transform_axis(re, im, 1, Direction::to_kspace, 1);
+  CHECK(im.shape() == re.shape());
+  Array<float> empty({1, 4, 0}), nothing;
+  CHECK_THROWS_AS(transform_axis(empty, nothing, 2, Direction::to_kspace, 1), mr::DataError);
 }
 
 // ---- shifts ----
@@ -426,24 +458,200 @@ TEST_CASE("a filter takes a real image as one without an imaginary part") {
 
 // ---- shots ----
 
-TEST_CASE("every line belongs to one shot of at most the echo train's length") {
-  for (const auto order : {LineOrder::linear, LineOrder::interleaved})
+namespace {
+
+ShotOptions shots(LineOrder order, int echo_train) {
+  ShotOptions options;
+  options.order = order;
+  options.echo_train = echo_train;
+  options.key = mr::random_key(5, {"order"});
+  return options;
+}
+
+std::vector<int> shot_of_line(const ShotTable& table) {
+  std::vector<int> all;
+  for (const auto& line : table.lines) all.push_back(line.shot);
+  return all;
+}
+
+std::vector<int> echo_of_line(const ShotTable& table) {
+  std::vector<int> all;
+  for (const auto& line : table.lines) all.push_back(line.echo);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("every order is a permutation: each place in each shot measures one line") {
+  for (const auto& order : line_order_names())
     for (const int lines : {1, 8, 35, 64})
       for (const int echo_train : {1, 5, 8, 100}) {
-        const auto table = shot_table(lines, order, echo_train);
-        REQUIRE(table.shot_of_line.size() == static_cast<std::size_t>(lines));
-        CHECK(table.shots == (lines + echo_train - 1) / echo_train);
-        std::vector<int> count(static_cast<std::size_t>(table.shots));
-        for (const int shot : table.shot_of_line) ++count.at(static_cast<std::size_t>(shot));
-        CHECK(*std::min_element(count.begin(), count.end()) >= 1);
-        CHECK(*std::max_element(count.begin(), count.end()) <= echo_train);
+        CAPTURE(order);
+        CAPTURE(lines);
+        CAPTURE(echo_train);
+        const auto table = shot_table(lines, shots(parse_line_order(order), echo_train));
+        REQUIRE(table.lines.size() == static_cast<std::size_t>(lines));
+        std::set<std::pair<int, int>> places;
+        for (const auto& line : table.lines) {
+          places.emplace(line.shot, line.echo);
+          CHECK(line.echo < table.options.echo_train);
+          CHECK(line.time_ms == line.shot * 3000.0 + line.echo * 10.0);
+        }
+        CHECK(places.size() == table.lines.size());
+        const int train = order == "mprage" ? 1 : echo_train;
+        CHECK(table.shots == (lines + train - 1) / train);
       }
 }
 
 TEST_CASE("linear shots are neighbours; interleaved ones spread over k-space") {
-  CHECK(shot_table(6, LineOrder::linear, 3).shot_of_line == std::vector<int>{0, 0, 0, 1, 1, 1});
-  const auto table = shot_table(6, LineOrder::interleaved, 3);
-  CHECK(table.shot_of_line == std::vector<int>{0, 1, 0, 1, 0, 1});
-  CHECK(table.shot_of_centre() == 1);
-  CHECK_THROWS_AS(shot_table(6, LineOrder::linear, 0), mr::DataError);
+  CHECK(shot_of_line(shot_table(6, shots(LineOrder::linear, 3))) ==
+        std::vector<int>{0, 0, 0, 1, 1, 1});
+  const auto table = shot_table(6, shots(LineOrder::interleaved, 3));
+  CHECK(shot_of_line(table) == std::vector<int>{0, 1, 0, 1, 0, 1});
+  CHECK(echo_of_line(table) == std::vector<int>{0, 0, 1, 1, 2, 2});
+  CHECK(table.centre().shot == 1);
+  CHECK(table.duration_ms() == 3000 + 2 * 10);
+}
+
+TEST_CASE("centre-out measures the centre first; segmented at the echo that is asked for") {
+  const auto low_high = shot_table(64, shots(LineOrder::centre_out, 8));
+  CHECK(low_high.centre().echo == 0);
+  for (std::size_t line = 33; line < 64; ++line)  // echoes grow outwards
+    CHECK(low_high.lines[line].echo >= low_high.lines[line - 1].echo);
+  for (const int echo : {0, 3, 7}) {
+    auto options = shots(LineOrder::segmented, 8);
+    options.effective_echo = echo;
+    CHECK(shot_table(64, options).centre().echo == echo);
+  }
+}
+
+TEST_CASE("EPI reads every second line backwards; single-shot EPI takes them one after another") {
+  const auto table = shot_table(8, shots(LineOrder::epi, 8));
+  CHECK(table.shots == 1);
+  CHECK(echo_of_line(table) == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7});
+  for (std::size_t line = 0; line < 8; ++line)
+    CHECK(table.lines[line].reversed == (line % 2 == 1));
+}
+
+TEST_CASE("random order: the centre in the first shot, and a permutation of its own for each key") {
+  auto options = shots(LineOrder::random, 8);
+  const auto one = shot_table(64, options);
+  for (const int line : {31, 32, 33}) CHECK(one.lines[static_cast<std::size_t>(line)].shot == 0);
+  CHECK(shot_of_line(shot_table(64, options)) == shot_of_line(one));
+  options.key = mr::random_key(6, {"order"});
+  CHECK(shot_of_line(shot_table(64, options)) != shot_of_line(one));
+}
+
+TEST_CASE("wrong shots are refused") {
+  CHECK_THROWS_AS(shot_table(6, shots(LineOrder::linear, 0)), mr::DataError);
+  auto options = shots(LineOrder::linear, 2);
+  options.tr_ms = 0;
+  CHECK_THROWS_AS(shot_table(6, options), mr::DataError);
+  CHECK_THROWS_WITH_AS(parse_line_order("linaer"),
+                       "unknown line order 'linaer'; did you mean 'linear'?", mr::UsageError);
+}
+
+TEST_CASE("slices of a repetition: every second one first, then those between") {
+  CHECK(slice_delays_ms(5, "interleaved", 100) == std::vector<double>{0, 60, 20, 80, 40});
+  CHECK(slice_delays_ms(4, "sequential", 100) == std::vector<double>{0, 25, 50, 75});
+  CHECK(slice_delays_ms(4, "reverse", 100) == std::vector<double>{75, 50, 25, 0});
+  CHECK_THROWS_AS(slice_delays_ms(4, "upwards", 100), mr::UsageError);
+}
+
+// ---- axes ----
+
+TEST_CASE("a filter along any axis multiplies k-space by its weights; a real image becomes complex") {
+  for (const int axis : {0, 1, 2}) {
+    CAPTURE(axis);
+    auto re = noise({12, 35, 20}, 63);
+    Array<Complex> image({1, 12, 35, 20});
+    std::copy(re.begin(), re.end(), image.begin());
+    std::vector<Wide> weights;
+    for (std::int64_t k = 0; k < re.shape(axis); ++k)
+      weights.emplace_back(0.1 * static_cast<double>(k), 1 - 0.03 * static_cast<double>(k));
+    auto want = slow_transform(image, axis + 1, -1);
+    std::int64_t stride = 1;
+    for (int a = axis + 1; a < 3; ++a) stride *= re.shape(a);
+    for (std::int64_t i = 0; i < want.size(); ++i)
+      want[i] = Complex(Wide(want[i]) *
+                        weights[static_cast<std::size_t>(i / stride % re.shape(axis))]);
+    want = slow_transform(want, axis + 1, 1);
+    Array<float> im;
+    filter_axis(re, im, axis, weights, 2);
+    Array<Complex> got(image.shape());
+    for (std::int64_t i = 0; i < got.size(); ++i) got[i] = {re[i], im[i]};
+    CHECK(distance(got, want) < 2e-6 * norm(want));
+    CHECK_THROWS_AS(filter_axis(re, im, axis, {1.0}, 1), mr::DataError);
+  }
+}
+
+// ---- coils ----
+
+namespace {
+
+/// Biot and Savart's integral over the wire, by the rectangle rule, which converges exponentially
+/// for a smooth periodic integrand.
+Vector3 wire_integral(const Loop& loop, const Vector3& e1, const Vector3& e2,
+                      const Vector3& point) {
+  Vector3 sum{};
+  const int n = 2000;
+  for (int s = 0; s < n; ++s) {
+    const double angle = 2 * pi * s / n;
+    Vector3 d{}, to{};
+    for (std::size_t i = 0; i < 3; ++i) {
+      d[i] = loop.radius * (-std::sin(angle) * e1[i] + std::cos(angle) * e2[i]) * 2 * pi / n;
+      to[i] = point[i] - loop.centre[i] -
+              loop.radius * (std::cos(angle) * e1[i] + std::sin(angle) * e2[i]);
+    }
+    const double cube = std::pow(to[0] * to[0] + to[1] * to[1] + to[2] * to[2], 1.5);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::size_t j = (i + 1) % 3, k = (i + 2) % 3;
+      sum[i] += (d[j] * to[k] - d[k] * to[j]) / (4 * pi * cube);
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("on its axis a loop's field is a^2 / 2 (a^2 + z^2)^(3/2) along the axis") {
+  const Loop loop{{0.1, -0.2, 0.3}, {0, 0.6, 0.8}, 0.25};
+  for (const double z : {-2.0, -0.3, 0.0, 0.01, 1.5}) {
+    const auto b = loop_field(loop, {0.1, -0.2 + 0.6 * z, 0.3 + 0.8 * z});
+    const double want = 0.25 * 0.25 / (2 * std::pow(0.25 * 0.25 + z * z, 1.5));
+    CHECK(std::fabs(b[0]) < 1e-9 * want);
+    CHECK(b[1] == doctest::Approx(0.6 * want).epsilon(1e-9));
+    CHECK(b[2] == doctest::Approx(0.8 * want).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("off its axis a loop's field is the integral over its wire, near the axis too") {
+  const Loop loop{{0.1, -0.2, 0.3}, {0, 0.6, 0.8}, 0.25};
+  const Vector3 e1{1, 0, 0}, e2{0, 0.8, -0.6};  // e1 x e2 is the axis
+  for (const Vector3& p : {Vector3{0.7, 0.4, -0.5}, Vector3{0.1, 0.0, 0.1}, Vector3{-3, 2, 1},
+                           Vector3{0.1 + 2e-5, -0.2 + 0.6, 0.3 + 0.8},
+                           Vector3{0.1 + 2e-3, -0.2 + 0.6, 0.3 + 0.8}}) {
+    const auto got = loop_field(loop, p), want = wire_integral(loop, e1, e2, p);
+    const double size = std::sqrt(want[0] * want[0] + want[1] * want[1] + want[2] * want[2]);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(std::fabs(got[i] - want[i]) < 2e-9 * size);
+  }
+}
+
+TEST_CASE("sensitivities of a ring: RSS 1 in the middle, turned with the ring, by distance in mm") {
+  const CoilGrid grid{{3, 21, 15}, {4, 1, 1.4}};  // 21 mm x 21 mm
+  const auto s = loop_sensitivities(ring_of_loops(4), grid, 1);
+  double sum = 0;
+  for (std::int64_t c = 0; c < 4; ++c)
+    sum += static_cast<double>(std::norm(s[(c * 21 + 10) * 15 + 7]));
+  CHECK(sum == doctest::Approx(1).epsilon(1e-6));
+  // A quarter turn takes each coil to the next; b_x + i b_y turns with it.
+  for (const int d : {1, 5}) {
+    const auto right = s[(0 * 21 + 10) * 15 + 7 + d];
+    const auto p = loop_field(ring_of_loops(4)[1], {0, d * 1.4 / 10.5, 0});
+    const auto q = loop_field(ring_of_loops(4)[0], {0, 0, 0});
+    CHECK(static_cast<double>(right.real()) * p[1] > 0);
+    CHECK(std::abs(right) ==
+          doctest::Approx(std::hypot(p[0], p[1]) / (2 * std::hypot(q[0], q[1]))));
+  }
+  CHECK(std::abs(s[(0 * 21 + 10) * 15 + 14]) > 5 * std::abs(s[(0 * 21 + 10) * 15 + 0]));
 }

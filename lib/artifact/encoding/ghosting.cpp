@@ -1,8 +1,6 @@
 #include <cmath>
-#include <memory>
 
 #include "artifact/engine.h"
-#include "kspace/lines.h"
 
 namespace mr::artifact {
 namespace {
@@ -19,21 +17,14 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const double modulation = values.at("modulation"), period = values.at("period_lines");
   const double phase = 2 * pi * uniform(context.stream("phase"), 0);
-  const auto lines = context.volume.length(context.roles.phase_encode);
+  const auto lines = context.lines();
   std::vector<std::complex<double>> weights;
   for (std::int64_t line = 0; line < lines; ++line)
     weights.emplace_back(
         1 + modulation * std::cos(2 * pi * static_cast<double>(line - lines / 2) / period + phase));
   Drawn drawn;
   drawn.values = {{"phase_rad", phase}};
-  drawn.apply = [filter = std::make_shared<const kspace::LineFilter>(weights)](Block& block,
-                                                                               int threads) {
-    const bool real = block.is_real();
-    block.make_complex();
-    for_slices(block, threads, [&](float* re, float* im, std::int64_t) {
-      filter->apply(re, im, block.readout(), real);
-    });
-  };
+  drawn.weights = AxisWeights{{}, std::move(weights), {}};
   return drawn;
 }
 

@@ -2,14 +2,10 @@
 #include <limits>
 
 #include "artifact/engine.h"
-#include "kspace/simd.h"
+#include "artifact/receiver/white.h"
 
 namespace mr::artifact {
 namespace {
-
-MR_SIMD void add_scaled(float factor, const float* x, std::int64_t n, float* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] += factor * x[i];
-}
 
 bool acts(const Values& values) {
   return std::isfinite(values.at("snr"));
@@ -21,15 +17,10 @@ Drawn draw(const Context& context, const Values& values) {
   const double sigma = context.facts.signal / values.at("snr");
   Drawn drawn;
   drawn.values = {{"sigma", sigma}};
-  drawn.apply = [key = context.stream("noise"), sigma = static_cast<float>(sigma)](Block& block,
-                                                                                   int threads) {
+  drawn.apply = [key = context.frame_stream("noise"), sigma](Block& block, int threads) {
     block.make_complex();
-    const auto n = block.plane_size();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      std::vector<float> noise(static_cast<std::size_t>(2 * n));
-      fill_normal(sub_key(key, static_cast<std::uint64_t>(slice)), 0, noise.data(), noise.size());
-      add_scaled(sigma, noise.data(), n, re);
-      add_scaled(sigma, noise.data() + n, n, im);
+      add_white_noise(key, slice, sigma, block.plane_size(), re, im);
     });
   };
   return drawn;

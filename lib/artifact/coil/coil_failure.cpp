@@ -1,0 +1,111 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "artifact/coil/array.h"
+#include "artifact/engine.h"
+
+namespace mr::artifact {
+namespace {
+
+/// Weights of the elements: the first of a drawn order fail one after another, so that a larger
+/// number of them holds the smaller; a fraction fails in part.
+std::vector<double> draw_weights(RandomKey key, std::int64_t coils, const Values& values) {
+  std::vector<std::size_t> order(static_cast<std::size_t>(coils));
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  shuffle(key, order);
+  std::vector<double> weights(order.size(), 1.0);
+  for (std::size_t n = 0; n < order.size(); ++n) {
+    const double part = std::clamp(values.at("elements") - static_cast<double>(n), 0.0, 1.0);
+    weights[order[n]] = 1 - part * (1 - values.at("weight"));
+  }
+  return weights;
+}
+
+/// RSS' = RSS sqrt(sum w_c^2 |S_c|^2), S_c the sensitivities of RSS 1; where no coil sees anything,
+/// the image stays.
+std::vector<float> shading(const CoilArray& array, const std::vector<double>& weights,
+                           std::int64_t slice) {
+  const auto s = array.sensitivities(slice);
+  const auto n = s.shape(1) * s.shape(2);
+  std::vector<float> factor(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) {
+    double all = 0, left = 0;
+    for (std::size_t c = 0; c < weights.size(); ++c) {
+      const auto power = static_cast<double>(std::norm(s[static_cast<std::int64_t>(c) * n + i]));
+      all += power;
+      left += weights[c] * weights[c] * power;
+    }
+    factor[static_cast<std::size_t>(i)] =
+        all > 0 ? static_cast<float>(std::sqrt(left / all)) : 1.0f;
+  }
+  return factor;
+}
+
+bool acts(const Values& values) {
+  return values.at("weight") != 1 && values.at("elements") != 0;
+}
+
+/// One coil of a multi-coil image is multiplied by its weight; a combined image by what is left of
+/// the root of the sum of squares. The drop of the signal is physical and is kept.
+Drawn draw(const Context& context, const Values& values) {
+  const bool frames_are_coils = context.volume.acquisition.dim4 == "coil";
+  const CoilArray array(context, values.at("coils"), "coil-failure");
+  const auto coils = frames_are_coils ? context.volume.frames() : array.size();
+  const auto weights = draw_weights(context.stream("order"), coils, values);
+  Drawn drawn;
+  if (!frames_are_coils) drawn.values = array.record();
+  drawn.values["weights"] = weights;
+  if (frames_are_coils) {
+    const auto weight = static_cast<float>(weights[static_cast<std::size_t>(context.frame)]);
+    drawn.apply = [weight](Block& block, int) {
+      for (auto& x : block.re) x *= weight;
+      for (auto& x : block.im) x *= weight;
+    };
+  } else {
+    drawn.apply = [array, weights](Block& block, int threads) {
+      for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+        const auto factor = shading(array, weights, slice);
+        for (std::size_t i = 0; i < factor.size(); ++i) {
+          re[i] *= factor[i];
+          if (im) im[i] *= factor[i];
+        }
+      });
+    };
+  }
+  return drawn;
+}
+
+}  // namespace
+
+Artifact coil_failure() {
+  return {{"coil-failure",
+           "Elements of the receive array weak or dead: shading on their side",
+           "Roemer et al. 1990, Magn Reson Med 16:192 (root of the sum of squares of an array)",
+           Stage::coil,
+           {{"weight", "1", "what is left of a failed element", 0, 1, {0.8, 0.5, 0.2, 0, 0}, 1},
+            {"elements",
+             "1",
+             "number of failed elements; a fraction fails in part",
+             0,
+             64,
+             {1, 1, 1, 1, 2},
+             1},
+            {"coils",
+             "1",
+             "whole number of loops where neither frames nor a map are coils",
+             1,
+             64,
+             {8, 8, 8, 8, 8},
+             8}},
+           0,
+           false},
+          acts,
+          draw,
+          false,
+          {},
+          false,
+          {Map::coils}};
+}
+
+}  // namespace mr::artifact

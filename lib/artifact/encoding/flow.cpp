@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "artifact/encoding/line_weights.h"
+#include "base/error.h"
+#include "kspace/lines.h"
+
+namespace mr::artifact {
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+constexpr std::uint64_t candidates = 64;  // drawn voxels, the brightest of which is a vessel
+
+using Weights = std::vector<std::complex<float>>;
+
+/// Where the vessels are: [slices, lines, readout], or one slice for a tube along the slices.
+struct Vessels {
+  Array<std::uint8_t> mask;
+  const std::uint8_t* of(std::int64_t slice) const {
+    return mask.data() + (mask.shape(0) == 1 ? 0 : slice) * mask.shape(1) * mask.shape(2);
+  }
+};
+
+/// Voxels of the tissue map that have the vessels' index; empty where it has none, or is not there.
+Array<std::uint8_t> mapped_vessels(const Context& context, double tissue) {
+  const auto found = context.maps.find(Map::tissue);
+  if (found == context.maps.end()) return {};
+  const auto& map = found->second;
+  for (int axis = 0; axis < 3; ++axis)
+    if (map.is_complex() || map.length(axis) != context.volume.length(axis))
+      throw DataError("flow: the tissue map: want real voxels on the image's grid");
+  const auto plane = context.lines() * context.readout();
+  Array<std::uint8_t> mask({context.slices(), context.lines(), context.readout()});
+  for (std::int64_t s = 0; s < context.slices(); ++s) {
+    const auto tissues = map_slice(context, map, s);
+    for (std::int64_t i = 0; i < plane; ++i)
+      mask[s * plane + i] = static_cast<double>(tissues[i]) == tissue;
+  }
+  return std::count(mask.begin(), mask.end(), 1) > 0 ? mask : Array<std::uint8_t>();
+}
+
+double magnitude(const image::Volume& volume, std::int64_t at) {
+  return static_cast<double>(volume.is_complex() ? std::abs(volume.complex_voxels[at])
+                                                 : std::fabs(volume.voxels[at]));
+}
+
+/// The brightest of some voxels of the foreground, as place in a slice: {line, sample}. Coils see
+/// one vessel.
+std::array<std::int64_t, 2> draw_bright_spot(const Context& context) {
+  const auto& volume = context.volume;
+  const auto voxels = count(volume.shape()) / volume.frames();
+  const auto first = volume.acquisition.dim4 == "coil" ? 0 : context.frame * voxels;
+  std::vector<std::int64_t> foreground;
+  for (auto at = first; at < first + voxels; ++at)
+    if (context.facts.foreground[at]) foreground.push_back(at);
+  if (foreground.empty()) throw DataError("flow: no vessel can be drawn: no foreground");
+  const auto key = context.stream("vessel");
+  std::int64_t brightest = -1;
+  for (std::uint64_t c = 0; c < candidates; ++c) {
+    const auto at = foreground[static_cast<std::size_t>(below(key, c, foreground.size()))];
+    if (brightest < 0 || magnitude(volume, at) > magnitude(volume, brightest)) brightest = at;
+  }
+  const auto index = [&](int axis) {
+    return (brightest - first) / stride(volume, axis) % volume.length(axis);
+  };
+  return {index(context.roles.phase_encode), index(context.roles.readout)};
+}
+
+/// A tube along the slices around a bright spot.
+Array<std::uint8_t> tube(const Context& context, std::array<std::int64_t, 2> centre,
+                         double radius_mm) {
+  const auto spacing = [&](int axis) {
+    return context.volume.spacing_mm[static_cast<std::size_t>(axis)];
+  };
+  Array<std::uint8_t> mask({1, context.lines(), context.readout()});
+  for (std::int64_t i = 0; i < mask.size(); ++i) {
+    const auto y = i / context.readout() - centre[0], x = i % context.readout() - centre[1];
+    mask[i] = std::hypot(static_cast<double>(y) * spacing(context.roles.phase_encode),
+                         static_cast<double>(x) * spacing(context.roles.readout)) <= radius_mm;
+  }
+  return mask;
+}
+
+/// Adds F^-1 ((w - 1) F (vessels)) to a slice; only columns of the readout that meet a vessel
+/// change.
+void pulsate(const std::uint8_t* mask, const Weights& less_one, const kspace::PhaseEncode& encode,
+             std::int64_t readout, float* re, float* im) {
+  const auto lines = encode.size();
+  std::vector<std::int64_t> columns;
+  for (std::int64_t x = 0; x < readout; ++x)
+    for (std::int64_t y = 0; y < lines; ++y)
+      if (mask[y * readout + x]) {
+        columns.push_back(x);
+        break;
+      }
+  const auto n = static_cast<std::int64_t>(columns.size());
+  if (n == 0) return;
+  Array<float> vessel_re({lines, n}), vessel_im({lines, n});
+  std::vector<int> all(static_cast<std::size_t>(lines));
+  for (std::int64_t y = 0; y < lines; ++y) {
+    all[static_cast<std::size_t>(y)] = static_cast<int>(y);
+    for (std::int64_t c = 0; c < n; ++c) {
+      const auto at = y * readout + columns[static_cast<std::size_t>(c)];
+      if (!mask[at]) continue;
+      vessel_re[y * n + c] = re[at];
+      vessel_im[y * n + c] = im[at];
+    }
+  }
+  encode.forward(vessel_re.data(), vessel_im.data(), n, all, vessel_re.data(), vessel_im.data());
+  for (std::int64_t i = 0; i < lines * n; ++i) {
+    const auto w = less_one[static_cast<std::size_t>(i / n)];
+    const float a = vessel_re[i], b = vessel_im[i];
+    vessel_re[i] = w.real() * a - w.imag() * b;
+    vessel_im[i] = w.real() * b + w.imag() * a;
+  }
+  encode.inverse(vessel_re.data(), vessel_im.data(), n);
+  for (std::int64_t i = 0; i < lines * n; ++i) {
+    const auto at = i / n * readout + columns[static_cast<std::size_t>(i % n)];
+    re[at] += vessel_re[i];
+    im[at] += vessel_im[i];
+  }
+}
+
+/// One pulse a beat, 1 at its peak, that lasts 27 % of the beat at half of its height: a stand-in
+/// for the flow of an artery.
+double pulse(double phase_rad) {
+  return std::exp(2 * (std::cos(phase_rad) - 1));
+}
+
+bool acts(const Values& values) {
+  return values.at("modulation") != 0 || values.at("phase_rad") != 0;
+}
+
+/// w - 1 of every line of a slice, w = (1 + m c) exp(i p c), c the pulse at the line's time less
+/// that at the central line's, so that the mean stays.
+Weights weights_of(const Context& context, const Values& values, std::int64_t slice, double rate_hz,
+                   double phase) {
+  const auto pulse_at = [&](std::int64_t line) {
+    return pulse(2 * pi * rate_hz * 1e-3 * context.timing.time_ms(slice, line) + phase);
+  };
+  Weights weights;
+  for (std::int64_t line = 0; line < context.lines(); ++line) {
+    const double c = pulse_at(line) - pulse_at(context.lines() / 2);
+    const auto turn = std::polar(1.0, values.at("phase_rad") * c);
+    weights.emplace_back((1 + values.at("modulation") * c) * turn - 1.0);
+  }
+  return weights;
+}
+
+/// K(y) = F(I - I_V) + w(y) F(I_V): only what lies in vessels pulsates, and repeats along phase
+/// encoding. Vessels are those of the tissue map where it is given and has any, else a tube through
+/// all slices, around a bright spot of the image; the record says which.
+Drawn draw(const Context& context, const Values& values) {
+  const auto key = context.stream("beat");
+  const double rate_hz =
+      values.at("rate_hz") + values.at("rate_spread_hz") * uniform(key, 0, -1, 1);
+  const double phase = 2 * pi * uniform(key, 1);
+  Drawn drawn;
+  drawn.values = times_json(context);
+  drawn.values["rate_hz"] = rate_hz;
+  drawn.values["beat_rad"] = phase;
+  auto vessels = std::make_shared<Vessels>();
+  vessels->mask = mapped_vessels(context, values.at("vessel_tissue"));
+  if (vessels->mask.empty()) {
+    const auto centre = draw_bright_spot(context);
+    vessels->mask = tube(context, centre, values.at("radius_mm"));
+    drawn.values["vessels"] = "drawn";
+    drawn.values["centre"] = centre;
+  } else {
+    drawn.values["vessels"] = "tissue map";
+  }
+  std::vector<Weights> of_slice;
+  for (std::int64_t s = 0; s < (context.is_3d() ? 1 : context.slices()); ++s)
+    of_slice.push_back(weights_of(context, values, s, rate_hz, phase));
+  const auto encode = std::make_shared<const kspace::PhaseEncode>(context.lines());
+  drawn.apply = [vessels, of_slice, encode](Block& block, int threads) {
+    block.make_complex();
+    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+      const auto which = of_slice.size() == 1 ? 0 : static_cast<std::size_t>(slice);
+      pulsate(vessels->of(slice), of_slice[which], *encode, block.readout(), re, im);
+    });
+  };
+  return drawn;
+}
+
+}  // namespace
+
+Artifact flow() {
+  return {
+      {"flow",
+       "Blood that pulsates with the heart: copies of vessels along phase encoding",
+       "Haacke and Patrick 1986, Magn Reson Imaging 4:359 (periodic motion); Wood and Henkelman "
+       "1985, Med Phys 12:143",
+       Stage::encoding,
+       {{"modulation",
+         "1",
+         "change of the vessels' signal from rest to the peak of the pulse",
+         0,
+         10,
+         {0.1, 0.2, 0.4, 0.7, 1},
+         0},
+        {"phase_rad",
+         "rad",
+         "change of the vessels' phase from rest to the peak of the pulse",
+         0,
+         10,
+         {0, 0, 0, 0, 0},
+         0},
+        {"rate_hz",
+         "Hz",
+         "mean of the heart rate that is drawn",
+         0.3,
+         4,
+         {1.15, 1.15, 1.15, 1.15, 1.15},
+         1.15},
+        {"rate_spread_hz",
+         "Hz",
+         "the rate is drawn uniformly within this of its mean",
+         0,
+         0.35,
+         {0.35, 0.35, 0.35, 0.35, 0.35},
+         0.35},
+        {"radius_mm",
+         "mm",
+         "of a vessel drawn around a bright spot, where no tissue map has any",
+         0,
+         50,
+         {4, 4, 4, 4, 4},
+         4},
+        {"vessel_tissue",
+         "1",
+         "index of vessels in the tissue map (of mr-phantom: 11)",
+         0,
+         65535,
+         {11, 11, 11, 11, 11},
+         11}},
+       1,
+       false},
+      acts,
+      draw,
+      false,
+      {},
+      false,
+      {Map::tissue}};
+}
+
+}  // namespace mr::artifact

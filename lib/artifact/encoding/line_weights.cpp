@@ -1,0 +1,64 @@
+#include "artifact/encoding/line_weights.h"
+
+#include <algorithm>
+
+namespace mr::artifact {
+namespace {
+
+using Weights = std::vector<std::complex<double>>;
+
+void multiply(const Weights& weights, std::int64_t columns, float* re, float* im) {
+  for (std::size_t line = 0; line < weights.size(); ++line) {
+    const std::complex<float> w(weights[line]);
+    const auto first = static_cast<std::int64_t>(line) * columns;
+    for (auto at = first; at < first + columns; ++at) {
+      const float a = re[at], b = im[at];
+      re[at] = w.real() * a - w.imag() * b;
+      im[at] = w.real() * b + w.imag() * a;
+    }
+  }
+}
+
+}  // namespace
+
+Json times_json(const Context& context) {
+  const auto& timing = context.timing;
+  auto json = to_json(timing);
+  if (!context.is_3d()) json["slice_delays_ms"] = timing.slice_delays_ms;
+  if (timing.table.options.order == kspace::LineOrder::random)
+    for (const auto& line : timing.table.lines) {
+      json["shot_of_line"].push_back(line.shot);
+      json["echo_of_line"].push_back(line.echo);
+    }
+  return json;
+}
+
+double scan_share(const Context& context, std::int64_t line) {
+  const auto& table = context.timing.table;
+  const double duration = table.duration_ms();
+  const double from_centre =
+      table.lines[static_cast<std::size_t>(line)].time_ms - table.centre().time_ms;
+  return duration > 0 ? from_centre / duration : 0;
+}
+
+void weigh_lines(
+    const Context& context,
+    const std::function<std::complex<double>(std::int64_t slice, std::int64_t line)>& weight,
+    Drawn& drawn) {
+  std::vector<Weights> of_slice(context.is_3d() ? 1 : static_cast<std::size_t>(context.slices()));
+  for (std::size_t s = 0; s < of_slice.size(); ++s)
+    for (std::int64_t line = 0; line < context.lines(); ++line)
+      of_slice[s].push_back(weight(static_cast<std::int64_t>(s), line));
+  if (std::all_of(of_slice.begin(), of_slice.end(),
+                  [&](const Weights& w) { return w == of_slice[0]; })) {
+    drawn.weights = AxisWeights{{}, std::move(of_slice[0]), {}};
+    return;
+  }
+  drawn.in_kspace = [of_slice](Block& block, int threads) {
+    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+      multiply(of_slice[static_cast<std::size_t>(slice)], block.readout(), re, im);
+    });
+  };
+}
+
+}  // namespace mr::artifact

@@ -1,0 +1,98 @@
+#include <algorithm>
+
+#include "artifact/export/intensity.h"
+
+namespace mr::artifact {
+namespace {
+
+/// First and one past the last index of the foreground along a stored axis, over all frames.
+std::array<std::int64_t, 2> extent(const Context& context, int axis) {
+  const auto n = context.volume.length(axis), apart = stride(context.volume, axis);
+  std::array<std::int64_t, 2> range{n, 0};
+  const auto& foreground = context.facts.foreground;
+  for (std::int64_t i = 0; i < foreground.size(); ++i) {
+    if (foreground[i] == 0) continue;
+    const auto at = i / apart % n;
+    range = {std::min(range[0], at), std::max(range[1], at + 1)};
+  }
+  return range;
+}
+
+/// Share of each voxel, an interval [i, i + 1], that lies within [from, to].
+std::vector<double> kept_shares(std::int64_t n, double from, double to) {
+  std::vector<double> shares;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto at = static_cast<double>(i);
+    shares.push_back(std::max(0.0, std::min(at + 1, to) - std::max(at, from)));
+  }
+  return shares;
+}
+
+/// Along one axis, and what is recorded of it.
+std::vector<double> kept_along(const Context& context, int axis, double share, Json& record) {
+  const auto [first, end] = extent(context, axis);
+  const double cut = share * static_cast<double>(end - first);
+  const double from = static_cast<double>(first) + cut, to = static_cast<double>(end) - cut;
+  record = {from, to};
+  return kept_shares(context.volume.length(axis), from, to);
+}
+
+bool acts(const Values& values) {
+  return values.at("width_percent") != 0;
+}
+
+/// A share of the object's width, as of its height, is lost at each side. In per cent of the object
+/// and not of the field of view, since a border over air changes nothing. Voxels that the border
+/// cuts through are mixed in proportion, so that damage grows steadily.
+Drawn draw(const Context& context, const Values& values) {
+  const double share = values.at("width_percent") / 100;
+  const double padding = values.at("padding") * context.facts.signal;
+  Drawn drawn;
+  drawn.values["padding"] = padding;
+  auto lines =
+      kept_along(context, context.roles.phase_encode, share, drawn.values["kept_phase_encode"]);
+  auto readout = kept_along(context, context.roles.readout, share, drawn.values["kept_readout"]);
+  drawn.apply = [lines, readout, padding, complex_image = context.volume.is_complex()](
+                    Block& block, int threads) {
+    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {
+      for (const double kept_y : lines)
+        for (const double kept_x : readout) {
+          const double kept = kept_x * kept_y;
+          if (kept < 1)
+            *x = static_cast<float>(kept * static_cast<double>(*x) + (1 - kept) * padding);
+          ++x;
+        }
+    });
+  };
+  return drawn;
+}
+
+}  // namespace
+
+Artifact border() {
+  return {{"border",
+           "Cropped export: a frame of one grey value covers the edge of the object",
+           "Area-weighted coverage: Porter and Duff 1984, SIGGRAPH 18:253 (over)",
+           Stage::export_,
+           {{"width_percent",
+             "%",
+             "lost at each side, of the object's width and height",
+             0,
+             49,
+             {2, 4, 8, 12, 20},
+             0},
+            {"padding",
+             "1",
+             "grey value of the frame / mean of the foreground",
+             0,
+             10,
+             {0, 0, 0, 0, 0},
+             0}},
+           0,
+           false},
+          acts,
+          draw,
+          false};
+}
+
+}  // namespace mr::artifact

@@ -1,0 +1,26 @@
+// Export of what the eye sees: the last steps before a file act on the magnitude.
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "artifact/engine.h"
+
+namespace mr::artifact {
+
+/// Calls body(values [lines, readout], slice) for each slice. Of a magnitude image the values are
+/// its magnitude, and the block is real afterwards; voxels that were never complex keep their sign.
+/// Of a complex image they are the magnitude, and the phase stays; where the magnitude was 0, it is
+/// taken as 0.
+void on_magnitude(Block& block, bool complex_image, int threads,
+                  const std::function<void(float* values, std::int64_t slice)>& body);
+
+enum class Where { everywhere, foreground };
+
+/// Magnitudes of the whole clean image, all frames.
+std::vector<float> clean_magnitudes(const Context& context, Where where);
+
+/// Of values, not empty, which are reordered; share 0 is the smallest, 1 the largest.
+/// source  Hyndman and Fan 1996, Am Stat 50:361, type 7
+double quantile(std::vector<float>& values, double share);
+
+}  // namespace mr::artifact

@@ -1,0 +1,69 @@
+#include <algorithm>
+
+#include "artifact/export/intensity.h"
+#include "base/error.h"
+#include "base/text.h"
+
+namespace mr::artifact {
+namespace {
+
+bool acts(const Values& values) {
+  return values.at("low_percent") != 0 || values.at("high_percent") != 100;
+}
+
+/// Linear from [low, high] to the range that the clean image had, and flat outside, as a viewer
+/// writes what it shows. Percentiles are of all voxels, air included, as in common normalisation,
+/// so that 0 and 100 are the identity.
+Drawn draw(const Context& context, const Values& values) {
+  auto all = clean_magnitudes(context, Where::everywhere);
+  const double low = quantile(all, values.at("low_percent") / 100);
+  const double high = quantile(all, values.at("high_percent") / 100);
+  const double black = quantile(all, 0), white = quantile(all, 1);
+  if (!(high > low))
+    throw DataError("window: percentiles " + shortest(values.at("low_percent")) + " and " +
+                    shortest(values.at("high_percent")) + " of the image are " + shortest(low) +
+                    " and " + shortest(high) + ": want the second one higher");
+  Drawn drawn;
+  drawn.values = {{"low", low}, {"high", high}, {"black", black}, {"white", white}};
+  drawn.apply = [low, high, black, white, complex_image = context.volume.is_complex()](
+                    Block& block, int threads) {
+    const auto n = block.plane_size();
+    const double slope = (white - black) / (high - low);
+    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {
+      for (std::int64_t i = 0; i < n; ++i)
+        x[i] = static_cast<float>(black +
+                                  slope * (std::clamp(static_cast<double>(x[i]), low, high) - low));
+    });
+  };
+  return drawn;
+}
+
+}  // namespace
+
+Artifact window() {
+  return {{"window",
+           "Export through a display window: what lies outside turns black or white",
+           "DICOM PS3.3 2024, C.11.2.1.2 (linear window)",
+           Stage::export_,
+           {{"low_percent",
+             "%",
+             "percentile of the image that becomes black",
+             0,
+             49,
+             {1, 2, 5, 10, 20},
+             0},
+            {"high_percent",
+             "%",
+             "percentile of the image that becomes white",
+             51,
+             100,
+             {99, 98, 95, 90, 80},
+             100}},
+           0,
+           false},
+          acts,
+          draw,
+          false};
+}
+
+}  // namespace mr::artifact

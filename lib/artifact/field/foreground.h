@@ -1,0 +1,18 @@
+// Voxels of the object, as places where a source may lie.
+#pragma once
+#include <array>
+#include <vector>
+
+#include "artifact/engine.h"
+
+namespace mr::artifact {
+
+using Voxel = std::array<std::int64_t, 3>;  // along i, j, k
+
+/// Of the foreground of any frame: coils and repetitions see one object.
+std::vector<Voxel> foreground_voxels(const Context& context);
+
+/// Those with a neighbour within their slice that is not foreground, or that the image ends at.
+std::vector<Voxel> foreground_rim(const Context& context);
+
+}  // namespace mr::artifact

@@ -1,0 +1,68 @@
+#include <cmath>
+
+#include "artifact/field/solid_harmonics.h"
+
+namespace mr::artifact {
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+
+/// I + e exp(i phase) (I moved by half the field of view along phase encoding).
+void add_alias(const Array<float>& turns, float share, std::int64_t lines, std::int64_t columns,
+               float* re, float* im) {
+  const std::vector<float> from_re(re, re + lines * columns), from_im(im, im + lines * columns);
+  for (std::int64_t i = 0; i < lines * columns; ++i) {
+    const auto from =
+        static_cast<std::size_t>((i / columns + lines / 2) % lines * columns + i % columns);
+    const double angle = 2 * pi * static_cast<double>(turns[i]);
+    const auto c = static_cast<float>(std::cos(angle)), s = static_cast<float>(std::sin(angle));
+    re[i] += share * (c * from_re[from] - s * from_im[from]);
+    im[i] += share * (c * from_im[from] + s * from_re[from]);
+  }
+}
+
+bool acts(const Values& values) {
+  return values.at("alias") != 0;
+}
+
+/// What folds in from outside the field of view has lost phase against what it falls on, since the
+/// field is uneven: the two interfere in bands. What lies outside is not known; the image itself
+/// stands for it.
+Drawn draw(const Context& context, const Values& values) {
+  SmoothField turns(context, "phase", "moire");
+  turns.scale(values.at("turns") / turns.measure().peak);
+  Drawn drawn;
+  drawn.values = {{"turns", turns.record()}, {"lines_moved", context.lines() / 2}};
+  drawn.apply = [turns, share = static_cast<float>(values.at("alias"))](Block& block, int threads) {
+    block.make_complex();
+    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+      add_alias(turns.slice(slice), share, block.lines(), block.readout(), re, im);
+    });
+  };
+  return drawn;
+}
+
+}  // namespace
+
+Artifact moire() {
+  return {
+      {"moire",
+       "Gradient echo with a body coil: bands where folded and true signal interfere",
+       "Zhuo and Gullapalli 2006, RadioGraphics 26:275 (zebra stripes of gradient echoes)",
+       Stage::field,
+       {{"alias", "1", "share of the signal that folds in", 0, 1, {0.05, 0.1, 0.2, 0.35, 0.5}, 0},
+        {"turns",
+         "1",
+         "largest phase between the two in the foreground, in turns",
+         0,
+         100,
+         {6, 6, 6, 6, 6},
+         6}},
+       0,
+       false},
+      acts,
+      draw,
+      false};
+}
+
+}  // namespace mr::artifact

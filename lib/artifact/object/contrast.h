@@ -1,0 +1,36 @@
+// Changes of contrast through tissue maps: what the spin-echo signal of each tissue would have
+// been.
+#pragma once
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "artifact/engine.h"
+#include "artifact/object/smooth_field.h"
+#include "artifact/tissue.h"
+
+namespace mr::artifact {
+
+/// One number a tissue.
+using PerTissue = std::array<double, tissue_count>;
+
+/// A time of the acquisition [ms]: the parameter `name` where it is not 0, else what the header or
+/// manifest says. throws DataError "ARTIFACT: ... unknown: give ..."
+double time_of(const char* artifact, const char* name, const Values& values,
+               const std::optional<double>& stated);
+
+/// The table at the image's field, the parameter field_t or what the header or manifest says.
+/// throws DataError unless it is 1.5 or 3 T to 10 %
+std::array<Relaxation, tissue_count> relaxation_of(const char* artifact, const Context& context,
+                                                   const Values& values);
+
+/// throws DataError where a voxel of the map is not the index of a tissue
+MapSlices tissue_slices(const char* artifact, const Context& context);
+
+/// Multiplies each voxel by its tissue's factor.
+void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& block, int threads);
+
+/// {name: number} for all tissues, as recorded.
+Json by_name(const PerTissue& numbers);
+
+}  // namespace mr::artifact

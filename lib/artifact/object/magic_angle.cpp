@@ -1,0 +1,113 @@
+#include <cmath>
+
+#include "artifact/object/contrast.h"
+#include "base/error.h"
+
+namespace mr::artifact {
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+const double magic_angle_deg = std::acos(1 / std::sqrt(3.0)) * 180 / pi;  // 54.74
+
+/// T2 of collagen fibres without dipolar coupling [ms] (Fullerton, Cameron and Ord 1985, Radiology
+/// 155:433: Achilles tendon, 22 ms at 55 degrees).
+constexpr double isotropic_t2_ms = 22;
+
+bool is_fibrous(Tissue tissue) {
+  return tissue == Tissue::ligament || tissue == Tissue::meniscus;
+}
+
+/// Mean of the image / mean of the model's signal, over the water tissues of the foreground.
+double signal_unit(const Context& context, const PerTissue& model) {
+  const auto& volume = context.volume;
+  const auto& tissue = context.maps.at(Map::tissue).voxels;
+  const auto first = context.frame * tissue.size();
+  double image = 0, modelled = 0;
+  for (std::int64_t i = 0; i < tissue.size(); ++i) {
+    const auto t = static_cast<std::size_t>(tissue[i]);
+    if (context.facts.foreground[first + i] == 0 ||
+        properties(static_cast<Tissue>(t)).fat_fraction > 0.5)
+      continue;
+    image += static_cast<double>(volume.is_complex() ? std::abs(volume.complex_voxels[first + i])
+                                                     : volume.voxels[first + i]);
+    modelled += model[t];
+  }
+  if (!(modelled > 0))
+    throw DataError("magic-angle: the tissue map has no water tissue in the image's foreground");
+  return image / modelled;
+}
+
+bool acts(const Values& values) {
+  return values.at("offset_deg") < magic_angle_deg;
+}
+
+/// Fibres at an angle to the main field have 1/T2 = 1/T2iso + D (3 cos^2 - 1)^2, D from the table's
+/// T2, taken as that along the field. What they gain, PD (1 - exp(-TR/T1)) (exp(-TE/T2') -
+/// exp(-TE/T2)), is added in the image's unit: a ratio would multiply the noise of what was black.
+Drawn draw(const Context& context, const Values& values) {
+  const auto& acquisition = context.volume.acquisition;
+  const double te = time_of("magic-angle", "te_ms", values, acquisition.te_ms);
+  const double tr = time_of("magic-angle", "tr_ms", values, acquisition.tr_ms);
+  const auto relaxation = relaxation_of("magic-angle", context, values);
+  const auto tissues = tissue_slices("magic-angle", context);
+  const double cosine = std::cos((magic_angle_deg - values.at("offset_deg")) * pi / 180);
+  const double coupling = std::pow(3 * cosine * cosine - 1, 2) / 4;  // 1 along the field
+  PerTissue model{}, gain{};
+  for (std::size_t t = 1; t < model.size(); ++t) {
+    const auto tissue = static_cast<Tissue>(t);
+    const double rate = 1 / relaxation[t].t2_ms;
+    const double full = properties(tissue).proton_density * -std::expm1(-tr / relaxation[t].t1_ms);
+    model[t] = full * std::exp(-te * rate);
+    const double turned = 1 / isotropic_t2_ms + coupling * (rate - 1 / isotropic_t2_ms);
+    if (is_fibrous(tissue)) gain[t] = full * std::exp(-te * turned) - model[t];
+  }
+  const double unit = signal_unit(context, model);
+  for (auto& g : gain) g *= unit;
+  Drawn drawn;
+  drawn.values = {{"te_ms", te}, {"tr_ms", tr}, {"unit", unit}, {"added", by_name(gain)}};
+  drawn.apply = [tissues, gain](Block& block, int threads) {
+    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+      const auto& tissue = (*tissues)[static_cast<std::size_t>(slice)];
+      for (std::int64_t i = 0; i < tissue.size(); ++i) {
+        const auto added = static_cast<float>(gain[static_cast<std::size_t>(tissue[i])]);
+        if (added == 0) continue;
+        const auto along = phasor(re[i], im, i);
+        re[i] += added * along.re;
+        if (im) im[i] += added * along.im;
+      }
+    });
+  };
+  return drawn;
+}
+
+Parameter stated(const char* name, const char* unit, const char* description, double high) {
+  return {name, unit, description, 0, high, {0, 0, 0, 0, 0}, 0};
+}
+
+}  // namespace
+
+Artifact magic_angle() {
+  return {{"magic-angle",
+           "Ligaments and menisci near 54.7 degrees to the main field shine at short echo times",
+           "Fullerton, Cameron and Ord 1985, Radiology 155:433; Erickson et al. 1993, Radiology "
+           "188:23",
+           Stage::object,
+           {{"offset_deg",
+             "deg",
+             "angle between the fibres and the magic angle; at 54.74 they lie along the field",
+             0,
+             magic_angle_deg,
+             {40, 30, 20, 10, 0},
+             magic_angle_deg},
+            stated("te_ms", "ms", "echo time; 0: as the header or manifest says", 1e5),
+            stated("tr_ms", "ms", "repetition time; 0: as the header or manifest says", 1e5),
+            stated("field_t", "T", "field; 0: as the header or manifest says", 10)},
+           0,
+           false},
+          acts,
+          draw,
+          false,
+          {Map::tissue}};
+}
+
+}  // namespace mr::artifact
