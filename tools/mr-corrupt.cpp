@@ -45,22 +45,28 @@ void declare(CLI::App& app, Options& o) {
       app.add_option("-a,--artifact", o.steps,
                      "NAME[:SEVERITY 0..5][,PARAMETER=VALUE...]; repeat to chain, in order")
           ->allow_extra_args(false);
-  app.add_option("--recipe", o.recipe, "Recipe file (mr-recipe/1), or the name of a ready one (--list), instead of -a")->excludes(steps);
+  app.add_option("--recipe", o.recipe,
+                 "Recipe file (mr-recipe/1), or the name of a ready one (--list), instead of -a")
+      ->excludes(steps);
   app.add_option("--preset", o.preset,
                  "mri-robustness:N: the published parametrisation at N percent of the artifacts "
                  "named by -a");
-  app.add_option("--gain", o.gain,
-                 "keep (default): as simulated; match: divided by the least-squares gain on the clean "
-                 "image")
+  app.add_option(
+         "--gain", o.gain,
+         "keep (default): as simulated; match: divided by the least-squares gain on the clean "
+         "image")
       ->check(CLI::IsMember({"keep", "match"}));
-  app.add_option("--ladder", o.ladder, "Severities as mr-corrupt calibrate solved them (mr-ladder/1)");
-  app.add_option("--print-recipe", o.print_recipe,
-                 "File for what was drawn for a lone image, as a recipe that gives the same bytes again");
+  app.add_option("--ladder", o.ladder,
+                 "Severities as mr-corrupt calibrate solved them (mr-ladder/1)");
+  app.add_option(
+      "--print-recipe", o.print_recipe,
+      "File for what was drawn for a lone image, as a recipe that gives the same bytes again");
   app.add_option("--save-kspace", o.save_kspace,
                  "File (NIfTI, complex) for the k-space of a lone image's result");
-  app.add_option("--sheet", o.sheet,
-                 "PNG file: a slice of a lone image under the artifacts of -a (default: all) at severities "
-                 "1 to 5, and what changed; no image is written");
+  app.add_option(
+      "--sheet", o.sheet,
+      "PNG file: a slice of a lone image under the artifacts of -a (default: all) at severities "
+      "1 to 5, and what changed; no image is written");
   app.add_option("--slice", o.slice, "Slice of --sheet (default: the middle one)");
   app.add_option("-o,--output", o.output,
                  "File for an image (default: standard output), folder for a manifest");
@@ -77,9 +83,10 @@ void declare(CLI::App& app, Options& o) {
       ->check(CLI::IsMember(mr::kspace::line_order_names()));
   app.add_option("--echo-train", o.echo_train, "Lines a shot of a lone image")
       ->check(CLI::PositiveNumber);
-  app.add_option("--sequence", o.sequence,
-                 "Name of a lone image's sequence (tse, mprage, epi, gre, ...): sets its timing where "
-                 "the header does not");
+  app.add_option(
+      "--sequence", o.sequence,
+      "Name of a lone image's sequence (tse, mprage, epi, gre, ...): sets its timing where "
+      "the header does not");
   app.add_option("--map", o.maps,
                  "fat|field|coils|tissue=FILE: a map of a lone image, on its grid; repeat")
       ->allow_extra_args(false);
@@ -101,7 +108,8 @@ void declare(CLI::App& app, Options& o) {
 }
 
 void declare_calibrate(CLI::App& app, Options& o) {
-  app.add_option("manifest", o.input, "Manifest (mr-manifest/1) of clean images; - is standard input")
+  app.add_option("manifest", o.input,
+                 "Manifest (mr-manifest/1) of clean images; - is standard input")
       ->capture_default_str();
   app.add_option("-a,--artifact", o.calibrate.artifacts, "Name; repeat (default: the study's five)")
       ->allow_extra_args(false);
@@ -110,8 +118,7 @@ void declare_calibrate(CLI::App& app, Options& o) {
       ->expected(5)
       ->allow_extra_args(false)
       ->default_str("5,10,17,25,40");
-  app.add_option("--split", o.calibrate.split, "Images of this split alone")
-      ->capture_default_str();
+  app.add_option("--split", o.calibrate.split, "Images of this split alone")->capture_default_str();
   app.add_option("--images", o.calibrate.images, "Images at most, spread over the split")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
@@ -238,9 +245,9 @@ void write_sheet(mr::image::Volume volume, const std::string& name, const Option
   const auto id = o.id.empty() ? voxel_hash(volume) : o.id;
   auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
   auto facts = mr::artifact::measure_facts(volume);
-  const auto png =
-      mr::dataset::contact_sheet({std::move(volume), std::nullopt, std::move(facts), std::move(maps)},
-                                 id, options, name, messages);
+  const auto png = mr::dataset::contact_sheet(
+      {std::move(volume), std::nullopt, std::move(facts), std::move(maps)}, id, options, name,
+      messages);
   mr::write_file(o.sheet, png, overwrite);
 }
 
@@ -261,14 +268,12 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
   entry.subject = entry.id;
   auto facts = mr::artifact::measure_facts(volume);
-  const auto result =
-      mr::dataset::corrupt_image({std::move(volume), std::nullopt, std::move(facts), std::move(maps)},
-                                 recipe,
-                                 mr::dataset::draw_of(entry, recipe, o.seed), name);
+  const auto result = mr::dataset::corrupt_image(
+      {std::move(volume), std::nullopt, std::move(facts), std::move(maps)}, recipe,
+      mr::dataset::draw_of(entry, recipe, o.seed), name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
   const mr::image::Derivation derivation{"mr-corrupt: " + mr::dataset::describe(done)};
-  if (!o.print_recipe.empty())
-    write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
+  if (!o.print_recipe.empty()) write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
   if (!o.save_kspace.empty())
     mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,
                            {"mr-corrupt: k-space"}, o.seed, overwrite);
@@ -296,8 +301,8 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
 void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
                  const mr::artifact::Recipe& recipe, const mr::Run& run,
                  const mr::Messages& messages) {
-  for (const auto& [option, value] : {std::pair("--print-recipe", o.print_recipe),
-                                      std::pair("--save-kspace", o.save_kspace)})
+  for (const auto& [option, value] :
+       {std::pair("--print-recipe", o.print_recipe), std::pair("--save-kspace", o.save_kspace)})
     if (!value.empty())
       throw mr::UsageError(std::string(option) + ": for a lone image, not for a manifest");
   if (o.output.empty() || o.output == "-")
@@ -369,12 +374,11 @@ int main(int argc, char** argv) {
       "calibrate", "Solve the strengths at which artifacts damage a data set equally");
   sub->fallthrough();  // to -o, --seed, --threads and the like
   declare_calibrate(*sub, o);
-  return mr::tool_main(
-      app, argc, argv,
-      [&](const mr::Run& this_run, const mr::Messages& messages) {
-        if (sub->parsed()) return calibrate(o, this_run, messages);
-        o.seed_given = app.count("--seed") > 0;
-        run(o, this_run, messages);
-      },
-      {{"--artifact", mr::artifact::names()}, {"--recipe", recipe_names()}});
+  return mr::tool_main(app, argc, argv,
+                       [&](const mr::Run& this_run, const mr::Messages& messages) {
+                         if (sub->parsed()) return calibrate(o, this_run, messages);
+                         o.seed_given = app.count("--seed") > 0;
+                         run(o, this_run, messages);
+                       },
+                       {{"--artifact", mr::artifact::names()}, {"--recipe", recipe_names()}});
 }

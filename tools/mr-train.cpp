@@ -67,7 +67,8 @@ void declare_training(CLI::App& app, Options& o) {
                  "Stop after so many epochs without a better mean validation AUROC")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--augment", o.augment, "Recipe (mr-recipe/1, or a ready one's name) for the training images");
+  app.add_option("--augment", o.augment,
+                 "Recipe (mr-recipe/1, or a ready one's name) for the training images");
   app.add_option("--operating-rule", o.rule,
                  "Thresholds on clean validation images: sens>=X or youden")
       ->capture_default_str();
@@ -146,8 +147,7 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   if (o.spacing_mm > 0) s.preprocess.spacing_mm = o.spacing_mm;
   s.optimiser.method = o.optimiser == "sgd" ? mr::train::Method::sgd : mr::train::Method::adamw;
   s.rule = mr::stats::parse_operating_rule(o.rule);
-  if (!o.augment.empty())
-    s.augment = mr::artifact::read_recipe(o.augment);
+  if (!o.augment.empty()) s.augment = mr::artifact::read_recipe(o.augment);
   if (s.augment && s.augment->gain == mr::artifact::Gain::match)
     throw mr::UsageError("--augment: gain match knows the clean image: for evaluation alone");
   s.threads = o.threads > 0 ? o.threads : mr::available_threads();

@@ -264,8 +264,8 @@ Values at_strength(const Row& row, double strength) {
   Values values;
   for (const auto& p : row.parameters) {
     const double last = p.levels[4];
-    const double beyond = std::isinf(p.off) ? last * 5 / strength
-                                            : last + (strength - 5) * (last - p.levels[3]);
+    const double beyond =
+        std::isinf(p.off) ? last * 5 / strength : last + (strength - 5) * (last - p.levels[3]);
     values[p.name] = std::min(std::max(beyond, p.low), p.high);
   }
   return values;

@@ -190,8 +190,7 @@ Values values_of(const Step& step, const Row& row, const Streams& streams, const
 }
 
 bool acts_on_volume(const Artifact& artifact, const Roles& roles) {
-  return artifact.crosses_slices ||
-         (artifact.needs_volume && roles.mode == image::Mode::three_d);
+  return artifact.crosses_slices || (artifact.needs_volume && roles.mode == image::Mode::three_d);
 }
 
 const char* axis_name(int axis) {
@@ -209,8 +208,8 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
                const Draw& draw, const Maps& maps) {
   Plan plan;
   plan.roles = roles_of(volume);
-  const auto timing = timing_of(volume, plan.roles,
-                                random_key(draw.seed, {"line order", draw.unit_id}));
+  const auto timing =
+      timing_of(volume, plan.roles, random_key(draw.seed, {"line order", draw.unit_id}));
   const bool frames_are_coils = volume.acquisition.dim4 == "coil";
   std::vector<std::vector<Drawn>> steps(static_cast<std::size_t>(volume.frames()));
   std::map<std::string, int> occurrences;
@@ -221,8 +220,9 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
     Json record = {{"artifact", step.artifact}};
     const auto values = values_of(step, artifact.row, streams, recipe.ladder.get(), record);
     record_roles(plan.roles, record);
-    const bool acts = artifact.acts(values) &&
-                      (!step.probability || uniform(streams.of_group("probability"), 0) < *step.probability);
+    const bool acts =
+        artifact.acts(values) &&
+        (!step.probability || uniform(streams.of_group("probability"), 0) < *step.probability);
     if (acts) require_signal(volume, facts);
     if (acts) require_maps(artifact, values, volume, maps);
     Json drawn = Json::array();
@@ -231,16 +231,16 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
         return sub_key(streams(purpose), static_cast<std::uint64_t>(frame));
       };
       const auto shared = [&](std::string_view purpose) { return sub_key(streams(purpose), 0); };
-      const Context context{volume,
-                            facts,
-                            plan.roles,
-                            timing,
-                            maps,
-                            frame,
-                            frames_are_coils ? std::function<RandomKey(std::string_view)>(shared)
-                                             : own,
-                            own,
-                            [&](std::string_view purpose) { return streams.of_group(purpose); }};
+      const Context context{
+          volume,
+          facts,
+          plan.roles,
+          timing,
+          maps,
+          frame,
+          frames_are_coils ? std::function<RandomKey(std::string_view)>(shared) : own,
+          own,
+          [&](std::string_view purpose) { return streams.of_group(purpose); }};
       auto one = artifact.draw(context, values);
       drawn.push_back(std::move(one.values));
       steps[static_cast<std::size_t>(frame)].push_back(std::move(one));

@@ -161,7 +161,8 @@ Recipe recipe_from_json(const Json& document, const std::string& name) {
     if (seed < 0) throw DataError(name + ": seed: want 0 or more, got " + std::to_string(seed));
     recipe.seed = static_cast<std::uint64_t>(seed);
   }
-  if (document.contains("gain")) recipe.gain = parse_gain(string_member(document, "gain", name), name);
+  if (document.contains("gain"))
+    recipe.gain = parse_gain(string_member(document, "gain", name), name);
   return recipe;
 }
 

@@ -39,8 +39,8 @@ struct Recipe {
   std::vector<Step> steps;
   std::string per = "image";  // "image", "subject" or an attribute's name: shares what is drawn
                               // from distributions, and draws that are a property of that unit
-  std::optional<std::uint64_t> seed = {};     // of a recipe that was printed,
-  std::optional<std::string> unit = {};       // and its image
+  std::optional<std::uint64_t> seed = {};  // of a recipe that was printed,
+  std::optional<std::string> unit = {};    // and its image
   Gain gain = Gain::keep;
   std::shared_ptr<const Ladder> ladder = {};  // levels in place of the catalogue's
 };

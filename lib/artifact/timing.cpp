@@ -24,12 +24,24 @@ const std::vector<Preset>& presets() {
   static const std::vector<Preset> all = {
       {"epi", {"epi", "ep2d", "ep_", "ep\\", "*ep", "dwi", "bold"}, LineOrder::epi, 0, 3000, 0.6},
       {"haste", {"haste", "ssfse", "single-shot"}, LineOrder::segmented, 0, 2000, 5},
-      {"mprage", {"mprage", "mp2rage", "tfl3d", "tfl", "bravo", "fspgr_ir"}, LineOrder::mprage, 1,
-       2300, 7},
-      {"gre", {"gre", "flash", "fl2", "fl3", "spgr", "ffe", "gr", "medic", "swi"},
-       LineOrder::linear, 1, 30, 5},
-      {"tse", {"tse", "fse", "rare", "space", "cube", "vista", "tir", "pd", "t2"},
-       LineOrder::interleaved, 8, 3000, 10},
+      {"mprage",
+       {"mprage", "mp2rage", "tfl3d", "tfl", "bravo", "fspgr_ir"},
+       LineOrder::mprage,
+       1,
+       2300,
+       7},
+      {"gre",
+       {"gre", "flash", "fl2", "fl3", "spgr", "ffe", "gr", "medic", "swi"},
+       LineOrder::linear,
+       1,
+       30,
+       5},
+      {"tse",
+       {"tse", "fse", "rare", "space", "cube", "vista", "tir", "pd", "t2"},
+       LineOrder::interleaved,
+       8,
+       3000,
+       10},
       {"se", {"se"}, LineOrder::linear, 1, 600, 10},
   };
   return all;
@@ -41,9 +53,8 @@ const Preset& preset_named(const std::string& kind) {
   throw Error(ExitStatus::internal, "no preset of sequences '" + kind + "'");
 }
 
-/// The kind of sequence: by its name, else turbo spin echo in 2-D and MPRAGE in 3-D.
-const Preset& preset_of(const image::Volume& volume, const Roles& roles,
-                        std::vector<std::string>& assumed) {
+/// The kind of sequence: by its name, else turbo spin echo.
+const Preset& preset_of(const image::Volume& volume, std::vector<std::string>& assumed) {
   auto name = volume.acquisition.sequence.value_or("");
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -52,7 +63,7 @@ const Preset& preset_of(const image::Volume& volume, const Roles& roles,
       for (const auto* word : preset.words)
         if (name.find(word) != std::string::npos) return preset;
   assumed.emplace_back("sequence");
-  return preset_named(roles.mode == image::Mode::two_d ? "tse" : "mprage");
+  return preset_named("tse");
 }
 
 /// What `body` throws of a wrong word is the acquisition's fault, not the command line's.
@@ -83,7 +94,7 @@ std::string slice_order_of(const image::Volume& volume, std::vector<std::string>
 Timing timing_of(const image::Volume& volume, const Roles& roles, RandomKey key) {
   const auto& a = volume.acquisition;
   Timing timing;
-  const auto& preset = preset_of(volume, roles, timing.assumed);
+  const auto& preset = preset_of(volume, timing.assumed);
   timing.preset = preset.kind;
   const auto lines = volume.length(roles.phase_encode), slices = volume.length(roles.slice);
   const auto known = [&](const auto& member, auto otherwise, const char* name) {
@@ -97,15 +108,14 @@ Timing timing_of(const image::Volume& volume, const Roles& roles, RandomKey key)
   if (!a.line_order) timing.assumed.emplace_back("line_order");
   // Four shots at least where there are as many lines, but for what is measured in one.
   const auto quarter = static_cast<int>(std::max<std::int64_t>(1, lines / 4));
-  const int usual = preset.echo_train == 0 ? static_cast<int>(lines)
-                                           : std::min(preset.echo_train, quarter);
+  const int usual =
+      preset.echo_train == 0 ? static_cast<int>(lines) : std::min(preset.echo_train, quarter);
   options.echo_train = std::min(known(a.echo_train, usual, "echo_train"), static_cast<int>(lines));
   options.tr_ms = known(a.tr_ms, preset.tr_ms, "tr_ms");
   options.echo_spacing_ms = known(a.echo_spacing_ms, preset.echo_spacing_ms, "echo_spacing_ms");
   if (a.te_ms)
-    options.effective_echo =
-        std::clamp(static_cast<int>(*a.te_ms / options.echo_spacing_ms + 0.5) - 1, 0,
-                   options.echo_train - 1);
+    options.effective_echo = std::clamp(
+        static_cast<int>(*a.te_ms / options.echo_spacing_ms + 0.5) - 1, 0, options.echo_train - 1);
   else
     timing.assumed.emplace_back("te_ms");
   options.key = key;
@@ -121,12 +131,9 @@ Timing timing_of(const image::Volume& volume, const Roles& roles, RandomKey key)
 
 Json to_json(const Timing& timing) {
   const auto& o = timing.table.options;
-  Json json = {{"line_order", kspace::name(o.order)},
-               {"echo_train", o.echo_train},
-               {"shots", timing.table.shots},
-               {"tr_ms", o.tr_ms},
-               {"echo_spacing_ms", o.echo_spacing_ms},
-               {"preset", timing.preset}};
+  Json json = {{"line_order", kspace::name(o.order)},  {"echo_train", o.echo_train},
+               {"shots", timing.table.shots},          {"tr_ms", o.tr_ms},
+               {"echo_spacing_ms", o.echo_spacing_ms}, {"preset", timing.preset}};
   if (o.order == kspace::LineOrder::segmented) json["effective_echo"] = o.effective_echo;
   if (!timing.assumed.empty()) json["assumed"] = timing.assumed;
   return json;

@@ -11,8 +11,8 @@
 namespace mr::dataset {
 namespace {
 
-constexpr double strongest = 50;     // of at_strength; long before, most parameters end
-constexpr double tolerance = 0.02;   // of a target
+constexpr double strongest = 50;    // of at_strength; long before, most parameters end
+constexpr double tolerance = 0.02;  // of a target
 constexpr int most_bisections = 24;
 
 struct CalibrationImage {
@@ -50,9 +50,8 @@ class Damage {
     parallel_for(options_.threads, static_cast<std::int64_t>(samples_.size()), [&](std::int64_t i) {
       throw_if_stopped();
       const auto& sample = samples_[static_cast<std::size_t>(i)];
-      const auto result = corrupt_image(sample.clean, recipe,
-                                        draw_of(sample.entry, recipe, options_.seed),
-                                        sample.entry.file);
+      const auto result = corrupt_image(
+          sample.clean, recipe, draw_of(sample.entry, recipe, options_.seed), sample.entry.file);
       // No positive gain: beyond any damage that can be matched.
       const double value = result.fidelity.nrmse_matched;
       e[static_cast<std::size_t>(i)] =
@@ -101,8 +100,10 @@ Json solve(const artifact::Row& row, const Damage& damage, double target, double
   }
   low = strength;
   e_low = e;
-  Json level = {{"target", target}, {"e", std::isfinite(e) ? Json(e) : Json()},
-                {"strength", strength}, {"reached", reached}};
+  Json level = {{"target", target},
+                {"e", std::isfinite(e) ? Json(e) : Json()},
+                {"strength", strength},
+                {"reached", reached}};
   for (const auto& [name, value] : artifact::at_strength(row, strength))
     level["parameters"][name] = value;
   return level;
@@ -130,16 +131,20 @@ Json calibrate(ManifestReader& reader, const CalibrateOptions& options, const Me
     for (const double target : options.targets) {
       levels.push_back(solve(row, damage, target, low, e_low));
       if (!levels.back()["reached"].get<bool>())
-        messages.warn(name + ": E = " + fixed(target, 2) + " is not reached; capped at " +
-                      fixed(levels.back()["e"].is_number() ? levels.back()["e"].get<double>() : 1, 3));
+        messages.warn(
+            name + ": E = " + fixed(target, 2) + " is not reached; capped at " +
+            fixed(levels.back()["e"].is_number() ? levels.back()["e"].get<double>() : 1, 3));
     }
     artifacts.push_back({{"artifact", name}, {"levels", std::move(levels)}});
     progress.advance();
   }
   Json ids = Json::array();
   for (const auto& sample : samples) ids.push_back(sample.entry.id);
-  return {{"schema", "mr-ladder/1"}, {"artifacts", std::move(artifacts)}, {"images", std::move(ids)},
-          {"split", options.split},  {"seed", options.seed}};
+  return {{"schema", "mr-ladder/1"},
+          {"artifacts", std::move(artifacts)},
+          {"images", std::move(ids)},
+          {"split", options.split},
+          {"seed", options.seed}};
 }
 
 }  // namespace mr::dataset

@@ -9,10 +9,10 @@
 namespace mr::dataset {
 
 struct CalibrateOptions {
-  std::vector<std::string> artifacts;                      // names
+  std::vector<std::string> artifacts;                              // names
   std::array<double, 5> targets = {0.05, 0.10, 0.17, 0.25, 0.40};  // E, NRMSE after gain removal
-  std::string split;                                       // images of this split; "": all
-  std::int64_t images = 24;                                // at most, spread over the split
+  std::string split;                                               // images of this split; "": all
+  std::int64_t images = 24;                                        // at most, spread over the split
   std::uint64_t seed = 1;
   int threads = 1;
 };

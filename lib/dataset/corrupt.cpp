@@ -71,8 +71,8 @@ class Journal {
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
   const auto clean = read_clean(entry, artifact::used_maps(options.recipe));
-  const auto result =
-      corrupt_image(clean, options.recipe, draw_of(entry, options.recipe, options.seed), entry.file);
+  const auto result = corrupt_image(clean, options.recipe,
+                                    draw_of(entry, options.recipe, options.seed), entry.file);
   const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
   make_folders(parent_folder(path));
   const auto done = artifact::resolved(options.recipe, result.artifacts, options.seed, entry.id);

@@ -37,11 +37,10 @@ CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& re
 
 /// Keys of an entry's draws: its id, and its group, by recipe.per.
 /// throws DataError where an image lacks the attribute that the recipe draws per
-artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe,
-                       std::uint64_t seed);
+artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe, std::uint64_t seed);
 
-/// "motion:3 rician:2,snr=15", for headers of files and messages: the steps that were done, with the
-/// values that are not their severity's own.
+/// "motion:3 rician:2,snr=15", for headers of files and messages: the steps that were done, with
+/// the values that are not their severity's own.
 std::string describe(const artifact::Recipe& recipe);
 
 struct CorruptOptions {

@@ -7,8 +7,7 @@
 
 namespace mr::dataset {
 
-Picture picture_of(const image::Volume& volume, const std::optional<Slice>& slice,
-                   int longest_px) {
+Picture picture_of(const image::Volume& volume, const std::optional<Slice>& slice, int longest_px) {
   const auto stored = picture_size(volume, slice);
   Preprocess preprocess;
   preprocess.standardisation = Standardisation::none;

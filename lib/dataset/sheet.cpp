@@ -11,9 +11,9 @@
 namespace mr::dataset {
 namespace {
 
-constexpr int columns = 6;         // clean, then severities 1 to 5
-constexpr int longest_px = 128;    // of a tile; small ones are enlarged, dot by dot
-constexpr int gap = 2, dot = 2;    // [px]
+constexpr int columns = 6;       // clean, then severities 1 to 5
+constexpr int longest_px = 128;  // of a tile; small ones are enlarged, dot by dot
+constexpr int gap = 2, dot = 2;  // [px]
 constexpr int caption = image::glyph_height * dot + 4;
 constexpr std::uint8_t paper = 255, ink = 0;
 

@@ -243,8 +243,7 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
       prepared.pixels.push_back(std::move(pixels));
     }
     if (plan.thumbnail >= first && plan.thumbnail < first + entry.samples.size())
-      prepared.thumbnail =
-          thumbnail_png(*volume, plan.samples.sample(plan.thumbnail).slice, white);
+      prepared.thumbnail = thumbnail_png(*volume, plan.samples.sample(plan.thumbnail).slice, white);
   } catch (const DataError& e) {
     throw DataError(entry.file + ": " + e.what());
   }
@@ -294,8 +293,8 @@ class BlockImages {
         whites.push_back(1);
         if (plan_.thumbnail < first || plan_.thumbnail >= first + entry.samples.size()) continue;
         const auto& shown = clean.back().source ? *clean.back().source : clean.back().volume;
-        whites.back() = dataset::white_of(dataset::picture_of(
-            shown, plan_.samples.sample(plan_.thumbnail).slice, thumbnail_px));
+        whites.back() = dataset::white_of(
+            dataset::picture_of(shown, plan_.samples.sample(plan_.thumbnail).slice, thumbnail_px));
       }
     });
   }

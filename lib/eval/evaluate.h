@@ -26,7 +26,8 @@ struct Options {
   std::string split = "test";          // "all": every image, also where none is split
   std::vector<std::string> artifacts;  // grid; empty: the manifest as it stands
   std::vector<double> severities = {1, 2, 3, 4, 5};
-  std::shared_ptr<const artifact::Ladder> ladder;  // severities in place of the catalogue's; or null
+  std::shared_ptr<const artifact::Ladder>
+      ladder;  // severities in place of the catalogue's; or null
   std::string device = "cpu";
   int batch_size = 32;  // recorded: the shape that scores belong to
   int threads = 1;

@@ -8,8 +8,8 @@ namespace mr::image {
 
 constexpr int glyph_width = 3, glyph_height = 5;
 
-/// One octal digit a row from the top, its highest bit to the left; 0 for what has no glyph. Digits,
-/// letters (small ones as capitals) and - . : / have one.
+/// One octal digit a row from the top, its highest bit to the left; 0 for what has no glyph.
+/// Digits, letters (small ones as capitals) and - . : / have one.
 int glyph(char c);
 
 /// Writes text with dots of `dot` pixels, its top left corner at (left, top); what does not fit is

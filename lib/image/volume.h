@@ -33,7 +33,7 @@ struct Acquisition {
   std::optional<double> tr_ms, te_ms, echo_spacing_ms, field_t;
   std::optional<int> echo_train;
   std::optional<std::string> sequence;
-  std::optional<std::string> dim4;         // coil | time | echo
+  std::optional<std::string> dim4;  // coil | time | echo
 };
 
 /// Reads the manifest's "acquisition" object over `base`: what it names wins.
@@ -53,8 +53,8 @@ struct Storage {
 };
 
 struct Volume {
-  Array<float> voxels;           // [F, Z, Y, X]; empty when the image is complex
-  Array<Complex> complex_voxels; // [F, Z, Y, X]; empty when it is real
+  Array<float> voxels;            // [F, Z, Y, X]; empty when the image is complex
+  Array<Complex> complex_voxels;  // [F, Z, Y, X]; empty when it is real
   Affine affine{};
   std::array<double, 3> spacing_mm{1, 1, 1};  // along i, j, k
   Acquisition acquisition;

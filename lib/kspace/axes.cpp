@@ -19,8 +19,7 @@ constexpr std::int64_t lines_per_task = 64 * lanes;
 class AxisLines {
  public:
   AxisLines(const Shape& shape, int axis)
-      : n(shape[static_cast<std::size_t>(axis)]),
-        count_(n > 0 ? mr::count(shape) / n : 0) {
+      : n(shape[static_cast<std::size_t>(axis)]), count_(n > 0 ? mr::count(shape) / n : 0) {
     if (n < 1) throw DataError("Fourier transform: want an axis of at least one sample");
     stride_ = axis == 2 ? 1 : axis == 1 ? shape[2] : shape[1] * shape[2];
   }
@@ -48,7 +47,8 @@ class AxisLines {
     const auto rotated = [&](std::int64_t i) { return i < centre ? i + n - centre : i - centre; };
     if (stride_ == 1) {
       for (std::int64_t l = 0; l < width; ++l)
-        for (std::int64_t i = 0; i < n; ++i) body(start[static_cast<std::size_t>(l)] + i, rotated(i), l);
+        for (std::int64_t i = 0; i < n; ++i)
+          body(start[static_cast<std::size_t>(l)] + i, rotated(i), l);
     } else {
       for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t l = 0; l < width; ++l)
@@ -99,15 +99,18 @@ void multiply(std::int64_t n, const Complex* by, Complex* values) {
 
 }  // namespace
 
-void transform_axis(Array<float>& re, Array<float>& im, int axis, Direction direction, int threads) {
+void transform_axis(Array<float>& re, Array<float>& im, int axis, Direction direction,
+                    int threads) {
   const auto n = re.shape(axis);
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n)));
   if (direction == Direction::to_kspace)
-    along(re, im, axis, threads, scale, image_of,
-          [](LineFft& fft, std::int64_t) { fft.forward(); }, spectrum_of);
+    along(
+        re, im, axis, threads, scale, image_of, [](LineFft& fft, std::int64_t) { fft.forward(); },
+        spectrum_of);
   else
-    along(re, im, axis, threads, scale, spectrum_of,
-          [](LineFft& fft, std::int64_t) { fft.backward(); }, image_of);
+    along(
+        re, im, axis, threads, scale, spectrum_of,
+        [](LineFft& fft, std::int64_t) { fft.backward(); }, image_of);
 }
 
 void filter_axis(Array<float>& re, Array<float>& im, int axis,
@@ -128,15 +131,17 @@ void filter_axis(Array<float>& re, Array<float>& im, int axis,
   }
   std::vector<Complex> rotated;
   for (std::int64_t i = 0; i < n; ++i)
-    rotated.emplace_back(weights[static_cast<std::size_t>((i + n / 2) % n)] / static_cast<double>(n));
-  along(re, im, axis, threads, 1, image_of,
-        [&](LineFft& fft, std::int64_t width) {
-          fft.forward();
-          for (std::int64_t lane = 0; lane < width; ++lane)
-            multiply(n, rotated.data(), fft.spectrum(lane));
-          fft.backward();
-        },
-        image_of);
+    rotated.emplace_back(weights[static_cast<std::size_t>((i + n / 2) % n)] /
+                         static_cast<double>(n));
+  along(
+      re, im, axis, threads, 1, image_of,
+      [&](LineFft& fft, std::int64_t width) {
+        fft.forward();
+        for (std::int64_t lane = 0; lane < width; ++lane)
+          multiply(n, rotated.data(), fft.spectrum(lane));
+        fft.backward();
+      },
+      image_of);
 }
 
 }  // namespace mr::kspace

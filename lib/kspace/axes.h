@@ -12,10 +12,9 @@ namespace mr::kspace {
 enum class Direction { to_kspace, to_image };
 
 /// Centred unitary discrete Fourier transform of one axis (0 D, 1 H, 2 W), in place. An empty `im`
-/// is an image without imaginary part; it is there afterwards. The number of threads does not change
-/// a bit.
-/// throws   DataError when the axis has length 0
-/// source   Bracewell 2000, The Fourier Transform and Its Applications, 3rd ed.
+/// is an image without imaginary part; it is there afterwards. The number of threads does not
+/// change a bit. throws   DataError when the axis has length 0 source   Bracewell 2000, The Fourier
+/// Transform and Its Applications, 3rd ed.
 void transform_axis(Array<float>& re, Array<float>& im, int axis, Direction direction, int threads);
 
 /// Multiplies the k-space of one axis by weights [n], in place; `im` as above.

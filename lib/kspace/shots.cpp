@@ -11,8 +11,8 @@
 namespace mr::kspace {
 namespace {
 
-constexpr std::array<const char*, 7> order_names = {"linear", "interleaved", "centre-out", "segmented",
-                                                    "epi",    "mprage",      "random"};
+constexpr std::array<const char*, 7> order_names = {
+    "linear", "interleaved", "centre-out", "segmented", "epi", "mprage", "random"};
 
 using Places = std::vector<Readout>;
 

@@ -10,12 +10,13 @@ namespace mr::kspace {
 
 enum class LineOrder {
   linear,       // line after line, `echo_train` neighbours a shot
-  interleaved,  // turbo spin echo: shot s measures lines s, s + S, s + 2 S, ...: echo e fills band e
+  interleaved,  // turbo spin echo: shot s measures lines s, s + S, s + 2 S, ...: echo e fills band
+                // e
   centre_out,   // low-high: the first echoes measure the bands next to the centre
   segmented,    // as interleaved, the bands rotated so that echo `effective_echo` meets the centre
-  epi,          // each shot runs through all of k-space, every S-th line, every second one backwards
-  mprage,       // 3-D: one line a shot, all partitions within it
-  random,       // any line in any shot, but the central three in the first
+  epi,     // each shot runs through all of k-space, every S-th line, every second one backwards
+  mprage,  // 3-D: one line a shot, all partitions within it
+  random,  // any line in any shot, but the central three in the first
 };
 std::string name(LineOrder order);
 std::vector<std::string> line_order_names();
@@ -23,11 +24,11 @@ LineOrder parse_line_order(const std::string& name);  // throws UsageError with 
 
 struct ShotOptions {
   LineOrder order = LineOrder::interleaved;
-  int echo_train = 8;          // lines a shot; epi: lines a shot, i.e. n / shots
-  double tr_ms = 3000;         // from shot to shot
-  double echo_spacing_ms = 10; // from line to line within a shot
-  int effective_echo = 0;      // of segmented
-  RandomKey key;               // of random
+  int echo_train = 8;           // lines a shot; epi: lines a shot, i.e. n / shots
+  double tr_ms = 3000;          // from shot to shot
+  double echo_spacing_ms = 10;  // from line to line within a shot
+  int effective_echo = 0;       // of segmented
+  RandomKey key;                // of random
 };
 
 /// When and how one line was measured.
@@ -41,10 +42,10 @@ struct Readout {
 /// together: what moves between shots is still within one.
 struct ShotTable {
   ShotOptions options;
-  int shots = 0;                // S
-  std::vector<Readout> lines;   // [n]; zero frequency at n / 2
+  int shots = 0;               // S
+  std::vector<Readout> lines;  // [n]; zero frequency at n / 2
   const Readout& centre() const { return lines[lines.size() / 2]; }
-  double duration_ms() const;   // to the last line
+  double duration_ms() const;  // to the last line
 };
 
 /// The table is a permutation: each (shot, echo) is met once.

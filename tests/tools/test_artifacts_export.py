@@ -10,79 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 import images
+from artifact_tools import (FLOAT32, along, anatomy, corrupt, geometries, nrmse, otsu,
+                            roles, with_phase)
 
-FLOAT32 = 1e-5  # NRMSE allowed to single precision
-
-
-def nrmse(got, want):
-    return np.linalg.norm(got - want) / np.linalg.norm(want)
-
-
-@pytest.fixture
-def corrupt(run, tmp_path):
-    """corrupt(array, spacing, step, *options) -> corrupted array, the step's record, fidelity."""
-
-    def runner(array, spacing, step, *options):
-        source, out, manifest = (tmp_path / n for n in ("in.nii", "out.nii", "m.json"))
-        images.save(source, array, spacing)
-        run(["mr-corrupt", "-a", step, *options, "--seed", "7", "--id", "x", "--force", source,
-             "-o", out, "--manifest-out", manifest])
-        entry = json.loads(manifest.read_text())["images"][0]
-        result = np.asarray(nibabel.load(out).dataobj)
-        assert result.dtype == array.dtype and result.shape == array.shape
-        return result, entry["artifacts"][0], entry["fidelity"]
-
-    return runner
-
-
-def anatomy(shape):
-    """A structured magnitude image, positive everywhere."""
-    rng = np.random.default_rng(3)
-    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) if n > 1 else [0.0] for n in shape), indexing="ij")
-    inside = x**2 / 0.7 + y**2 / 0.8 + z**2 / 1.5 < 1
-    image = inside * (600 + 200 * np.sin(6 * x + z) * np.cos(5 * y)) + 10 * rng.random(shape)
-    return image.astype(np.float32)
-
-
-def with_phase(magnitude):
-    x = np.linspace(-1.5, 1.5, magnitude.size).reshape(magnitude.shape)
-    return (magnitude * np.exp(1j * x)).astype(np.complex64)
-
-
-def roles(record):
-    axes = {"slice": "ijk".index(record["slice_axis"]),
-            "phase_encode": "ijk".index(record["phase_encode_axis"])}
-    axes["readout"] = 3 - sum(axes.values())
-    return axes
-
-
-def along(values, axis):
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    return np.reshape(values, shape)
-
-
-def otsu(image):
-    counts, edges = np.histogram(image, 256, (0, image.max()))
-    centres = np.arange(256)
-    best, split = -1, 0
-    for b in range(255):
-        low, high = counts[:b + 1].sum(), counts[b + 1:].sum()
-        if low and high:
-            distance = (np.average(centres[:b + 1], weights=counts[:b + 1])
-                        - np.average(centres[b + 1:], weights=counts[b + 1:]))
-            if low * high * distance**2 > best:
-                best, split = low * high * distance**2, b
-    return image > edges[split + 1]
-
-
-GEOMETRIES = [  # shape, spacing, mode, phase encoding
-    ((35, 24, 6), (0.8, 1.3, 4.0), "2d", "j"),
-    ((24, 37, 5), (1.1, 0.9, 4.0), "2d", "i"),
-    ((20, 17, 23), (1.0, 1.4, 0.8), "3d", "k"),
-    ((21, 18, 16), (1.0, 1.0, 1.0), "3d", "j"),
-]
-geometries = pytest.mark.parametrize("shape, spacing, mode, phase_encode", GEOMETRIES)
 both = pytest.mark.parametrize("is_complex", [False, True])
 
 
@@ -226,7 +156,7 @@ def test_border(corrupt, shape, spacing, mode, phase_encode, is_complex):
 # 3 x 5 dots: rows from the top, the highest bit to the left.
 FONT = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
                 "75557 26227 71747 71717 55711 74717 74757 71111 75757 75717 25755 65656 34443 65556 "
-                "74647 74644 34553 55755 72227 11152 55655 44447 57755 75555 25552 65644 25563 65655 "
+                "74647 74644 34553 55755 72227 11152 55655 44447 57755 65555 25552 65644 25563 65655 "
                 "34216 72222 55557 55552 55775 55255 55222 71247".split()))
 
 

@@ -24,9 +24,9 @@ template <typename Function>
 mr::Array<float> sampled(const mr::Shape& shape, Function f) {
   mr::Array<float> values(shape);
   for (std::int64_t i = 0; i < values.size(); ++i)
-    values[i] = static_cast<float>(f(unit(i % shape[3], shape[3]),
-                                     unit(i / shape[3] % shape[2], shape[2]),
-                                     unit(i / shape[3] / shape[2] % shape[1], shape[1])));
+    values[i] =
+        static_cast<float>(f(unit(i % shape[3], shape[3]), unit(i / shape[3] % shape[2], shape[2]),
+                             unit(i / shape[3] / shape[2] % shape[1], shape[1])));
   return values;
 }
 

@@ -529,8 +529,7 @@ TEST_CASE("EPI reads every second line backwards; single-shot EPI takes them one
   const auto table = shot_table(8, shots(LineOrder::epi, 8));
   CHECK(table.shots == 1);
   CHECK(echo_of_line(table) == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7});
-  for (std::size_t line = 0; line < 8; ++line)
-    CHECK(table.lines[line].reversed == (line % 2 == 1));
+  for (std::size_t line = 0; line < 8; ++line) CHECK(table.lines[line].reversed == (line % 2 == 1));
 }
 
 TEST_CASE("random order: the centre in the first shot, and a permutation of its own for each key") {
@@ -560,7 +559,8 @@ TEST_CASE("slices of a repetition: every second one first, then those between") 
 
 // ---- axes ----
 
-TEST_CASE("a filter along any axis multiplies k-space by its weights; a real image becomes complex") {
+TEST_CASE(
+    "a filter along any axis multiplies k-space by its weights; a real image becomes complex") {
   for (const int axis : {0, 1, 2}) {
     CAPTURE(axis);
     auto re = noise({12, 35, 20}, 63);
@@ -573,8 +573,8 @@ TEST_CASE("a filter along any axis multiplies k-space by its weights; a real ima
     std::int64_t stride = 1;
     for (int a = axis + 1; a < 3; ++a) stride *= re.shape(a);
     for (std::int64_t i = 0; i < want.size(); ++i)
-      want[i] = Complex(Wide(want[i]) *
-                        weights[static_cast<std::size_t>(i / stride % re.shape(axis))]);
+      want[i] =
+          Complex(Wide(want[i]) * weights[static_cast<std::size_t>(i / stride % re.shape(axis))]);
     want = slow_transform(want, axis + 1, 1);
     Array<float> im;
     filter_axis(re, im, axis, weights, 2);
@@ -628,9 +628,9 @@ TEST_CASE("on its axis a loop's field is a^2 / 2 (a^2 + z^2)^(3/2) along the axi
 TEST_CASE("off its axis a loop's field is the integral over its wire, near the axis too") {
   const Loop loop{{0.1, -0.2, 0.3}, {0, 0.6, 0.8}, 0.25};
   const Vector3 e1{1, 0, 0}, e2{0, 0.8, -0.6};  // e1 x e2 is the axis
-  for (const Vector3& p : {Vector3{0.7, 0.4, -0.5}, Vector3{0.1, 0.0, 0.1}, Vector3{-3, 2, 1},
-                           Vector3{0.1 + 2e-5, -0.2 + 0.6, 0.3 + 0.8},
-                           Vector3{0.1 + 2e-3, -0.2 + 0.6, 0.3 + 0.8}}) {
+  for (const Vector3& p :
+       {Vector3{0.7, 0.4, -0.5}, Vector3{0.1, 0.0, 0.1}, Vector3{-3, 2, 1},
+        Vector3{0.1 + 2e-5, -0.2 + 0.6, 0.3 + 0.8}, Vector3{0.1 + 2e-3, -0.2 + 0.6, 0.3 + 0.8}}) {
     const auto got = loop_field(loop, p), want = wire_integral(loop, e1, e2, p);
     const double size = std::sqrt(want[0] * want[0] + want[1] * want[1] + want[2] * want[2]);
     for (std::size_t i = 0; i < 3; ++i) CHECK(std::fabs(got[i] - want[i]) < 2e-9 * size);

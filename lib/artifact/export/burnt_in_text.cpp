@@ -1,20 +1,15 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "artifact/export/intensity.h"
 #include "base/error.h"
+#include "image/glyphs.h"
 
 namespace mr::artifact {
 namespace {
 
-/// Glyphs of 3 x 5 dots, digits then capitals: one octal digit a row from the top, its highest bit
-/// to the left.
-constexpr std::array<int, 36> glyphs = {
-    075557, 026227, 071747, 071717, 055711, 074717, 074757, 071111, 075757, 075717, 025755, 065656,
-    034443, 065556, 074647, 074644, 034553, 055755, 072227, 011152, 055655, 044447, 057755, 075555,
-    025552, 065644, 025563, 065655, 034216, 072222, 055557, 055552, 055775, 055255, 055222, 071247};
-constexpr std::int64_t glyph_width = 3, glyph_height = 5;
+using image::glyph_height;
+using image::glyph_width;
 
 /// Dots of an overlay in the order in which they are burnt in: text of the first rows alternately
 /// from the top and from the bottom, glyph after glyph, column after column.
@@ -53,7 +48,7 @@ std::vector<std::int64_t> write_text(const Layout& layout, RandomKey key, std::s
     for (std::int64_t c = 0; c < layout.columns(); ++c) {
       const auto which = below(key, static_cast<std::uint64_t>(r * layout.columns() + c), 36);
       line += static_cast<char>(which < 10 ? '0' + which : 'A' + which - 10);
-      add_glyph(layout, glyphs[which], layout.dot + c * (glyph_width + 1) * layout.dot,
+      add_glyph(layout, image::glyph(line.back()), layout.dot + c * (glyph_width + 1) * layout.dot,
                 layout.first_row(r), voxels);
     }
     text.push_back(line);

@@ -36,23 +36,22 @@ Drawn draw(const Context& context, const Values& values) {
 
 Artifact kspace_quantisation() {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  return {
-      {"kspace-quantisation",
-       "Receiver gain too low: few steps of the converter are used, fine detail is lost",
-       "Widrow and Kollar 2008, Quantization Noise, ch. 1 (uniform quantiser)",
-       Stage::receiver,
-       {{"bits",
-         "1",
-         "bits of the converter that the largest sample of the scan's k-space uses, with sign",
-         2,
-         infinity,
-         {12, 10, 8, 6, 5},
-         infinity}},
-       2,
-       false},
-      acts,
-      draw,
-      true};
+  return {{"kspace-quantisation",
+           "Receiver gain too low: few steps of the converter are used, fine detail is lost",
+           "Widrow and Kollar 2008, Quantization Noise, ch. 1 (uniform quantiser)",
+           Stage::receiver,
+           {{"bits",
+             "1",
+             "bits of the converter that the largest sample of the scan's k-space uses, with sign",
+             2,
+             infinity,
+             {12, 10, 8, 6, 5},
+             infinity}},
+           2,
+           false},
+          acts,
+          draw,
+          true};
 }
 
 }  // namespace mr::artifact
