@@ -1,6 +1,7 @@
 // Takes an image through a recipe: slice by slice where all steps allow it, else as a volume.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "artifact/engine.h"
 #include "artifact/recipe.h"
@@ -50,13 +51,17 @@ void multiply(std::vector<std::complex<double>>& into,
     for (std::size_t i = 0; i < into.size(); ++i) into[i] *= by[i];
 }
 
-/// Along each axis that has weights.
-void filter(Block& block, const AxisWeights& weights, int threads) {
+/// One filter for each axis that has weights.
+Pass filter(const AxisWeights& weights) {
+  auto filters = std::make_shared<std::vector<kspace::AxisFilter>>();
   int axis = 0;
   for (const auto* along : {&weights.slice, &weights.lines, &weights.readout}) {
-    if (!along->empty()) kspace::filter_axis(block.re, block.im, axis, *along, threads);
+    if (!along->empty()) filters->emplace_back(axis, *along);
     ++axis;
   }
+  return [filters](Block& block, int threads) {
+    for (const auto& one : *filters) one.apply(block.re, block.im, threads);
+  };
 }
 
 void multiply_axis(Block& block, int axis, const std::vector<std::complex<double>>& weights,
@@ -121,7 +126,7 @@ std::vector<Pass> fuse(std::vector<Drawn> steps, bool volumetric) {
       multiply(product.lines, step.weights->lines);
       multiply(product.readout, step.weights->readout);
     }
-    passes.push_back([product](Block& block, int threads) { filter(block, product, threads); });
+    passes.push_back(filter(product));
   }
   return passes;
 }
@@ -240,7 +245,10 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
           frame,
           frames_are_coils ? std::function<RandomKey(std::string_view)>(shared) : own,
           own,
-          [&](std::string_view purpose) { return streams.of_group(purpose); }};
+          [&](std::string_view purpose) {
+            return sub_key(streams.of_group(purpose),
+                           frames_are_coils ? 0 : static_cast<std::uint64_t>(frame));
+          }};
       auto one = artifact.draw(context, values);
       drawn.push_back(std::move(one.values));
       steps[static_cast<std::size_t>(frame)].push_back(std::move(one));

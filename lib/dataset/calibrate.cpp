@@ -76,13 +76,13 @@ void require_monotone(const artifact::Row& row, double weaker, double e_weaker, 
                     shortest(stronger) + ": it cannot be calibrated on these images");
 }
 
-/// One level: the strength within [low, high] whose damage is the target.
-Json solve(const artifact::Row& row, const Damage& damage, double target, double& low,
-           double& e_low) {
-  double high = strongest, e_high = damage(high);
-  require_monotone(row, low, e_low, high, e_high);
-  bool reached = e_high >= target * (1 - tolerance);
-  double strength = high, e = e_high;
+/// One level: the strength from `low` to the strongest, of damage e_strongest, whose damage is the
+/// target. The next level starts there.
+Json solve(const artifact::Row& row, const Damage& damage, double target, double e_strongest,
+           double& low, double& e_low) {
+  require_monotone(row, low, e_low, strongest, e_strongest);
+  bool reached = e_strongest >= target * (1 - tolerance);
+  double high = strongest, strength = strongest, e = e_strongest;
   for (int n = 0; reached && std::abs(e - target) > tolerance * target; ++n) {
     if (n == most_bisections) {  // the damage jumps over the target
       reached = false;
@@ -127,13 +127,15 @@ Json calibrate(ManifestReader& reader, const CalibrateOptions& options, const Me
     const auto& row = artifact::find(name);
     const Damage damage(samples, row, options);
     Json levels = Json::array();
+    const double e_strongest = damage(strongest);
     double low = 0, e_low = 0;
     for (const double target : options.targets) {
-      levels.push_back(solve(row, damage, target, low, e_low));
-      if (!levels.back()["reached"].get<bool>())
-        messages.warn(
-            name + ": E = " + fixed(target, 2) + " is not reached; capped at " +
-            fixed(levels.back()["e"].is_number() ? levels.back()["e"].get<double>() : 1, 3));
+      levels.push_back(solve(row, damage, target, e_strongest, low, e_low));
+      const auto& level = levels.back();
+      if (!level["reached"].get<bool>())
+        messages.warn(name + ": E = " + fixed(target, 2) + " is not reached; capped " +
+                      (level["e"].is_number() ? "at " + fixed(level["e"].get<double>(), 3)
+                                              : std::string("where no positive gain is left")));
     }
     artifacts.push_back({{"artifact", name}, {"levels", std::move(levels)}});
     progress.advance();

@@ -33,10 +33,15 @@ Picture enlarged(const Picture& picture, int times) {
   return out;
 }
 
+Picture tile(const image::Volume& volume, const Slice& slice) {
+  const auto picture = picture_of(volume, slice, longest_px);
+  return enlarged(picture, std::max(1, longest_px / std::max(picture.rows, picture.columns)));
+}
+
 Row draw_row(const CleanImage& clean, const std::string& id, const std::string& artifact,
-             const Slice& slice, std::uint64_t seed) {
-  Row row;
-  for (int severity = 0; severity < columns; ++severity) {
+             const Slice& slice, const Picture& untouched, std::uint64_t seed) {
+  Row row{{untouched}, ""};
+  for (int severity = 1; severity < columns; ++severity) {
     artifact::Recipe recipe;
     recipe.steps.push_back({artifact, static_cast<double>(severity), {}});
     auto volume = clean.volume;
@@ -46,9 +51,7 @@ Row draw_row(const CleanImage& clean, const std::string& id, const std::string& 
       row.refused = e.what();
       return row;
     }
-    const auto picture = picture_of(volume, slice, longest_px);
-    const int times = std::max(1, longest_px / std::max(picture.rows, picture.columns));
-    row.pictures.push_back(enlarged(picture, times));
+    row.pictures.push_back(tile(volume, slice));
   }
   return row;
 }
@@ -110,12 +113,13 @@ std::string contact_sheet(const CleanImage& clean, const std::string& id,
   if (slice.index < 0 || slice.index >= slices)
     throw DataError(name + ": slice " + std::to_string(slice.index) + ": want 0.." +
                     std::to_string(slices - 1));
+  const auto untouched = tile(clean.volume, slice);
   std::vector<Row> rows(options.artifacts.size());
   Progress progress(messages, "corrupting", static_cast<std::int64_t>(rows.size()));
   parallel_for(options.threads, static_cast<std::int64_t>(rows.size()), [&](std::int64_t i) {
     throw_if_stopped();
     const auto r = static_cast<std::size_t>(i);
-    rows[r] = draw_row(clean, id, options.artifacts[r], slice, options.seed);
+    rows[r] = draw_row(clean, id, options.artifacts[r], slice, untouched, options.seed);
   });
   std::vector<std::size_t> shown;
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -126,12 +130,11 @@ std::string contact_sheet(const CleanImage& clean, const std::string& id,
       messages.warn("left out: " + rows[r].refused);
   }
   if (shown.empty()) throw DataError(name + ": no artifact to show");
-  const auto& first = rows[shown[0]].pictures[0];
-  const int height = caption + 2 * (first.rows + gap) + gap, header = caption;
-  Canvas canvas(gap + columns * (first.columns + gap),
+  const int height = caption + 2 * (untouched.rows + gap) + gap, header = caption;
+  Canvas canvas(gap + columns * (untouched.columns + gap),
                 header + height * static_cast<int>(shown.size()));
   for (int c = 0; c < columns; ++c)
-    canvas.write(c == 0 ? "clean" : std::to_string(c), gap + c * (first.columns + gap), 2);
+    canvas.write(c == 0 ? "clean" : std::to_string(c), gap + c * (untouched.columns + gap), 2);
   for (std::size_t r = 0; r < shown.size(); ++r)
     add_row(options.artifacts[shown[r]], rows[shown[r]].pictures,
             header + height * static_cast<int>(r), canvas);

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "kspace/line_fft.h"
-#include "kspace/lines.h"
 
 namespace mr::kspace {
 namespace {
@@ -113,32 +112,36 @@ void transform_axis(Array<float>& re, Array<float>& im, int axis, Direction dire
         [](LineFft& fft, std::int64_t) { fft.backward(); }, image_of);
 }
 
-void filter_axis(Array<float>& re, Array<float>& im, int axis,
-                 const std::vector<std::complex<double>>& weights, int threads) {
-  const auto n = re.shape(axis);
-  if (static_cast<std::int64_t>(weights.size()) != n)
-    throw DataError("filter: want " + std::to_string(n) + " weights, got " +
-                    std::to_string(weights.size()));
+AxisFilter::AxisFilter(int axis, const std::vector<std::complex<double>>& weights)
+    : axis_(axis), n_(static_cast<std::int64_t>(weights.size())) {
   if (axis == 1) {
+    lines_.emplace(weights);
+    return;
+  }
+  for (std::int64_t i = 0; i < n_; ++i)
+    rotated_.emplace_back(weights[static_cast<std::size_t>((i + n_ / 2) % n_)] /
+                          static_cast<double>(n_));
+}
+
+void AxisFilter::apply(Array<float>& re, Array<float>& im, int threads) const {
+  if (re.shape(axis_) != n_)
+    throw DataError("filter: want " + std::to_string(re.shape(axis_)) + " weights, got " +
+                    std::to_string(n_));
+  if (lines_) {
     const bool real = im.empty();
     if (real) im = Array<float>(re.shape());
-    const LineFilter filter(weights);
-    const auto plane = n * re.shape(2);
+    const auto plane = n_ * re.shape(2);
     parallel_for(threads, re.shape(0), [&](std::int64_t slice) {
-      filter.apply(re.data() + slice * plane, im.data() + slice * plane, re.shape(2), real);
+      lines_->apply(re.data() + slice * plane, im.data() + slice * plane, re.shape(2), real);
     });
     return;
   }
-  std::vector<Complex> rotated;
-  for (std::int64_t i = 0; i < n; ++i)
-    rotated.emplace_back(weights[static_cast<std::size_t>((i + n / 2) % n)] /
-                         static_cast<double>(n));
   along(
-      re, im, axis, threads, 1, image_of,
+      re, im, axis_, threads, 1, image_of,
       [&](LineFft& fft, std::int64_t width) {
         fft.forward();
         for (std::int64_t lane = 0; lane < width; ++lane)
-          multiply(n, rotated.data(), fft.spectrum(lane));
+          multiply(n_, rotated_.data(), fft.spectrum(lane));
         fft.backward();
       },
       image_of);

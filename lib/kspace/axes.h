@@ -3,9 +3,11 @@
 // of every transformed axis; all transforms are unitary (norm 1/sqrt(n)).
 #pragma once
 #include <complex>
+#include <optional>
 #include <vector>
 
 #include "base/array.h"
+#include "kspace/lines.h"
 
 namespace mr::kspace {
 
@@ -17,9 +19,20 @@ enum class Direction { to_kspace, to_image };
 /// Transform and Its Applications, 3rd ed.
 void transform_axis(Array<float>& re, Array<float>& im, int axis, Direction direction, int threads);
 
-/// Multiplies the k-space of one axis by weights [n], in place; `im` as above.
-/// throws DataError unless there is one weight for each sample
-void filter_axis(Array<float>& re, Array<float>& im, int axis,
-                 const std::vector<std::complex<double>>& weights, int threads);
+/// Multiplies the k-space of one axis by weights; made once, applied to any number of images.
+class AxisFilter {
+ public:
+  /// weights  [n], one for each sample of the axis (0 D, 1 H, 2 W)
+  AxisFilter(int axis, const std::vector<std::complex<double>>& weights);
+
+  /// In place; `im` as in transform_axis. throws DataError when the axis has another length
+  void apply(Array<float>& re, Array<float>& im, int threads) const;
+
+ private:
+  int axis_;
+  std::int64_t n_;
+  std::optional<LineFilter> lines_;           // axis 1
+  std::vector<std::complex<float>> rotated_;  // else: zero frequency first, divided by n
+};
 
 }  // namespace mr::kspace

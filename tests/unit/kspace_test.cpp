@@ -577,11 +577,11 @@ TEST_CASE(
           Complex(Wide(want[i]) * weights[static_cast<std::size_t>(i / stride % re.shape(axis))]);
     want = slow_transform(want, axis + 1, 1);
     Array<float> im;
-    filter_axis(re, im, axis, weights, 2);
+    AxisFilter(axis, weights).apply(re, im, 2);
     Array<Complex> got(image.shape());
     for (std::int64_t i = 0; i < got.size(); ++i) got[i] = {re[i], im[i]};
     CHECK(distance(got, want) < 2e-6 * norm(want));
-    CHECK_THROWS_AS(filter_axis(re, im, axis, {1.0}, 1), mr::DataError);
+    CHECK_THROWS_AS(AxisFilter(axis, {1.0}).apply(re, im, 1), mr::DataError);
   }
 }
 
