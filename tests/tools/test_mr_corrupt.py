@@ -151,6 +151,22 @@ def test_draws_are_shared_per_scanner_and_per_subject(run, tmp_path):
         assert len(set.union(*severities.values())) == len(severities)
 
 
+def test_a_random_gain_belongs_to_the_unit_of_the_recipe(run, tmp_path):
+    m = images.manifest(tmp_path, images=12, shape=(16, 16, 2))
+    document = json.loads(m.read_text())
+    for i, entry in enumerate(document["images"]):
+        entry["attributes"] = {"scanner": f"s{i % 4}"}
+    images.write(m, [l["name"] for l in document["labels"]], document["images"])
+    (tmp_path / "r.json").write_text(json.dumps(
+        {"schema": "mr-recipe/1", "per": "scanner", "steps": [{"artifact": "gain-random", "severity": 3}]}))
+    out = json.loads(run(["mr-corrupt", "--recipe", tmp_path / "r.json", "-o", tmp_path / "o", m]).stdout)
+    gains = {}
+    for entry in out["images"]:
+        gains.setdefault(entry["attributes"]["scanner"], set()).add(entry["artifacts"][0]["drawn"]["gain"])
+    assert all(len(g) == 1 for g in gains.values())
+    assert len(set.union(*gains.values())) == 2  # seed 1 gives up and down
+
+
 def test_ready_recipes_run_by_name(run, fails, tmp_path, knee):
     text = run(["mr-corrupt", "--list"]).stdout.decode()
     names = [line.split(":")[0].split()[1] for line in text.splitlines() if line.startswith("recipe ")]
@@ -184,7 +200,7 @@ def test_matched_gain_is_one_in_the_foreground(run, tmp_path, mode):
         out[gain] = tmp_path / f"{gain}.nii"
         run(["mr-corrupt", "-a", "ghosting:5", "--mode", mode, "--gain", gain, "--id", "x", source, "-o", out[gain]])
     kept, matched = (nibabel.load(out[g]).get_fdata() for g in ("keep", "match"))
-    from test_artifacts import otsu
+    from artifact_tools import otsu
     x, foreground = array.astype(float), otsu(array)
     units = [(..., k) for k in range(array.shape[2])] if mode == "2d" else [...]
     for unit in units:

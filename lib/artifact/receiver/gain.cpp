@@ -30,9 +30,9 @@ Drawn draw_common(const Context&, const Values& values) {
   return amplify(values.at("log2_gain"));
 }
 
-/// Up or down, by the toss of a coin.
+/// Up or down, by the toss of a coin, for each unit that the recipe draws per (scanner, subject).
 Drawn draw_random(const Context& context, const Values& values) {
-  const double sign = below(context.stream("sign"), 0, 2) == 0 ? 1 : -1;
+  const double sign = below(context.group_stream("sign"), 0, 2) == 0 ? 1 : -1;
   return amplify(sign * values.at("log2_gain"));
 }
 
