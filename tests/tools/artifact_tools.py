@@ -87,3 +87,36 @@ GEOMETRIES = [  # shape, spacing, mode, phase encoding
     ((21, 18, 16), (1.0, 1.0, 1.0), "3d", "j"),
 ]
 geometries = pytest.mark.parametrize("shape, spacing, mode, phase_encode", GEOMETRIES)
+
+
+class Blobs:
+    """A sum of Gaussians in mm about voxel n // 2: a band-limited object that can be moved exactly."""
+
+    def __init__(self, shape, spacing):
+        rng = np.random.default_rng(11)
+        self.grid = np.stack(np.meshgrid(*((np.arange(n) - n // 2) * d
+                                           for n, d in zip(shape, spacing)), indexing="ij"), -1)
+        extent = np.array(shape) * spacing
+        self.weights = [100.0, 70.0, 50.0]
+        self.centres = [rng.uniform(-0.08, 0.08, 3) * extent for _ in self.weights]
+        self.covariances = [np.diag((rng.uniform(1.7, 2.0, 3) * spacing)**2) for _ in self.weights]
+
+    def image(self, rotation=np.eye(3), translation=np.zeros(3)):
+        total = 0
+        for weight, centre, covariance in zip(self.weights, self.centres, self.covariances):
+            d = self.grid - (rotation @ centre + translation)
+            inverse = np.linalg.inv(rotation @ covariance @ rotation.T)
+            total = total + weight * np.exp(-0.5 * np.einsum("...i,ij,...j", d, inverse, d))
+        return total
+
+
+def rotation_matrix(degrees):
+    """About i, then j, then k, each turning the next axis towards the one after it."""
+    m = np.eye(3)
+    for axis, angle in enumerate(np.radians(degrees)):
+        a, b = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(3)
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+        m = turn @ m
+    return m

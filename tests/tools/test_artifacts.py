@@ -8,43 +8,10 @@ import pytest
 from scipy import ndimage, stats
 
 import images
-from artifact_tools import (FLOAT32, along, anatomy, corrupt, geometries, nrmse, otsu,
-                            roles, to_lines, to_rows, with_phase)
+from artifact_tools import (FLOAT32, Blobs, along, anatomy, corrupt, geometries, nrmse, otsu, roles,
+                            rotation_matrix, to_lines, to_rows, with_phase)
 
 # ---- motion ----
-
-class Blobs:
-    """A sum of Gaussians in mm about voxel n // 2: a band-limited object that can be moved exactly."""
-
-    def __init__(self, shape, spacing):
-        rng = np.random.default_rng(11)
-        self.grid = np.stack(np.meshgrid(*((np.arange(n) - n // 2) * d
-                                           for n, d in zip(shape, spacing)), indexing="ij"), -1)
-        extent = np.array(shape) * spacing
-        self.weights = [100.0, 70.0, 50.0]
-        self.centres = [rng.uniform(-0.08, 0.08, 3) * extent for _ in self.weights]
-        self.covariances = [np.diag((rng.uniform(1.7, 2.0, 3) * spacing)**2) for _ in self.weights]
-
-    def image(self, rotation=np.eye(3), translation=np.zeros(3)):
-        total = 0
-        for weight, centre, covariance in zip(self.weights, self.centres, self.covariances):
-            d = self.grid - (rotation @ centre + translation)
-            inverse = np.linalg.inv(rotation @ covariance @ rotation.T)
-            total = total + weight * np.exp(-0.5 * np.einsum("...i,ij,...j", d, inverse, d))
-        return total
-
-
-def rotation_matrix(degrees):
-    """About i, then j, then k, each turning the next axis towards the one after it."""
-    m = np.eye(3)
-    for axis, angle in enumerate(np.radians(degrees)):
-        a, b = (axis + 1) % 3, (axis + 2) % 3
-        turn = np.eye(3)
-        turn[a, a] = turn[b, b] = np.cos(angle)
-        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
-        m = turn @ m
-    return m
-
 
 def moved_lines(blobs, drawn, axis, complex_factor=1.0):
     """K = sum over shots of the lines measured in them, of the object in their pose."""

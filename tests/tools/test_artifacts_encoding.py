@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 import images
-from artifact_tools import (FLOAT32, along, anatomy, corrupt, geometries, nrmse, otsu, roles,
-                            to_lines, to_rows, with_phase)
-from test_artifacts import Blobs, rotation_matrix
+from artifact_tools import (FLOAT32, Blobs, along, anatomy, corrupt, geometries, nrmse, otsu, roles,
+                            rotation_matrix, to_lines, to_rows, with_phase)
 
 __all__ = ["corrupt"]  # a fixture
 
