@@ -1,4 +1,8 @@
 // mr-manifest: make, check and reshape manifests. Only the command line lives here.
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/text.h"
 #include "base/threads.h"
 #include "dataset/check.h"
 #include "dataset/filter.h"
@@ -6,6 +10,7 @@
 #include "dataset/slices.h"
 #include "dataset/split.h"
 #include "dataset/summary.h"
+#include "image/volume.h"
 #include "tool_main.h"
 
 namespace {
@@ -16,7 +21,7 @@ struct Options {
   bool force = false;
   int threads = 0;
   mr::dataset::ScanOptions scan;
-  std::vector<std::string> attributes, labels, mask_labels;  // as typed, NAME=VALUE
+  std::vector<std::string> attributes, labels, mask_labels, acquisition;  // as typed, NAME=VALUE
   std::string mode, phase_encode, keep = "all";
   mr::dataset::SlicesOptions slices;
   std::string ratio;
@@ -47,6 +52,23 @@ mr::dataset::Conditions conditions(const std::string& option,
   mr::dataset::Conditions list;
   for (const auto& text : texts) list.push_back(name_and_value(option, text));
   return list;
+}
+
+/// "tr_ms=2300" as a member of the manifest's acquisition: a number where it reads as one.
+void set_acquisition(mr::Json& acquisition, const std::string& text) {
+  const std::string option = "--acquisition";
+  const auto [key, value] = name_and_value(option, text);
+  const auto& known = mr::image::acquisition_members();
+  if (std::find(known.begin(), known.end(), key) == known.end())
+    throw mr::UsageError(option + ": " + mr::unknown("member", key, known));
+  const auto number = mr::Json::parse(value, nullptr, false);
+  const mr::Json member = {{key, number.is_number() ? number : mr::Json(value)}};
+  try {
+    mr::image::merge_acquisition({}, member, option);
+  } catch (const mr::DataError& e) {
+    throw mr::UsageError(e.what());
+  }
+  acquisition.update(member);
 }
 
 /// An option that is given once for each of its values.
@@ -101,6 +123,10 @@ Command declare_scan(CLI::App& app, Options& o) {
                  "Phase-encode axis of every image: i, j or k, "
                  "with a trailing - where it runs backwards")
       ->check(CLI::IsMember({"i", "j", "k", "i-", "j-", "k-"}));
+  add_each(
+      app, "--acquisition", o.acquisition,
+      "NAME=VALUE: what is known of every image's acquisition: sequence, tr_ms, te_ms, field_t, "
+      "echo_train, line_order, ...");
   app.add_flag("--allow-unmatched", scan.allow_unmatched,
                "Leave out images without a row or a mask, and rows without an image");
   add_output(app, o);
@@ -111,6 +137,7 @@ Command declare_scan(CLI::App& app, Options& o) {
   return [&o](const mr::Run& run, const mr::Messages& messages) {
     if (o.scan.id_column.empty()) o.scan.id_column = "id";
     o.scan.attributes = conditions("--attribute-value", o.attributes);
+    for (const auto& text : o.acquisition) set_acquisition(o.scan.acquisition, text);
     if (!o.mode.empty()) o.scan.acquisition["mode"] = o.mode;
     if (!o.phase_encode.empty()) o.scan.acquisition["phase_encode_axis"] = o.phase_encode;
     auto output = o.output();

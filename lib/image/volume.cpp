@@ -2,12 +2,24 @@
 
 #include <cmath>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace mr::image {
 namespace {
 
 const std::vector<std::string> axis_names = {"i", "j", "k"};
+
+// Ours, and NIfTI's words.
+const std::vector<std::string> slice_orders = {"sequential",
+                                               "interleaved",
+                                               "reverse",
+                                               "sequential_increasing",
+                                               "sequential_decreasing",
+                                               "alternating_increasing",
+                                               "alternating_decreasing",
+                                               "alternating_increasing_2",
+                                               "alternating_decreasing_2"};
 
 std::string text_of(const Json& value, const std::string& key, const std::string& name) {
   if (value.is_string()) return value.get<std::string>();
@@ -51,6 +63,14 @@ void set_phase_encode(Acquisition& a, const std::string& text, const std::string
 
 }  // namespace
 
+const std::vector<std::string>& acquisition_members() {
+  static const std::vector<std::string> names = {
+      "mode",       "phase_encode_axis", "slice_axis", "slice_order",
+      "line_order", "echo_spacing_ms",   "tr_ms",      "te_ms",
+      "field_t",    "echo_train",        "sequence",   "dim4"};
+  return names;
+}
+
 Acquisition merge_acquisition(const Acquisition& base, const Json& object,
                               const std::string& name) {
   if (!object.is_object())
@@ -64,7 +84,7 @@ Acquisition merge_acquisition(const Acquisition& base, const Json& object,
     } else if (key == "slice_axis") {
       a.slice_axis = one_of(value, key, axis_names, name)[0] - 'i';
     } else if (key == "slice_order") {
-      a.slice_order = text_of(value, key, name);
+      a.slice_order = one_of(value, key, slice_orders, name);
     } else if (key == "line_order") {
       a.line_order = text_of(value, key, name);
     } else if (key == "echo_spacing_ms") {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/array.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace mr::image {
 
@@ -35,6 +35,8 @@ struct Acquisition {
   std::optional<std::string> sequence;
   std::optional<std::string> dim4;  // coil | time | echo
 };
+
+const std::vector<std::string>& acquisition_members();  // that merge_acquisition knows
 
 /// Reads the manifest's "acquisition" object over `base`: what it names wins.
 /// throws DataError "NAME: acquisition: ..." on an unknown value

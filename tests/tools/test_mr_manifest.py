@@ -85,7 +85,8 @@ def test_scan_takes_labels_subjects_and_attributes_from_a_table(run, folder, tmp
     document = load(run(
         ["mr-manifest", "scan", folder, "--table", tmp_path / "t.csv", "--file-column", "path",
          "--subject-column", "who", "--label", "acl", "--attribute", "scanner", "--attribute", "age",
-         "--attribute-value", "site=x=y", "--mode", "2d", "--phase-encode", "j-"]))
+         "--attribute-value", "site=x=y", "--mode", "2d", "--phase-encode", "j-", "--acquisition",
+         "sequence=mprage", "--acquisition", "tr_ms=2300", "--acquisition", "echo_train=1"]))
     schema("mr-manifest")(document)
     found = by_id(document)
     assert document["labels"] == [{"name": "acl", "values": ["0", "1"]}]
@@ -94,7 +95,8 @@ def test_scan_takes_labels_subjects_and_attributes_from_a_table(run, folder, tmp
     assert {i: found[i]["subject"] for i in found} == {"a/one": "P1", "b/two": "P2", "three": "P1"}
     assert found["a/one"]["attributes"] == {"scanner": "A", "age": 31, "site": "x=y"}
     assert found["b/two"]["attributes"] == {"scanner": "B", "site": "x=y"}  # no age: unknown
-    assert found["three"]["acquisition"] == {"mode": "2d", "phase_encode_axis": "j-"}
+    assert found["three"]["acquisition"] == {
+        "sequence": "mprage", "tr_ms": 2300, "echo_train": 1, "mode": "2d", "phase_encode_axis": "j-"}
     digest = hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest()
     assert document["provenance"][0]["inputs"] == [{"name": "t.csv", "sha256": digest}]
 
@@ -119,6 +121,15 @@ def test_scan_refuses_rows_and_images_that_do_not_match(run, fails, folder, tmp_
     assert [i["id"] for i in load(p)["images"]] == ["three"]
     assert b"warning" in p.stderr and b"left out" in p.stderr
     assert run(args + ["--allow-unmatched", "-q"]).stderr == b""
+
+
+@pytest.mark.parametrize("given, message", [
+    ("tr=3", "--acquisition: unknown member 'tr'"),
+    ("tr_ms=long", "--acquisition: acquisition: tr_ms: want a number > 0, got \"long\""),
+    ("slice_order=zigzag", "unknown slice_order 'zigzag'"),
+    ("te_ms", "--acquisition: want NAME=VALUE, got 'te_ms'")])
+def test_scan_refuses_an_acquisition_that_means_nothing(fails, folder, given, message):
+    fails(["mr-manifest", "scan", folder, "--acquisition", given], 64, message)
 
 
 def test_scan_refuses_what_it_cannot_take(fails, folder, tmp_path):
