@@ -8,6 +8,7 @@
 #include "artifact/catalogue.h"
 #include "artifact/ready_recipes.h"
 #include "artifact/recipe.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "dataset/calibrate.h"

@@ -1,5 +1,6 @@
 // mr-eval: measure models under every artifact and severity. Only the command line lives here.
 #include "artifact/catalogue.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "eval/evaluate.h"

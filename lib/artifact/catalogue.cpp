@@ -5,6 +5,7 @@
 
 #include "artifact/engine.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 
 namespace mr::artifact {

@@ -6,6 +6,7 @@
 #include "artifact/engine.h"
 #include "artifact/recipe.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "image/image_file.h"
@@ -250,7 +251,7 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
                            frames_are_coils ? 0 : static_cast<std::uint64_t>(frame));
           }};
       auto one = artifact.draw(context, values);
-      drawn.push_back(std::move(one.values));
+      drawn.push_back(one.values.json());
       steps[static_cast<std::size_t>(frame)].push_back(std::move(one));
     }
     record["drawn"] = drawn.size() == 1 ? Json(drawn[0]) : drawn;

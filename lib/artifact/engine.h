@@ -6,9 +6,9 @@
 
 #include "artifact/catalogue.h"
 #include "artifact/recipe.h"
+#include "artifact/record.h"
 #include "artifact/timing.h"
 #include "base/array.h"
-#include "base/json.h"
 #include "base/random.h"
 
 namespace mr::artifact {
@@ -60,7 +60,7 @@ struct AxisWeights {
 /// A step with its numbers drawn, and one of three ways to act. Neighbouring steps that act in
 /// k-space share one transform there and back.
 struct Drawn {
-  Json values = Json::object();                        // what was drawn, as recorded
+  Record values;                                       // what was drawn, as recorded
   std::function<void(Block&, int threads)> apply;      // on the complex image
   std::optional<AxisWeights> weights;                  // of k-space
   std::function<void(Block&, int threads)> in_kspace;  // on all of k-space: lines and readout of

@@ -6,6 +6,7 @@
 #include "artifact/engine.h"
 #include "artifact/recipe.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "kspace/simd.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "artifact/catalogue.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "image/volume.h"
 
 namespace mr::artifact {

@@ -129,14 +129,18 @@ Timing timing_of(const image::Volume& volume, const Roles& roles, RandomKey key)
   return timing;
 }
 
-Json to_json(const Timing& timing) {
+Record record_of(const Timing& timing) {
   const auto& o = timing.table.options;
-  Json json = {{"line_order", kspace::name(o.order)},  {"echo_train", o.echo_train},
-               {"shots", timing.table.shots},          {"tr_ms", o.tr_ms},
-               {"echo_spacing_ms", o.echo_spacing_ms}, {"preset", timing.preset}};
-  if (o.order == kspace::LineOrder::segmented) json["effective_echo"] = o.effective_echo;
-  if (!timing.assumed.empty()) json["assumed"] = timing.assumed;
-  return json;
+  Record record;
+  record.set("line_order", kspace::name(o.order))
+      .set("echo_train", o.echo_train)
+      .set("shots", timing.table.shots)
+      .set("tr_ms", o.tr_ms)
+      .set("echo_spacing_ms", o.echo_spacing_ms)
+      .set("preset", timing.preset);
+  if (o.order == kspace::LineOrder::segmented) record.set("effective_echo", o.effective_echo);
+  if (!timing.assumed.empty()) record.set("assumed", timing.assumed);
+  return record;
 }
 
 }  // namespace mr::artifact

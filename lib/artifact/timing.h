@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "artifact/recipe.h"
+#include "artifact/record.h"
 #include "kspace/shots.h"
 
 namespace mr::artifact {
@@ -27,6 +28,6 @@ struct Timing {
 Timing timing_of(const image::Volume& volume, const Roles& roles, RandomKey key);
 
 /// {line_order, echo_train, shots, tr_ms, echo_spacing_ms, preset, assumed}
-Json to_json(const Timing& timing);
+Record record_of(const Timing& timing);
 
 }  // namespace mr::artifact

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace mr {
+#include "base/json_fwd.h"
 
-using Json = nlohmann::ordered_json;
+namespace mr {
 
 /// throws DataError "NAME: line 3, column 7: ..." on a syntax error
 Json parse_json(std::string_view text, const std::string& name, std::size_t first_line = 1);

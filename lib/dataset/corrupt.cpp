@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "image/image_file.h"

@@ -6,6 +6,7 @@
 
 #include "artifact/recipe.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/run.h"
 #include "dataset/manifest.h"
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "artifact/recipe.h"
+#include "base/json.h"
 #include "dataset/manifest.h"
 #include "dataset/preprocess.h"
 

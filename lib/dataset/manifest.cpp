@@ -1,5 +1,7 @@
 #include "dataset/manifest.h"
 
+#include "base/json.h"
+
 #include <nettle/sha2.h>
 
 #include <algorithm>

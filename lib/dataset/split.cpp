@@ -10,6 +10,7 @@
 #include <fstream>
 #include <numeric>
 
+#include "base/json.h"
 #include "base/random.h"
 #include "base/text.h"
 

@@ -1,5 +1,7 @@
 #include "dataset/summary.h"
 
+#include "base/json.h"
+
 #include <algorithm>
 
 namespace mr::dataset {

@@ -13,6 +13,7 @@
 #include "artifact/catalogue.h"
 #include "artifact/recipe.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "dataset/corrupt.h"

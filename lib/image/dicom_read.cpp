@@ -13,6 +13,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "image/dicom_origin.h"
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "image/volume.h"
 
 namespace mr::image {

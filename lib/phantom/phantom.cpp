@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 
+#include "base/json.h"
 #include "base/random.h"
 #include "base/threads.h"
 #include "dataset/manifest.h"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "report/format.h"
 #include "report/sections.h"

@@ -1,5 +1,6 @@
 #include "report/json.h"
 
+#include "base/json.h"
 #include "report/records.h"
 #include "stats/influence.h"
 

@@ -1,6 +1,7 @@
 // Methods in words, limitations, and where everything came from.
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "report/format.h"
 #include "report/sections.h"

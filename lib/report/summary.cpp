@@ -1,4 +1,5 @@
 // What was found, in words made from the numbers, with the caution that they ask for.
+#include "base/json.h"
 #include "base/text.h"
 #include "report/format.h"
 #include "report/sections.h"

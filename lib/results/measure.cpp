@@ -1,6 +1,7 @@
 #include "results/measure.h"
 
 #include "base/error.h"
+#include "base/json.h"
 #include "stats/contrast.h"
 
 namespace mr::results {

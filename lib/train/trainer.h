@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/json.h"
 #include "dataset/loader.h"
 #include "nn/model.h"
 #include "train/checkpoint.h"

@@ -6,6 +6,7 @@
 #include "artifact_samples.h"
 #include "base/error.h"
 
+#include "base/json.h"
 #include "check.h"
 
 using namespace mr::artifact;

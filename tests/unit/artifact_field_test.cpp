@@ -479,7 +479,7 @@ TEST_CASE("signal beyond the end of a line comes in at the other end, or is lost
 TEST_CASE("the drawn field obeys Laplace's equation") {
   const double h = 1e-2, x = 0.3, y = -0.5, z = 0.7;
   const auto at = [](double a, double b, double c) { return solid_harmonics(a, b, c); };
-  for (std::size_t t = 0; t < SmoothField::terms; ++t) {
+  for (std::size_t t = 0; t < HarmonicField::terms; ++t) {
     // Polynomials of third order: second differences are exact, to rounding over h^2.
     const double laplacian =
         (at(x + h, y, z)[t] + at(x - h, y, z)[t] + at(x, y + h, z)[t] + at(x, y - h, z)[t] +

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "artifact/recipe.h"
+#include "base/json.h"
 #include "base/random.h"
 #include "kspace/axes.h"
 

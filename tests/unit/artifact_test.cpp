@@ -6,6 +6,7 @@
 #include "artifact/recipe.h"
 #include "artifact_samples.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/random.h"
 #include "check.h"
 

@@ -1,6 +1,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "check.h"
 #include "dataset/check.h"

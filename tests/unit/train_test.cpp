@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
 #include "train/sampler.h"

@@ -96,8 +96,8 @@ Array<std::complex<float>> CoilArray::sensitivities(std::int64_t slice) const {
   return s;
 }
 
-Json CoilArray::record() const {
-  return {{"array", is_map() ? "map" : "loops"}, {"coils", coils_}};
+Record CoilArray::record() const {
+  return Record().set("array", is_map() ? "map" : "loops").set("coils", coils_);
 }
 
 }  // namespace mr::artifact

@@ -20,7 +20,7 @@ class CoilArray {
   /// Sensitivities of a slice, [coil, lines, readout], scaled voxel by voxel to a root of the sum
   /// of squares of 1: an image that is even where the object is. All 0 where no coil sees a voxel.
   Array<std::complex<float>> sensitivities(std::int64_t slice) const;
-  Json record() const;  // {"array": "map" or "loops", "coils": N}
+  Record record() const;  // {"array": "map" or "loops", "coils": N}
 
  private:
   Array<std::complex<float>> from_map(std::int64_t slice) const;

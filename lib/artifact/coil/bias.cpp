@@ -205,10 +205,10 @@ Drawn draw(const Context& context, const Values& values) {
   Drawn drawn;
   for (const auto& [i, j, k] : orders) {
     field.coefficients[i][j][k] *= log_std / unscaled;
-    drawn.values["legendre"].push_back({i, j, k, field.coefficients[i][j][k]});
+    drawn.values.append("legendre", Record::list(i, j, k, field.coefficients[i][j][k]));
   }
   field.coefficients[0][0][0] = -std::log(mean_bias(field, context));
-  drawn.values["log_offset"] = field.coefficients[0][0][0];
+  drawn.values.set("log_offset", field.coefficients[0][0][0]);
 
   const auto& roles = context.roles;
   drawn.apply = [by_role = field.reordered({roles.slice, roles.phase_encode, roles.readout})](

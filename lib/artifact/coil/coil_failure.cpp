@@ -55,7 +55,7 @@ Drawn draw(const Context& context, const Values& values) {
   const auto weights = draw_weights(context.stream("order"), coils, values);
   Drawn drawn;
   if (!frames_are_coils) drawn.values = array.record();
-  drawn.values["weights"] = weights;
+  drawn.values.set("weights", weights);
   if (frames_are_coils) {
     const auto weight = static_cast<float>(weights[static_cast<std::size_t>(context.frame)]);
     drawn.apply = [weight](Block& block, int) {

@@ -62,7 +62,7 @@ Drawn draw(const Context& context, const Values& values) {
   if (!std::isfinite(scale)) throw DataError("coil-shading: the foreground sees no coil");
   for (auto& value : field) value = static_cast<float>(scale * static_cast<double>(value));
   Drawn drawn;
-  drawn.values = {{"coils", coils}, {"first_rad", angle}, {"scale", scale}};
+  drawn.values.set("coils", coils).set("first_rad", angle).set("scale", scale);
   const auto shared = std::make_shared<const Array<float>>(std::move(field));
   drawn.apply = [shared](Block& block, int threads) {
     const auto n = block.plane_size();

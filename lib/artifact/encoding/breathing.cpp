@@ -36,9 +36,9 @@ Drawn draw(const Context& context, const Values& values) {
     return amplitude_voxels * excursion(pi * rate_hz * t + phase);
   };
   Drawn drawn;
-  drawn.values = times_json(context);
-  drawn.values["rate_hz"] = rate_hz;
-  drawn.values["phase_rad"] = phase;
+  drawn.values = times_record(context);
+  drawn.values.set("rate_hz", rate_hz);
+  drawn.values.set("phase_rad", phase);
   weigh_lines(
       context,
       [&](std::int64_t slice, std::int64_t line) {

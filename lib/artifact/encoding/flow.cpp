@@ -157,18 +157,18 @@ Drawn draw(const Context& context, const Values& values) {
       values.at("rate_hz") + values.at("rate_spread_hz") * uniform(key, 0, -1, 1);
   const double phase = 2 * pi * uniform(key, 1);
   Drawn drawn;
-  drawn.values = times_json(context);
-  drawn.values["rate_hz"] = rate_hz;
-  drawn.values["beat_rad"] = phase;
+  drawn.values = times_record(context);
+  drawn.values.set("rate_hz", rate_hz);
+  drawn.values.set("beat_rad", phase);
   auto vessels = std::make_shared<Vessels>();
   vessels->mask = mapped_vessels(context, values.at("vessel_tissue"));
   if (vessels->mask.empty()) {
     const auto centre = draw_bright_spot(context);
     vessels->mask = tube(context, centre, values.at("radius_mm"));
-    drawn.values["vessels"] = "drawn";
-    drawn.values["centre"] = centre;
+    drawn.values.set("vessels", "drawn");
+    drawn.values.set("centre", centre);
   } else {
-    drawn.values["vessels"] = "tissue map";
+    drawn.values.set("vessels", "tissue map");
   }
   std::vector<Weights> of_slice;
   for (std::int64_t s = 0; s < (context.is_3d() ? 1 : context.slices()); ++s)

@@ -23,7 +23,7 @@ Drawn draw(const Context& context, const Values& values) {
     weights.emplace_back(
         1 + modulation * std::cos(2 * pi * static_cast<double>(line - lines / 2) / period + phase));
   Drawn drawn;
-  drawn.values = {{"phase_rad", phase}};
+  drawn.values.set("phase_rad", phase);
   drawn.weights = AxisWeights{{}, std::move(weights), {}};
   return drawn;
 }

@@ -21,16 +21,16 @@ void multiply(const Weights& weights, std::int64_t columns, float* re, float* im
 
 }  // namespace
 
-Json times_json(const Context& context) {
+Record times_record(const Context& context) {
   const auto& timing = context.timing;
-  auto json = to_json(timing);
-  if (!context.is_3d()) json["slice_delays_ms"] = timing.slice_delays_ms;
+  auto record = record_of(timing);
+  if (!context.is_3d()) record.set("slice_delays_ms", timing.slice_delays_ms);
   if (timing.table.options.order == kspace::LineOrder::random)
     for (const auto& line : timing.table.lines) {
-      json["shot_of_line"].push_back(line.shot);
-      json["echo_of_line"].push_back(line.echo);
+      record.append("shot_of_line", line.shot);
+      record.append("echo_of_line", line.echo);
     }
-  return json;
+  return record;
 }
 
 double scan_share(const Context& context, std::int64_t line) {

@@ -9,9 +9,9 @@
 
 namespace mr::artifact {
 
-/// to_json(timing) and what else tells the time of every line of every slice: slice_delays_ms in
+/// record_of(timing) and what else tells the time of every line of every slice: slice_delays_ms in
 /// 2-D, and the lines' shot and echo where their order is random.
-Json times_json(const Context& context);
+Record times_record(const Context& context);
 
 /// (t - t_centre) / T of a line: its distance in time from the central one, as a share of the scan
 /// from the first line to the last. 0 for a single line.

@@ -11,12 +11,12 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto& table = context.timing.table;
   Drawn drawn;
-  drawn.values = to_json(context.timing);
-  drawn.values["events"] = Json::array();
+  drawn.values = record_of(context.timing);
+  drawn.values.set("events", Record::list());
   drawn.apply = [](Block&, int) {};  // a single shot measures one pose
   if (table.shots < 2) return drawn;
   const auto events = draw_sudden_moves(context, values, table.shots);
-  for (const auto& event : events) drawn.values["events"].push_back(to_json(event));
+  for (const auto& event : events) drawn.values.append("events", record_of(event));
   std::vector<Pose> pose_of_line;
   for (const auto& line : table.lines) pose_of_line.push_back(pose_at(events, line.shot));
   drawn.apply = nullptr;

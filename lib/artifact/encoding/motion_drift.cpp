@@ -67,16 +67,16 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto& table = context.timing.table;
   Drawn drawn;
-  drawn.values = times_json(context);
+  drawn.values = times_record(context);
   drawn.apply = [](Block&, int) {};  // a single shot measures one pose
   if (table.shots < 2) return drawn;
   std::vector<Trace> traces;
   for (std::size_t f = 0; f < freedoms; ++f) {
     traces.emplace_back(sub_key(context.stream("trace"), f));
-    drawn.values["knots"].push_back(traces.back().knots());
+    drawn.values.append("knots", traces.back().knots());
   }
   const int count = std::min(table.shots, most_poses);
-  drawn.values["poses"] = count;
+  drawn.values.set("poses", count);
   const auto poses = poses_of(traces, values, count);
   std::vector<Pose> pose_of_line;
   for (const auto& line : table.lines)

@@ -65,16 +65,17 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto& table = context.timing.table;
   Drawn drawn;
-  drawn.values = times_json(context);
-  drawn.values["nods"] = Json::array();
+  drawn.values = times_record(context);
+  drawn.values.set("nods", Record::list());
   drawn.apply = [](Block&, int) {};  // a single shot measures one pose
   if (table.shots < 2) return drawn;
   const auto nods = draw_nods(context, values, table.shots);
   for (const auto& nod : nods)
-    drawn.values["nods"].push_back({{"shot", nod.first},
-                                    {"shots", nod.shots},
-                                    {"translation_mm", nod.farthest.translation_mm},
-                                    {"rotation_deg", nod.farthest.rotation_deg}});
+    drawn.values.append("nods", Record()
+                                    .set("shot", nod.first)
+                                    .set("shots", nod.shots)
+                                    .set("translation_mm", nod.farthest.translation_mm)
+                                    .set("rotation_deg", nod.farthest.rotation_deg));
   std::vector<Pose> pose_of_line(table.lines.size());
   for (std::size_t line = 0; line < table.lines.size(); ++line)
     for (const auto& nod : nods)

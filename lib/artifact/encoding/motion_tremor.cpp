@@ -30,10 +30,10 @@ Drawn draw(const Context& context, const Values& values) {
   const double phase = 2 * pi * uniform(key, 1);
   const auto direction = draw_direction(context, context.stream("direction"));
   Drawn drawn;
-  drawn.values = times_json(context);
-  drawn.values["rate_hz"] = rate_hz;
-  drawn.values["phase_rad"] = phase;
-  drawn.values["direction"] = direction;
+  drawn.values = times_record(context);
+  drawn.values.set("rate_hz", rate_hz);
+  drawn.values.set("phase_rad", phase);
+  drawn.values.set("direction", direction);
   measure_translating(
       context,
       [&](std::int64_t slice, std::int64_t line) {

@@ -43,7 +43,7 @@ Drawn draw(const Context& context, const Values& values) {
                                      static_cast<double>(x - readout / 2) /
                                      static_cast<double>(readout));
   Drawn drawn;
-  drawn.values = {{"phase_rad", phi}};
+  drawn.values.set("phase_rad", phi);
   drawn.apply = [half_phi](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t) {

@@ -139,11 +139,11 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const Blades blades(context, values.at("blade_lines"));
   Drawn drawn;
-  drawn.values = {{"blades", blades.count()}, {"events", Json::array()}};
+  drawn.values.set("blades", blades.count()).set("events", Record::list());
   drawn.apply = [](Block&, int) {};  // a single blade measures one pose
   if (blades.count() < 2) return drawn;
   const auto events = draw_sudden_moves(context, values, blades.count());
-  for (const auto& event : events) drawn.values["events"].push_back(to_json(event));
+  for (const auto& event : events) drawn.values.append("events", record_of(event));
   const auto all = measurements(context, blades, poses_of(context, events, blades.count()));
   drawn.apply = [all](Block& block, int threads) { measure(block, all, threads); };
   return drawn;

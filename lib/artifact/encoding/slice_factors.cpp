@@ -12,7 +12,7 @@ void require_slices(const Context& context, const std::string& artifact) {
 
 Drawn scale_slices(std::vector<double> factors) {
   Drawn drawn;
-  drawn.values["factors"] = factors;
+  drawn.values.set("factors", factors);
   drawn.apply = [factors = std::move(factors)](Block& block, int threads) {
     const auto n = block.plane_size();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

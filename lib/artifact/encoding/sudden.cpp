@@ -32,10 +32,11 @@ Pose pose_at(const std::vector<SuddenMove>& events, int shot) {
   return pose;
 }
 
-Json to_json(const SuddenMove& event) {
-  return {{"shot", event.shot},
-          {"translation_mm", event.step.translation_mm},
-          {"rotation_deg", event.step.rotation_deg}};
+Record record_of(const SuddenMove& event) {
+  return Record()
+      .set("shot", event.shot)
+      .set("translation_mm", event.step.translation_mm)
+      .set("rotation_deg", event.step.rotation_deg);
 }
 
 }  // namespace mr::artifact

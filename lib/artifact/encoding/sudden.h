@@ -20,6 +20,6 @@ std::vector<SuddenMove> draw_sudden_moves(const Context& context, const Values& 
 /// Sum of the moves until a shot.
 Pose pose_at(const std::vector<SuddenMove>& events, int shot);
 
-Json to_json(const SuddenMove& event);
+Record record_of(const SuddenMove& event);
 
 }  // namespace mr::artifact

@@ -43,12 +43,12 @@ Drawn draw(const Context& context, const Values& values) {
   const auto table = echo_trains(context);
   const double echo_over_t2 = values.at("train_over_t2") / table.options.echo_train;
   Drawn drawn;
-  drawn.values = {{"line_order", kspace::name(table.options.order)},
-                  {"echo_train", table.options.echo_train},
-                  {"t2_ms", table.options.echo_spacing_ms / echo_over_t2},
-                  {"echo_of_line", Json::array()}};
-  for (const auto& line : table.lines) drawn.values["echo_of_line"].push_back(line.echo);
-  if (!context.timing.assumed.empty()) drawn.values["assumed"] = context.timing.assumed;
+  drawn.values.set("line_order", kspace::name(table.options.order))
+      .set("echo_train", table.options.echo_train)
+      .set("t2_ms", table.options.echo_spacing_ms / echo_over_t2)
+      .set("echo_of_line", Record::list());
+  for (const auto& line : table.lines) drawn.values.append("echo_of_line", line.echo);
+  if (!context.timing.assumed.empty()) drawn.values.set("assumed", context.timing.assumed);
   weigh_lines(
       context,
       [&](std::int64_t, std::int64_t line) {

@@ -59,13 +59,15 @@ Drawn draw(const Context& context, const Values& values) {
                                                   : random_lines(context, acceleration, centre);
   Drawn drawn;
   AxisWeights weights;
+  std::vector<std::size_t> lines;
   for (std::size_t line = 0; line < measured.size(); ++line) {
     weights.lines.emplace_back(measured[line]);
-    if (measured[line]) drawn.values["measured_lines"].push_back(line);
+    if (measured[line]) lines.push_back(line);
   }
+  drawn.values.set("measured_lines", lines);
   // Lines of the centre come on top of regular ones, so that R is less than its name.
-  drawn.values["true_acceleration"] = static_cast<double>(measured.size()) /
-                                      static_cast<double>(drawn.values["measured_lines"].size());
+  drawn.values.set("true_acceleration",
+                   static_cast<double>(measured.size()) / static_cast<double>(lines.size()));
   drawn.weights = std::move(weights);
   return drawn;
 }

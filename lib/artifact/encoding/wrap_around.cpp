@@ -46,7 +46,7 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto fov = field_of_view(context, values.at("fold"));
   Drawn drawn;
-  drawn.values = {{"first_line", fov.first}, {"fov_lines", fov.count}};
+  drawn.values.set("first_line", fov.first).set("fov_lines", fov.count);
   drawn.apply = [fov](Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t) {
       fold_plane(fov, block.lines(), block.readout(), re);

@@ -29,11 +29,12 @@ std::vector<double> kept_shares(std::int64_t n, double from, double to) {
 }
 
 /// Along one axis, and what is recorded of it.
-std::vector<double> kept_along(const Context& context, int axis, double share, Json& record) {
+std::vector<double> kept_along(const Context& context, int axis, double share, Record& record,
+                               const char* name) {
   const auto [first, end] = extent(context, axis);
   const double cut = share * static_cast<double>(end - first);
   const double from = static_cast<double>(first) + cut, to = static_cast<double>(end) - cut;
-  record = {from, to};
+  record.set(name, std::array<double, 2>{from, to});
   return kept_shares(context.volume.length(axis), from, to);
 }
 
@@ -48,10 +49,10 @@ Drawn draw(const Context& context, const Values& values) {
   const double share = values.at("width_percent") / 100;
   const double padding = values.at("padding") * context.facts.signal;
   Drawn drawn;
-  drawn.values["padding"] = padding;
+  drawn.values.set("padding", padding);
   auto lines =
-      kept_along(context, context.roles.phase_encode, share, drawn.values["kept_phase_encode"]);
-  auto readout = kept_along(context, context.roles.readout, share, drawn.values["kept_readout"]);
+      kept_along(context, context.roles.phase_encode, share, drawn.values, "kept_phase_encode");
+  auto readout = kept_along(context, context.roles.readout, share, drawn.values, "kept_readout");
   drawn.apply = [lines, readout, padding, complex_image = context.volume.is_complex()](
                     Block& block, int threads) {
     on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {

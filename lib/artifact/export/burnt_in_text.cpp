@@ -41,7 +41,7 @@ void add_glyph(const Layout& layout, int glyph, std::int64_t left, std::int64_t 
 
 /// Voxels [across, along] in order, and the text, a line for each row.
 std::vector<std::int64_t> write_text(const Layout& layout, RandomKey key, std::size_t wanted,
-                                     Json& text) {
+                                     Record& record) {
   std::vector<std::int64_t> voxels;
   for (std::int64_t r = 0; r < layout.rows() && voxels.size() < wanted; ++r) {
     std::string line;
@@ -51,7 +51,7 @@ std::vector<std::int64_t> write_text(const Layout& layout, RandomKey key, std::s
       add_glyph(layout, image::glyph(line.back()), layout.dot + c * (glyph_width + 1) * layout.dot,
                 layout.first_row(r), voxels);
     }
-    text.push_back(line);
+    record.append("text", line);
   }
   voxels.resize(std::min(voxels.size(), wanted));
   return voxels;
@@ -108,16 +108,16 @@ Drawn draw(const Context& context, const Values& values) {
       std::max(1LL, std::llround(values.at("area_percent") / 100 *
                                  static_cast<double>(layout.width * layout.height)));
   Drawn drawn;
-  auto voxels = write_text(layout, context.stream("text"), static_cast<std::size_t>(wanted),
-                           drawn.values["text"]);
+  auto voxels =
+      write_text(layout, context.stream("text"), static_cast<std::size_t>(wanted), drawn.values);
   if (static_cast<long long>(voxels.size()) < wanted)
     throw DataError("burnt-in-text: want " + std::to_string(wanted) +
                     " voxels of ink, the slice has room for " + std::to_string(voxels.size()));
-  drawn.values["dot_voxels"] = layout.dot;
-  drawn.values["burnt_voxels"] = voxels.size();
-  drawn.values["value"] = context.facts.maximum;
-  drawn.values["right"] = direction(hanging.across, hanging.across_reversed);
-  drawn.values["down"] = direction(hanging.down, hanging.down_reversed);
+  drawn.values.set("dot_voxels", layout.dot);
+  drawn.values.set("burnt_voxels", voxels.size());
+  drawn.values.set("value", context.facts.maximum);
+  drawn.values.set("right", direction(hanging.across, hanging.across_reversed));
+  drawn.values.set("down", direction(hanging.down, hanging.down_reversed));
   hang(hanging, layout, along_readout, voxels);
   drawn.apply = [voxels, value = static_cast<float>(context.facts.maximum),
                  complex_image = context.volume.is_complex()](Block& block, int threads) {

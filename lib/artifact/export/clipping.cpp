@@ -15,7 +15,7 @@ Drawn draw(const Context& context, const Values& values) {
   auto foreground = clean_magnitudes(context, Where::foreground);
   const double limit = quantile(foreground, 1 - values.at("share_percent") / 100);
   Drawn drawn;
-  drawn.values = {{"limit", limit}};
+  drawn.values.set("limit", limit);
   drawn.apply = [limit = static_cast<float>(limit), complex_image = context.volume.is_complex()](
                     Block& block, int threads) {
     const auto n = block.plane_size();

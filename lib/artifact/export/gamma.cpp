@@ -38,7 +38,7 @@ Drawn draw(const Context& context, const Values& values) {
     curve.gain = before / after;
   }
   Drawn drawn;
-  drawn.values = {{"black", curve.black}, {"white", curve.white}, {"gain", curve.gain}};
+  drawn.values.set("black", curve.black).set("white", curve.white).set("gain", curve.gain);
   drawn.apply = [curve, complex_image = context.volume.is_complex()](Block& block, int threads) {
     const auto n = block.plane_size();
     on_magnitude(block, complex_image, threads, [&](float* values_of_slice, std::int64_t) {

@@ -16,7 +16,7 @@ Drawn draw(const Context& context, const Values& values) {
   auto drawn = through_codec(context, [quality](const image::GreyPixels& grey) {
     return image::decode_jpeg(image::encode_jpeg(grey, quality));
   });
-  drawn.values["quality"] = quality;
+  drawn.values.set("quality", quality);
   return drawn;
 }
 

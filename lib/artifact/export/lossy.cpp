@@ -12,7 +12,7 @@ Drawn through_codec(const Context& context,
   const bool rows_along_readout = context.roles.readout < context.roles.phase_encode;
   const double step = context.facts.maximum / 255;
   Drawn drawn;
-  drawn.values["step"] = step;
+  drawn.values.set("step", step);
   drawn.apply = [codec = std::move(codec), rows_along_readout, step,
                  complex_image = context.volume.is_complex()](Block& block, int threads) {
     const auto lines = block.lines(), readout = block.readout();

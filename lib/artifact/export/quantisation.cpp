@@ -15,7 +15,7 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const double step = context.facts.maximum / (values.at("levels") - 1);
   Drawn drawn;
-  drawn.values = {{"step", step}};
+  drawn.values.set("step", step);
   drawn.apply = [step, complex_image = context.volume.is_complex()](Block& block, int threads) {
     const auto n = block.plane_size();
     on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {

@@ -24,7 +24,7 @@ Drawn draw(const Context& context, const Values& values) {
                     shortest(values.at("high_percent")) + " of the image are " + shortest(low) +
                     " and " + shortest(high) + ": want the second one higher");
   Drawn drawn;
-  drawn.values = {{"low", low}, {"high", high}, {"black", black}, {"white", white}};
+  drawn.values.set("low", low).set("high", high).set("black", black).set("white", white);
   drawn.apply = [low, high, black, white, complex_image = context.volume.is_complex()](
                     Block& block, int threads) {
     const auto n = block.plane_size();

@@ -24,7 +24,7 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const double shift = values.at("drift_px") * time_of(context);
   Drawn drawn;
-  drawn.values = {{"shift_px", shift}};
+  drawn.values.set("shift_px", shift);
   if (shift == 0) {
     drawn.apply = [](Block&, int) {};
     return drawn;

@@ -48,7 +48,7 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto wave = draw_wave(context);
   Drawn drawn;
-  drawn.values = {{"centre_voxel", wave.centre}, {"radius_voxel", wave.radius}};
+  drawn.values.set("centre_voxel", wave.centre).set("radius_voxel", wave.radius);
   drawn.apply = [wave, roles = context.roles, deviation = values.at("deviation")](Block& block,
                                                                                   int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

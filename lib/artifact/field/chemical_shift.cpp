@@ -42,11 +42,11 @@ image::Volume magnitude(const Context& context) {
 }
 
 /// Proxy: bright tissue is taken for fat, all of it from `high` on, none of it up to `low`.
-FatShare fat_by_brightness(const Context& context, Json& record) {
+FatShare fat_by_brightness(const Context& context, Record& record) {
   if (context.volume.acquisition.dim4 == "coil")
     throw DataError("chemical-shift: proxy=1 wants a combined image, found one frame per coil");
   const double low = 0.6 * context.facts.peak, high = 0.8 * context.facts.peak;
-  record["fat_from"] = {low, high};
+  record.set("fat_from", std::array<double, 2>{low, high});
   auto share = magnitude(context);
   for (auto& x : share.voxels)
     x = static_cast<float>(std::clamp((static_cast<double>(x) - low) / (high - low), 0.0, 1.0));
@@ -84,7 +84,7 @@ Drawn draw(const Context& context, const Values& values) {
   const auto fat =
       values.at("proxy") != 0 ? fat_by_brightness(context, drawn.values) : fat_by_map(context);
   const auto turn = std::polar(1.0, values.at("phase_deg") * pi / 180);
-  drawn.values["fat"] = values.at("proxy") != 0 ? "bright tissue" : "map";
+  drawn.values.set("fat", values.at("proxy") != 0 ? "bright tissue" : "map");
   drawn.apply = [=, shift = values.at("shift_px")](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

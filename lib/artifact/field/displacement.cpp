@@ -68,12 +68,12 @@ void displace(const Array<float>& distance, Role along, Ends ends, float* re, fl
 std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Context& context,
                                                                       const Values& values,
                                                                       const std::string& artifact,
-                                                                      double peak, Json& record) {
+                                                                      double peak, Record& record) {
   if (values.at("proxy") != 0) {
-    SmoothField field(context, "field", artifact);
+    HarmonicField field(context, "field", artifact);
     field.scale(peak / field.measure().peak);
-    record["field"] = "drawn";
-    record["displacement"] = field.record();
+    record.set("field", "drawn");
+    record.set("displacement", field.record());
     return [field](std::int64_t slice) { return field.slice(slice); };
   }
   const auto& map = context.maps.at(Map::field);
@@ -81,8 +81,8 @@ std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Cont
   if (!(peak_hz > 0 && std::isfinite(peak_hz)))
     throw DataError(artifact + ": the field map: want a field in the foreground, found at most " +
                     std::to_string(peak_hz) + " Hz");
-  record["field"] = "map";
-  record["hz_per_voxel"] = peak_hz / peak;
+  record.set("field", "map");
+  record.set("hz_per_voxel", peak_hz / peak);
   return [map = &map, roles = context.roles, scale = peak / peak_hz](std::int64_t slice) {
     auto distance = map_slice(roles, *map, slice);
     for (auto& d : distance) d = static_cast<float>(scale * static_cast<double>(d));

@@ -26,7 +26,7 @@ void displace(const Array<float>& distance, Role along, Ends ends, float* re, fl
 std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Context& context,
                                                                       const Values& values,
                                                                       const std::string& artifact,
-                                                                      double peak, Json& record);
+                                                                      double peak, Record& record);
 
 /// Moves all voxels along one axis by the field, as `drawn.apply`.
 Drawn draw_distortion(const Context& context, const Values& values, const std::string& artifact,

@@ -39,8 +39,10 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto g = draw_gradients(context, values.at("edge_px"));
   Drawn drawn;
-  drawn.values = {
-      {"readout", g.readout}, {"lines", g.lines}, {"slice", g.slice}, {"constant", g.constant}};
+  drawn.values.set("readout", g.readout)
+      .set("lines", g.lines)
+      .set("slice", g.slice)
+      .set("constant", g.constant);
   drawn.apply = [g, slices = context.slices()](Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       Array<float> distance({block.lines(), block.readout()});

@@ -196,8 +196,9 @@ Drawn draw(const Context& context, const Values& values) {
   const auto grid = grid_of(context);
   const auto warp = draw_warp(context, grid.warped, values.at("corner_mm"));
   Drawn drawn;
-  drawn.values = {
-      {"coefficients_mm", warp.coefficients}, {"unit_mm", warp.unit_mm}, {"bore_axis", warp.bore}};
+  drawn.values.set("coefficients_mm", warp.coefficients)
+      .set("unit_mm", warp.unit_mm)
+      .set("bore_axis", warp.bore);
   drawn.apply = [warp, grid](Block& block, int threads) {
     block.make_complex();  // cubic interpolation overshoots, below 0 too
     const auto source = block;

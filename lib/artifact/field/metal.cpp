@@ -113,10 +113,10 @@ Sphere draw_sphere(const Context& context, const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto sphere = draw_sphere(context, values);
   Drawn drawn;
-  drawn.values = {{"centre_mm", sphere.centre},
-                  {"field_direction", sphere.field_direction},
-                  {"field_t", main_field_tesla(context.volume)}};
-  if (!context.volume.acquisition.field_t) drawn.values["assumed"] = {"field_t"};
+  drawn.values.set("centre_mm", sphere.centre)
+      .set("field_direction", sphere.field_direction)
+      .set("field_t", main_field_tesla(context.volume));
+  if (!context.volume.acquisition.field_t) drawn.values.append("assumed", std::string("field_t"));
   drawn.apply = [scan = Scan(context, values, sphere)](Block& block, int threads) {
     block.make_complex();
     Block result = block;

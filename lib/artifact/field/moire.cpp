@@ -29,10 +29,10 @@ bool acts(const Values& values) {
 /// field is uneven: the two interfere in bands. What lies outside is not known; the image itself
 /// stands for it.
 Drawn draw(const Context& context, const Values& values) {
-  SmoothField turns(context, "phase", "moire");
+  HarmonicField turns(context, "phase", "moire");
   turns.scale(values.at("turns") / turns.measure().peak);
   Drawn drawn;
-  drawn.values = {{"turns", turns.record()}, {"lines_moved", context.lines() / 2}};
+  drawn.values.set("turns", turns.record()).set("lines_moved", context.lines() / 2);
   drawn.apply = [turns, share = static_cast<float>(values.at("alias"))](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

@@ -8,7 +8,7 @@
 
 namespace mr::artifact {
 
-std::array<double, SmoothField::terms> solid_harmonics(double x, double y, double z) {
+std::array<double, HarmonicField::terms> solid_harmonics(double x, double y, double z) {
   const double xx = x * x, yy = y * y, zz = z * z;
   return {x,
           y,
@@ -27,14 +27,14 @@ std::array<double, SmoothField::terms> solid_harmonics(double x, double y, doubl
           y * (3 * xx - yy)};
 }
 
-double SmoothField::at(const Point& x) const {
+double HarmonicField::at(const Point& x) const {
   const auto h = solid_harmonics(x[0], x[1], x[2]);
   return std::inner_product(h.begin(), h.end(), coefficients_.begin(), offset_);
 }
 
 /// Calls body(value) for each voxel of the foreground of any frame: coils see one field.
 template <typename Body>
-void SmoothField::for_foreground(const Context& context, Body body) const {
+void HarmonicField::for_foreground(const Context& context, Body body) const {
   const auto& foreground = context.facts.foreground;
   const auto voxels = size_[0] * size_[1] * size_[2];
   for (std::int64_t v = 0; v < voxels; ++v) {
@@ -50,8 +50,8 @@ void SmoothField::for_foreground(const Context& context, Body body) const {
   }
 }
 
-SmoothField::SmoothField(const Context& context, const std::string& purpose,
-                         const std::string& artifact)
+HarmonicField::HarmonicField(const Context& context, const std::string& purpose,
+                             const std::string& artifact)
     : roles_(context.roles) {
   unit_mm_ = 0;
   for (std::size_t a = 0; a < 3; ++a) {
@@ -77,14 +77,14 @@ SmoothField::SmoothField(const Context& context, const std::string& purpose,
   rms_ = std::sqrt(squares / n);
 }
 
-void SmoothField::scale(double factor) {
+void HarmonicField::scale(double factor) {
   for (auto& c : coefficients_) c *= factor;
   offset_ *= factor;
   peak_ *= std::fabs(factor);
   rms_ *= std::fabs(factor);
 }
 
-Array<float> SmoothField::slice(std::int64_t index) const {
+Array<float> HarmonicField::slice(std::int64_t index) const {
   const auto s = static_cast<std::size_t>(roles_.slice);
   const auto p = static_cast<std::size_t>(roles_.phase_encode);
   const auto r = static_cast<std::size_t>(roles_.readout);
@@ -101,8 +101,11 @@ Array<float> SmoothField::slice(std::int64_t index) const {
   return out;
 }
 
-Json SmoothField::record() const {
-  return {{"coefficients", coefficients_}, {"offset", offset_}, {"unit_mm", unit_mm_}};
+Record HarmonicField::record() const {
+  return Record()
+      .set("coefficients", coefficients_)
+      .set("offset", offset_)
+      .set("unit_mm", unit_mm_);
 }
 
 }  // namespace mr::artifact

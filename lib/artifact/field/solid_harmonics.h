@@ -11,12 +11,12 @@ namespace mr::artifact {
 /// the foreground (which the scanner takes as its centre frequency or phase). Coordinates count
 /// from voxel n / 2 of each stored axis, in halves of the longest side of the image.
 /// source  Romeo and Hoult 1984, Magn Reson Med 1:44, table 1 (fields that obey Laplace's equation)
-class SmoothField {
+class HarmonicField {
  public:
   static constexpr std::size_t terms = 15;
 
   /// throws DataError naming the artifact when the field does not vary over the foreground
-  SmoothField(const Context& context, const std::string& purpose, const std::string& artifact);
+  HarmonicField(const Context& context, const std::string& purpose, const std::string& artifact);
 
   struct Measure {
     double peak, rms;  // of the foreground
@@ -26,7 +26,7 @@ class SmoothField {
   Array<float> slice(std::int64_t index) const;  // [lines, readout]
 
   /// {coefficients, in the order of solid_harmonics(), offset, unit_mm}
-  Json record() const;
+  Record record() const;
 
  private:
   using Point = std::array<double, 3>;  // along i, j, k
@@ -42,6 +42,6 @@ class SmoothField {
 };
 
 /// The 15 real solid harmonics of orders 1, 2 and 3, not normalised.
-std::array<double, SmoothField::terms> solid_harmonics(double x, double y, double z);
+std::array<double, HarmonicField::terms> solid_harmonics(double x, double y, double z);
 
 }  // namespace mr::artifact

@@ -62,8 +62,9 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const auto source = draw_source(context, values.at("width"));
   Drawn drawn;
-  drawn.values = {
-      {"worst_mm", source.worst_mm}, {"side", source.side}, {"sigma_mm", source.sigma_mm}};
+  drawn.values.set("worst_mm", source.worst_mm)
+      .set("side", source.side)
+      .set("sigma_mm", source.sigma_mm);
   drawn.apply = [source, roles = context.roles, spacing = context.volume.spacing_mm,
                  peak = values.at("peak_turns")](Block& block, int threads) {
     const auto s = static_cast<std::size_t>(roles.slice);

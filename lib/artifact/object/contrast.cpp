@@ -56,10 +56,10 @@ void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& 
   });
 }
 
-Json by_name(const PerTissue& numbers) {
-  Json all = Json::object();
+Record by_name(const PerTissue& numbers) {
+  Record all;
   for (int t = 0; t < tissue_count; ++t)
-    all[properties(static_cast<Tissue>(t)).name] = numbers[static_cast<std::size_t>(t)];
+    all.set(properties(static_cast<Tissue>(t)).name, numbers[static_cast<std::size_t>(t)]);
   return all;
 }
 

@@ -31,6 +31,6 @@ MapSlices tissue_slices(const char* artifact, const Context& context);
 void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& block, int threads);
 
 /// {name: number} for all tissues, as recorded.
-Json by_name(const PerTissue& numbers);
+Record by_name(const PerTissue& numbers);
 
 }  // namespace mr::artifact

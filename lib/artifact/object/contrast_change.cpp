@@ -12,7 +12,7 @@ bool acts(const Values& values) {
 
 Drawn scale_tissues(const char* artifact, const Context& context, const PerTissue& factors) {
   Drawn drawn;
-  drawn.values["factors"] = by_name(factors);
+  drawn.values.set("factors", by_name(factors));
   drawn.apply = [tissues = tissue_slices(artifact, context), factors](Block& block, int threads) {
     scale_by_tissue(tissues, factors, block, threads);
   };
@@ -31,8 +31,8 @@ Drawn draw_te(const Context& context, const Values& values) {
     if (std::exp(-te / relaxation[t].t2_ms) >= 0.01)
       factors[t] = std::exp(-added / relaxation[t].t2_ms);
   auto drawn = scale_tissues("contrast-te", context, factors);
-  drawn.values["te_ms"] = te;
-  drawn.values["new_te_ms"] = te + added;
+  drawn.values.set("te_ms", te);
+  drawn.values.set("new_te_ms", te + added);
   return drawn;
 }
 
@@ -46,8 +46,8 @@ Drawn draw_tr(const Context& context, const Values& values) {
   for (std::size_t t = 1; t < factors.size(); ++t)
     factors[t] = std::expm1(-new_tr / relaxation[t].t1_ms) / std::expm1(-tr / relaxation[t].t1_ms);
   auto drawn = scale_tissues("contrast-tr", context, factors);
-  drawn.values["tr_ms"] = tr;
-  drawn.values["new_tr_ms"] = new_tr;
+  drawn.values.set("tr_ms", tr);
+  drawn.values.set("new_tr_ms", new_tr);
   return drawn;
 }
 

@@ -27,7 +27,7 @@ class BentDistance {
       out[i] = std::sqrt(x * x + y * y + z * z) * (1 + 0.15 * std::tanh(out[i]));
     }
   }
-  Json cosines() const { return field_.to_json(); }
+  Record cosines() const { return field_.record(); }
 
  private:
   SmoothField field_;
@@ -65,10 +65,10 @@ Drawn draw(const Context& context, const Values& values) {
   const double radius = object_quantile(context, object, values.at("area_percent") / 100, evaluate);
   const double fat_signal = values.at("fat_signal") * context.facts.signal;
   Drawn drawn;
-  drawn.values = {{"centre", centre},
-                  {"cosines", distance.cosines()},
-                  {"radius_mm", radius},
-                  {"fat_signal", fat_signal}};
+  drawn.values.set("centre", centre)
+      .set("cosines", distance.cosines())
+      .set("radius_mm", radius)
+      .set("fat_signal", fat_signal);
   drawn.apply = [fat_map = map_slices(context, Map::fat), object, evaluate, radius, fat_signal](
                     Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

@@ -46,9 +46,9 @@ Drawn draw(const Context& context, const Values& values) {
     throw DataError("elastic: the foreground is too small for a displacement that varies");
   const double scale = values.at("rms_voxels") / unscaled;
   Drawn drawn;
-  drawn.values = {{"phase_encode_cosines", along_lines.to_json()},
-                  {"readout_cosines", along_readout.to_json()},
-                  {"scale", scale}};
+  drawn.values.set("phase_encode_cosines", along_lines.record())
+      .set("readout_cosines", along_readout.record())
+      .set("scale", scale);
   drawn.apply = [along_lines, along_readout, scale, n = context.readout()](Block& block,
                                                                            int threads) {
     warp(block, threads, [&](std::int64_t slice, std::int64_t line, double* dy, double* dx) {

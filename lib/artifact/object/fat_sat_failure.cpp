@@ -27,8 +27,10 @@ Drawn draw(const Context& context, const Values& values) {
   const double width = std::max(1e-9, 0.1 * object_quantile(context, object, 0.5, off_resonance));
   const double fat_signal = values.at("fat_signal") * context.facts.signal;
   Drawn drawn;
-  drawn.values = {
-      {"cosines", field.to_json()}, {"limit", limit}, {"width", width}, {"fat_signal", fat_signal}};
+  drawn.values.set("cosines", field.record())
+      .set("limit", limit)
+      .set("width", width)
+      .set("fat_signal", fat_signal);
   drawn.apply = [fat_map = map_slices(context, Map::fat), off_resonance, limit, width, fat_signal](
                     Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

@@ -42,7 +42,10 @@ Drawn draw(const Context& context, const Values& values) {
   const double sigma =
       context.facts.signal / values.at("snr") * std::sqrt(std::max(0.0, loss * loss - 1));
   Drawn drawn;
-  drawn.values = {{"te_ms", te}, {"tr_ms", tr}, {"factors", by_name(factors)}, {"sigma", sigma}};
+  drawn.values.set("te_ms", te)
+      .set("tr_ms", tr)
+      .set("factors", by_name(factors))
+      .set("sigma", sigma);
   drawn.apply = [tissues = tissue_slices("field-strength", context), factors, sigma,
                  key = context.frame_stream("noise")](Block& block, int threads) {
     scale_by_tissue(tissues, factors, block, threads);

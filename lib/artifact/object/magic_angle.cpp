@@ -64,7 +64,7 @@ Drawn draw(const Context& context, const Values& values) {
   const double unit = signal_unit(context, model);
   for (auto& g : gain) g *= unit;
   Drawn drawn;
-  drawn.values = {{"te_ms", te}, {"tr_ms", tr}, {"unit", unit}, {"added", by_name(gain)}};
+  drawn.values.set("te_ms", te).set("tr_ms", tr).set("unit", unit).set("added", by_name(gain));
   drawn.apply = [tissues, gain](Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       const auto& tissue = (*tissues)[static_cast<std::size_t>(slice)];

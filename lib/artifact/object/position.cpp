@@ -29,9 +29,9 @@ Drawn draw(const Context& context, const Values& values) {
   const double cosine = std::cos(rotation_deg * pi / 180);
   const double sine = std::sin(rotation_deg * pi / 180);
   Drawn drawn;
-  drawn.values = {{"shift_phase_encode_mm", shift_y},
-                  {"shift_readout_mm", shift_x},
-                  {"rotation_deg", rotation_deg}};  // from readout to phase encoding
+  drawn.values.set("shift_phase_encode_mm", shift_y)
+      .set("shift_readout_mm", shift_x)
+      .set("rotation_deg", rotation_deg);  // from readout to phase encoding
   drawn.apply = [=](Block& block, int threads) {
     warp(block, threads, [&](std::int64_t, std::int64_t line, double* dy, double* dx) {
       const double y = static_cast<double>(line - lines / 2) * dy_mm;

@@ -43,10 +43,10 @@ void SmoothField::line(std::int64_t slice, std::int64_t line, double* out) const
   }
 }
 
-Json SmoothField::to_json() const {
-  Json list = Json::array();
+Record SmoothField::record() const {
+  auto list = Record::list();
   for (const auto& term : terms_)
-    list.push_back({term.order[0], term.order[1], term.order[2], term.coefficient});
+    list.push(Record::list(term.order[0], term.order[1], term.order[2], term.coefficient));
   return list;
 }
 

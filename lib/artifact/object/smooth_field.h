@@ -19,7 +19,7 @@ class SmoothField {
   void line(std::int64_t slice, std::int64_t line, double* out) const;
 
   /// [[a, b, c, coefficient], ...]
-  Json to_json() const;
+  Record record() const;
 
  private:
   struct Term {

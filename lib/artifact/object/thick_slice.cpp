@@ -85,10 +85,9 @@ Drawn draw(const Context& context, const Values& values) {
   for (int c = 0; c < number; ++c)
     centres.push_back(static_cast<double>(slices - 1) / 2 + (c - (number - 1) / 2) * pitch);
   Drawn drawn;
-  drawn.values = {
-      {"centres", centres},
-      {"thickness_mm",
-       width * context.volume.spacing_mm[static_cast<std::size_t>(context.roles.slice)]}};
+  drawn.values.set("centres", centres)
+      .set("thickness_mm",
+           width * context.volume.spacing_mm[static_cast<std::size_t>(context.roles.slice)]);
   drawn.apply = [rows = resampling(slices, centres, width, values.at("gaussian") >= 0.5)](
                     Block& block, int threads) {
     resample(rows, block.re, threads);

@@ -25,11 +25,12 @@ Drawn draw(const Context& context, const Values& values) {
   const auto maxima = kspace_maxima(context);
   const double level = values.at("range") * full_scale(maxima);
   Drawn drawn;
-  drawn.values = {{"clip_level", level}};
+  drawn.values.set("clip_level", level);
   if (!context.is_3d()) {
-    auto& overflowing = drawn.values["overflowing_slices"] = Json::array();
+    std::vector<std::size_t> overflowing;
     for (std::size_t s = 0; s < maxima.size(); ++s)
       if (maxima[s] > level) overflowing.push_back(s);
+    drawn.values.set("overflowing_slices", overflowing);
   }
   drawn.in_kspace = [level = static_cast<float>(level)](Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t) {

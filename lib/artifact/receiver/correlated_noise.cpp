@@ -119,8 +119,8 @@ Drawn draw(const Context& context, const Values& values) {
       draw_noise(context, values, frames_are_coils ? context.volume.frames() : array.size());
   Drawn drawn;
   if (!frames_are_coils) drawn.values = array.record();
-  drawn.values["sigma"] = noise.sigma;
-  drawn.values["phase_rad"] = noise.phase_rad;
+  drawn.values.set("sigma", noise.sigma);
+  drawn.values.set("phase_rad", noise.phase_rad);
   if (frames_are_coils)
     drawn.apply = [noise, coil = context.frame](Block& block, int threads) {
       add_to_coil(noise, coil, block, threads);

@@ -32,10 +32,10 @@ Drawn draw(const Context& context, const Values& values) {
   const double peak = values.at("peak") * context.facts.signal, drift = values.at("drift");
   const double phase = 2 * pi * uniform(context.frame_stream("phase"), 0);
   Drawn drawn;
-  drawn.values = {{"peak", peak}, {"phase_rad", phase}};
+  drawn.values.set("peak", peak).set("phase_rad", phase);
   std::vector<double> of_line(static_cast<std::size_t>(context.lines()), 1.0);
   if (drift != 0) {
-    drawn.values.update(times_json(context));
+    drawn.values.update(times_record(context));
     for (std::size_t y = 0; y < of_line.size(); ++y)
       of_line[y] += drift * scan_share(context, static_cast<std::int64_t>(y));
   }

@@ -18,7 +18,7 @@ bool acts(const Values& values) {
 Drawn amplify(double log2_gain) {
   const double gain = std::exp2(log2_gain);
   Drawn drawn;
-  drawn.values = {{"gain", gain}};
+  drawn.values.set("gain", gain);
   drawn.apply = [gain = static_cast<float>(gain)](Block& block, int) {
     multiply(gain, block.re.size(), block.re.data());
     multiply(gain, block.im.size(), block.im.data());

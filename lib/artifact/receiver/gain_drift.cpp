@@ -13,8 +13,8 @@ Drawn draw(const Context& context, const Values& values) {
   const double sign = uniform(context.stream("sign"), 0) < 0.5 ? -1 : 1;
   const double change = sign * values.at("change");
   Drawn drawn;
-  drawn.values = times_json(context);
-  drawn.values["change"] = change;
+  drawn.values = times_record(context);
+  drawn.values.set("change", change);
   weigh_lines(
       context,
       [&](std::int64_t, std::int64_t line) { return 1 + change * scan_share(context, line); },

@@ -22,7 +22,7 @@ void quantise(double step, std::int64_t n, float* values) {
 Drawn draw(const Context& context, const Values& values) {
   const double step = full_scale(kspace_maxima(context)) * std::exp2(1 - values.at("bits"));
   Drawn drawn;
-  drawn.values = {{"step", step}};
+  drawn.values.set("step", step);
   drawn.in_kspace = [step](Block& block, int threads) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t) {
       quantise(step, block.plane_size(), re);

@@ -70,10 +70,10 @@ Drawn draw(const Context& context, const Values& values) {
            draw_lost(sub_key(key, static_cast<std::uint64_t>(s)), 1, lines, fraction, spared))
         lost.push_back({s, l.line, l.weight});
   Drawn drawn;
-  drawn.values["lost"] = Json::array();  // [slice, line, weight]
-  for (const auto& l : lost) drawn.values["lost"].push_back({l.slice, l.line, l.weight});
+  drawn.values.set("lost", Record::list());  // [slice, line, weight]
+  for (const auto& l : lost) drawn.values.append("lost", Record::list(l.slice, l.line, l.weight));
   const double sigma = values.at("garbage") * context.facts.signal;
-  drawn.values["sigma"] = sigma;
+  drawn.values.set("sigma", sigma);
   drawn.in_kspace = [lost, sigma, noise = context.frame_stream("garbage")](Block& block, int) {
     for (const auto& l : lost) {
       const auto slice = l.slice - block.first_slice;

@@ -36,7 +36,7 @@ Drawn draw(const Context& context, const Values& values) {
   const auto coils = whole(values, "coils", "nc-chi");
   const double sigma = context.facts.signal / values.at("snr");
   Drawn drawn;
-  drawn.values = {{"sigma", sigma}, {"coils", coils}};
+  drawn.values.set("sigma", sigma).set("coils", coils);
   drawn.apply = [key = context.frame_stream("noise"), coils, sigma = static_cast<float>(sigma)](
                     Block& block, int threads) {
     const auto n = block.plane_size();

@@ -21,7 +21,7 @@ Drawn draw(const Context& context, const Values& values) {
   for (const double value : x)
     sigma.push_back(context.facts.signal / values.at("snr") * std::exp(value));
   Drawn drawn;
-  drawn.values = {{"sigma", sigma}};
+  drawn.values.set("sigma", sigma);
   drawn.apply = [key = context.frame_stream("noise"), sigma](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

@@ -41,7 +41,7 @@ Drawn draw(const Context& context, const Values& values) {
   const double angle = 2 * pi * uniform(context.frame_stream("imbalance"), 0);
   const auto epsilon = std::polar(values.at("amplitude"), angle);
   Drawn drawn;
-  drawn.values = {{"gain", 2 * epsilon.real()}, {"angle_rad", 2 * epsilon.imag()}};
+  drawn.values.set("gain", 2 * epsilon.real()).set("angle_rad", 2 * epsilon.imag());
   drawn.apply = [epsilon = std::complex<float>(epsilon), volumetric = context.is_3d()](
                     Block& block, int threads) {
     add_mirrored(block, epsilon, volumetric, threads);

@@ -16,7 +16,7 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   const double sigma = context.facts.signal / values.at("snr");
   Drawn drawn;
-  drawn.values = {{"sigma", sigma}};
+  drawn.values.set("sigma", sigma);
   drawn.apply = [key = context.frame_stream("noise"), sigma](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

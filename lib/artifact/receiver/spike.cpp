@@ -88,12 +88,12 @@ Drawn draw(const Context& context, const Values& values) {
 
   const double amplitude = values.at("amplitude") * context.facts.signal;
   Drawn drawn;
-  drawn.values["amplitude"] = amplitude;
+  drawn.values.set("amplitude", amplitude);
   for (const auto& spike : spikes) {
-    drawn.values["k_slice"].push_back(spike.slice);
-    drawn.values["k_phase_encode"].push_back(spike.phase_encode);
-    drawn.values["k_readout"].push_back(spike.readout);
-    drawn.values["phase_rad"].push_back(spike.phase_rad);
+    drawn.values.append("k_slice", spike.slice);
+    drawn.values.append("k_phase_encode", spike.phase_encode);
+    drawn.values.append("k_readout", spike.readout);
+    drawn.values.append("phase_rad", spike.phase_rad);
   }
   drawn.apply = [spikes, amplitude, slices](Block& block, int threads) {
     block.make_complex();

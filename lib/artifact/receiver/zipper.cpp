@@ -79,7 +79,7 @@ Drawn draw(const Context& context, const Values& values) {
   const double spread = values.at("phase_spread");
   const auto key = context.stream("phase");  // of the source: coils share it
   Drawn drawn;
-  drawn.values = {{"amplitude", amplitude}, {"column", column}};
+  drawn.values.set("amplitude", amplitude).set("column", column);
   const auto along = tone(column, readout);
   if (context.is_3d()) {
     const auto all = lines_of(key, spread, slices, lines);

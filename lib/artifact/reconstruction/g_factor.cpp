@@ -112,8 +112,8 @@ Drawn draw(const Context& context, const Values& values) {
   const double sigma = context.facts.signal / values.at("snr");
   Drawn drawn;
   drawn.values = array.record();
-  drawn.values["sigma"] = sigma;
-  drawn.values["acceleration"] = rows.acceleration;
+  drawn.values.set("sigma", sigma);
+  drawn.values.set("acceleration", rows.acceleration);
   drawn.apply = [array, rows, key = context.frame_stream("noise"),
                  folded = sigma * std::sqrt(static_cast<double>(rows.acceleration))](Block& block,
                                                                                      int threads) {

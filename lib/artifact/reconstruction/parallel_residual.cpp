@@ -61,15 +61,17 @@ Drawn draw(const Context& context, const Values& values) {
   const double strength = values.at("strength");
   const auto key = context.stream("phase");
   Drawn drawn;
-  drawn.values["acceleration"] = rows.acceleration;
-  drawn.values["ghosts"] = Json::array();
+  drawn.values.set("acceleration", rows.acceleration);
+  drawn.values.set("ghosts", Record::list());
   std::vector<Ghost> ghosts;
   for (std::int64_t m = 1; m < rows.acceleration; ++m) {
     const auto i = static_cast<std::uint64_t>(3 * m);
     const Ghost g{uniform(key, i, 0, 2 * pi), uniform(key, i + 1, -pi / 2, pi / 2),
                   uniform(key, i + 2, -pi / 2, pi / 2)};
-    drawn.values["ghosts"].push_back(
-        {{"phase_rad", g.phase_rad}, {"lines_rad", g.lines_rad}, {"readout_rad", g.readout_rad}});
+    drawn.values.append("ghosts", Record()
+                                      .set("phase_rad", g.phase_rad)
+                                      .set("lines_rad", g.lines_rad)
+                                      .set("readout_rad", g.readout_rad));
     ghosts.push_back(g);
   }
   drawn.apply = [ghosts, strength, rows](Block& block, int threads) {

@@ -127,7 +127,7 @@ class Reconstruction {
 };
 
 /// Magnitude images have no phase, which would let homodyne and POCS be exact; scanners see one.
-void turn(const SmoothField& phase, std::int64_t slice, std::int64_t n, float* re, float* im) {
+void turn(const HarmonicField& phase, std::int64_t slice, std::int64_t n, float* re, float* im) {
   const auto angle = phase.slice(slice);
   for (std::int64_t i = 0; i < n; ++i) {
     const double c = std::cos(static_cast<double>(angle[i]));
@@ -155,15 +155,15 @@ Drawn draw(const Context& context, const Values& values) {
   const auto lines = measured_lines(context.lines(), values.at("fraction"));
   const auto mode = static_cast<Mode>(std::lround(values.at("mode")));
   auto drawn = mode == Mode::zero_fill ? draw_zero_fill(lines) : Drawn{};
-  drawn.values["measured_lines"] = lines.measured();
+  drawn.values.set("measured_lines", lines.measured());
   if (mode == Mode::zero_fill) return drawn;
 
-  std::optional<SmoothField> phase;
+  std::optional<HarmonicField> phase;
   const double rms = values.at("phase_rms");
   if (!context.volume.is_complex() && rms > 0) {
     phase.emplace(context, "phase", "partial-fourier");
     phase->scale(rms / phase->measure().rms);
-    drawn.values["phase"] = phase->record();
+    drawn.values.set("phase", phase->record());
   }
   const int iterations = static_cast<int>(std::lround(values.at("iterations")));
   drawn.apply = [=](Block& block, int threads) {
