@@ -1,8 +1,8 @@
 """Speed and memory of the tools, beside Python doing the same work on the same machine.
 
-python3 bench.py [train|eval|corrupt|start|memory]...   (all by default)
+python3 bench.py [start|corrupt|artifacts|train|eval|memory]...   (all by default)
 
-MR_BIN is the folder of the tools; MR_BENCH that of the Python side (train.py, pipeline_small.py).
+MR_BIN is the folder of the tools; MR_BENCH that of the Python side (train.py, pipeline_small.py, artifacts.py).
 Medians of interleaved repetitions; ratios are what counts, since machines and moments differ.
 """
 import json
@@ -23,18 +23,32 @@ THREADS = str(len(os.sched_getaffinity(0)))
 
 
 def timed(command, **keywords):
-    """Wall seconds, CPU seconds and peak memory [MiB] of a command that must succeed."""
+    """Wall seconds of a command that must succeed."""
     began = time.perf_counter()
+    subprocess.run([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   check=True, **keywords)
+    return time.perf_counter() - began
+
+
+def peak_mib(command):
+    """Peak of resident memory while a command runs. The kernel's count for a child that has ended
+    holds the memory of the program that started it too, so the running one is asked."""
     p = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL, **keywords)
-    _, status, usage = os.wait4(p.pid, 0)
-    if status:
-        raise subprocess.CalledProcessError(status, command)
-    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+                         stderr=subprocess.DEVNULL)
+    peak = 0
+    while p.poll() is None:
+        with open(f"/proc/{p.pid}/status") as f:
+            text = f.read()
+        if "VmHWM" in text:
+            peak = max(peak, int(text.split("VmHWM:")[1].split()[0]) / 1024)
+        time.sleep(0.002)
+    if p.returncode:
+        raise subprocess.CalledProcessError(p.returncode, command)
+    return peak
 
 
 def median_seconds(command, repetitions=3, **keywords):
-    return statistics.median(timed(command, **keywords)[0] for _ in range(repetitions))
+    return statistics.median(timed(command, **keywords) for _ in range(repetitions))
 
 
 def row(what, ours, peer, ratio, wanted):
@@ -63,7 +77,7 @@ def bench_train(folder):
                     seconds.append(timed(
                         [BIN / "mr-train", "-q", "--force", "--norm", norm, *groups, "--width", width,
                          "--size", "64x64", "--epochs", epochs, "--patience", "99", "--epoch-samples",
-                         draws, "--lr", "1e-4", "-t", THREADS, "-o", out, m])[0])
+                         draws, "--lr", "1e-4", "-t", THREADS, "-o", out, m]))
                 ours.append(2 * draws / (seconds[1] - seconds[0]))
                 lines = python_lines("train.py", str(width), THREADS, peer_norm)
                 peer.append(lines[0]["train_img_s"] if lines else float("nan"))
@@ -82,10 +96,10 @@ def bench_eval(folder):
     base = [BIN / "mr-eval", "-m", model, "--split", "all", "-t", THREADS]
     clean, grid = [], []
     for _ in range(3):
-        one = timed([*base, "--grid", "rician", "--severities", "0", m])[0]  # clean + an untouched pass
-        two = timed([*base, "--grid", "rician", "--severities", "0,0,0", m])[0]
+        one = timed([*base, "--grid", "rician", "--severities", "0", m])  # clean + an untouched pass
+        two = timed([*base, "--grid", "rician", "--severities", "0,0,0", m])
         clean.append((two - one) / 2)
-        many = timed([*base, "--grid", "study", "--severities", "2,4", m])[0]
+        many = timed([*base, "--grid", "study", "--severities", "2,4", m])
         grid.append((many - one + clean[-1]) / 10)
     a, b = statistics.median(grid), statistics.median(clean)
     row("mr-eval: a corrupted pass against a clean one [s]", f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}",
@@ -103,13 +117,48 @@ def bench_corrupt(folder):
         ours, peer = [], []
         for _ in range(5):
             ours.append(timed([BIN / "mr-corrupt", *steps, "--force", "-t", threads, "-o", folder / "out",
-                               folder / "m.json"])[0])
+                               folder / "m.json"]))
             peer.append(timed([sys.executable, PEER / "pipeline_small.py", "plain", "chain",
                                folder / "in", folder / "plain"], cwd=PEER,
-                              env=dict(os.environ, THREADS=threads, OMP_NUM_THREADS=threads))[0])
+                              env=dict(os.environ, THREADS=threads, OMP_NUM_THREADS=threads)))
         a, b = statistics.median(ours), statistics.median(peer)
         row(f"mr-corrupt: 100 small volumes, 5 artifacts, {threads} threads [s]", f"{a:.3f}", f"{b:.2f}",
             f"{b / a:.1f}", ">= 6")
+
+
+# Normal deviates that an artifact draws for each voxel: noise is bounded by drawing it.
+NORMALS = {"rician": 2, "gaussian": 1, "ref-rician": 2}
+# The lean Python version of an artifact, by its name in artifacts.py.
+LEAN = {"rician": "rician", "bias": "bias", "ghosting": "ghosting", "spike": "spike",
+        "truncation": "gibbs", "motion": "motion4"}
+
+
+def bench_artifacts(folder):
+    """Every artifact in memory: against 1.5 x (its FFTs by FFTW + 3 copies + its normal deviates),
+    and on 2 threads against 1; some against lean PyTorch."""
+    for item in ("volume", "knee"):
+        lines = {t: [json.loads(line) for line in subprocess.run(
+            [BIN / "tests/bench/artifact_speed", item, t], check=True, capture_output=True,
+            text=True).stdout.splitlines()] for t in ("1", "2")}
+        limits = {line["limit"]: line["ms"] for line in lines["1"] if "limit" in line}
+        for name, ms in limits.items():
+            row(f"limit, {item}: {name} [ms]", f"{ms:.1f}", "", "", "")
+        lean = {line["workload"]: line["ms"] for line in python_lines("artifacts.py", "plain", item, "1")
+                if "ms" in line} if PEER.exists() else {}
+        on_two = {line["artifact"]: line for line in lines["2"] if "artifact" in line}
+        for line in lines["1"]:
+            if "ms" not in line or "artifact" not in line:
+                continue
+            name, ms = line["artifact"], line["ms"]
+            limit = (line["cost_ffts"] * limits["fft"] + 3 * limits["copy"] +
+                     NORMALS.get(name, 0) * limits["normals"])
+            row(f"{name}, {item}, 1 thread [ms] (limit; peak {line['peak_mib']:.0f} MiB)", f"{ms:.1f}",
+                f"{limit:.1f}", f"{ms / limit:.2f}", "<= 1.5")
+            row(f"{name}, {item}, 2 threads [ms]", f"{on_two[name]['ms']:.1f}", f"{ms:.1f}",
+                f"{on_two[name]['ms'] / ms:.2f}", "<= 0.6")
+            if LEAN.get(name) in lean:
+                row(f"{name}, {item}, against lean PyTorch [ms]", f"{ms:.1f}",
+                    f"{lean[LEAN[name]]:.1f}", f"{lean[LEAN[name]] / ms:.1f}", ">= 1")
 
 
 def bench_start(folder):
@@ -150,7 +199,7 @@ def bench_memory(folder):
             "mr-report": [BIN / "mr-report", evaluation],
         }
         for name, command in commands.items():
-            peaks.setdefault(name, []).append(timed(command)[2])
+            peaks.setdefault(name, []).append(peak_mib(command))
     for name, (few, many) in peaks.items():
         row(f"{name}: peak memory at 10,000 and 100 samples [MiB]", f"{many:.0f}", f"{few:.0f}",
             f"{many / few:.2f}", "")
@@ -158,7 +207,7 @@ def bench_memory(folder):
 
 def main():
     row("what", "ours", "peer", "ratio", "wanted")
-    for name in sys.argv[1:] or ("start", "corrupt", "train", "eval", "memory"):
+    for name in sys.argv[1:] or ("start", "corrupt", "artifacts", "train", "eval", "memory"):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
             globals()["bench_" + name](pathlib.Path(folder))
 
