@@ -1,85 +1,113 @@
 #include "kspace/axes.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/threads.h"
 #include "kspace/line_fft.h"
+#include "kspace/simd.h"
 
 namespace mr::kspace {
 namespace {
 
-constexpr std::int64_t lanes = LineFft::lanes;
-constexpr std::int64_t lines_per_task = 64 * lanes;
+constexpr std::int64_t lines_per_task = 64 * LineFft::lanes;
+constexpr std::int64_t columns_per_task = 16 * ColumnFft::columns;
 
-/// The lines of [D, H, W] along one axis, `lanes` at a time.
-class AxisLines {
- public:
-  AxisLines(const Shape& shape, int axis)
-      : n(shape[static_cast<std::size_t>(axis)]), count_(n > 0 ? mr::count(shape) / n : 0) {
-    if (n < 1) throw DataError("Fourier transform: want an axis of at least one sample");
-    stride_ = axis == 2 ? 1 : axis == 1 ? shape[2] : shape[1] * shape[2];
-  }
-
-  const std::int64_t n;
-
-  std::int64_t tasks() const { return (count_ + lines_per_task - 1) / lines_per_task; }
-
-  /// body(first line, how many) for the groups of one task.
-  template <typename Body>
-  void for_groups(std::int64_t task, Body body) const {
-    const auto end = std::min(count_, (task + 1) * lines_per_task);
-    for (auto first = task * lines_per_task; first < end; first += lanes)
-      body(first, std::min(lanes, end - first));
-  }
-
-  /// body(index in the image, in the centred line, lane), in an order that is kind to memory.
-  template <typename Body>
-  void for_samples(std::int64_t first, std::int64_t width, Body body) const {
-    std::array<std::int64_t, lanes> start{};
-    for (std::int64_t l = 0; l < width; ++l)
-      start[static_cast<std::size_t>(l)] =
-          (first + l) / stride_ * stride_ * n + (first + l) % stride_;
-    const auto centre = n / 2;
-    const auto rotated = [&](std::int64_t i) { return i < centre ? i + n - centre : i - centre; };
-    if (stride_ == 1) {
-      for (std::int64_t l = 0; l < width; ++l)
-        for (std::int64_t i = 0; i < n; ++i)
-          body(start[static_cast<std::size_t>(l)] + i, rotated(i), l);
-    } else {
-      for (std::int64_t i = 0; i < n; ++i)
-        for (std::int64_t l = 0; l < width; ++l)
-          body(start[static_cast<std::size_t>(l)] + i * stride_, rotated(i), l);
+/// out[i] = (re[i], im[i]) as pairs; im null: zeros
+MR_SIMD void interleave(const float* re, const float* im, std::int64_t n, float* pairs) {
+  if (im)
+    for (std::int64_t i = 0; i < n; ++i) {
+      pairs[2 * i] = re[i];
+      pairs[2 * i + 1] = im[i];
     }
+  else
+    for (std::int64_t i = 0; i < n; ++i) {
+      pairs[2 * i] = re[i];
+      pairs[2 * i + 1] = 0;
+    }
+}
+
+MR_SIMD void separate(const float* pairs, std::int64_t n, float scale, float* re, float* im) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    re[i] = scale * pairs[2 * i];
+    im[i] = scale * pairs[2 * i + 1];
   }
+}
 
- private:
-  std::int64_t count_, stride_;
-};
+MR_SIMD void multiply(const float* by, std::int64_t n, float* pairs) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float a = by[2 * i], b = by[2 * i + 1], x = pairs[2 * i], y = pairs[2 * i + 1];
+    pairs[2 * i] = a * x - b * y;
+    pairs[2 * i + 1] = a * y + b * x;
+  }
+}
 
-/// Gathers the lines, lets `work` act on the buffers, and scatters what it leaves in `result`.
-template <typename Work, typename Source, typename Result>
-void along(Array<float>& re, Array<float>& im, int axis, int threads, float scale, Source source,
-           Work work, Result result) {
-  const bool real = im.empty();
-  if (real) im = Array<float>(re.shape());
-  const AxisLines lines(re.shape(), axis);
-  parallel_for(threads, lines.tasks(), [&](std::int64_t task) {
-    LineFft fft(lines.n, LineFft::Kind::complex);
-    lines.for_groups(task, [&](std::int64_t first, std::int64_t width) {
-      lines.for_samples(first, width, [&](std::int64_t at, std::int64_t i, std::int64_t lane) {
-        source(fft, lane)[i] = {re[at], real ? 0.0f : im[at]};
-      });
+float* pairs_of(Complex* values) {
+  return reinterpret_cast<float*>(values);
+}
+
+/// Lets `work(fft, width)` act on the contiguous lines of [D, H, W] between the buffers that
+/// `source(fft, lane)` and `result(fft, lane)` name. Sample i stands at (i - n / 2) mod n there.
+template <typename Source, typename Work, typename Result>
+void along_lines(Array<float>& re_of, Array<float>& im_of, bool real, int threads, float scale,
+                 Source source, Work work, Result result) {
+  const auto n = re_of.shape(2), count = re_of.size() / n, centre = n / 2;
+  float *re = re_of.data(), *im = im_of.data();
+  parallel_for(threads, (count + lines_per_task - 1) / lines_per_task, [&](std::int64_t task) {
+    LineFft fft(n, Numbers::complex);
+    const auto end = std::min(count, (task + 1) * lines_per_task);
+    for (auto first = task * lines_per_task; first < end; first += LineFft::lanes) {
+      const auto width = std::min(LineFft::lanes, end - first);
+      for (std::int64_t lane = 0; lane < width; ++lane) {
+        const float* a = re + (first + lane) * n;
+        const float* b = real ? nullptr : im + (first + lane) * n;
+        auto* to = source(fft, lane);
+        interleave(a, b, centre, pairs_of(to + n - centre));
+        interleave(a + centre, b ? b + centre : nullptr, n - centre, pairs_of(to));
+      }
       work(fft, width);
-      lines.for_samples(first, width, [&](std::int64_t at, std::int64_t i, std::int64_t lane) {
-        const auto value = result(fft, lane)[i];
-        re[at] = scale * value.real();
-        im[at] = scale * value.imag();
-      });
-    });
+      for (std::int64_t lane = 0; lane < width; ++lane) {
+        float* a = re + (first + lane) * n;
+        float* b = im + (first + lane) * n;
+        auto* from = result(fft, lane);
+        separate(pairs_of(from + n - centre), centre, scale, a, b);
+        separate(pairs_of(from), n - centre, scale, a + centre, b + centre);
+      }
+    }
   });
+}
+
+/// Calls body(first sample of the first column, distance of samples, number of columns) for tiles
+/// of the columns of [D, H, W] along axis 0 or 1.
+template <typename Body>
+void for_columns(const Array<float>& image, int axis, int threads, Body body) {
+  const auto stride = axis == 0 ? image.shape(1) * image.shape(2) : image.shape(2);
+  const auto planes = axis == 0 ? 1 : image.shape(0);
+  const auto tiles = (stride + columns_per_task - 1) / columns_per_task;
+  parallel_for(threads, planes * tiles, [&](std::int64_t task) {
+    const auto first = task % tiles * columns_per_task;
+    body(task / tiles * image.shape(axis) * stride + first, stride,
+         std::min(columns_per_task, stride - first));
+  });
+}
+
+void transform_columns(float* re, float* im, bool real, std::int64_t n, std::int64_t stride,
+                       std::int64_t columns, Direction direction) {
+  const bool forward = direction == Direction::to_kspace;
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n)));
+  const auto image = ColumnFft::Side::image, spectrum = ColumnFft::Side::spectrum;
+  ColumnFft fft(n, Numbers::complex);
+  for (std::int64_t first = 0; first < columns; first += ColumnFft::columns) {
+    const auto width = std::min(ColumnFft::columns, columns - first);
+    fft.load(forward ? image : spectrum, re + first, real ? nullptr : im + first, stride, width,
+             n - n / 2);
+    if (forward)
+      fft.forward(width);
+    else
+      fft.backward(width);
+    fft.store(forward ? spectrum : image, scale, re + first, im + first, stride, width, n - n / 2);
+  }
 }
 
 Complex* image_of(LineFft& fft, std::int64_t lane) {
@@ -89,33 +117,34 @@ Complex* spectrum_of(LineFft& fft, std::int64_t lane) {
   return fft.spectrum(lane);
 }
 
-/// Without the special cases of infinite products that operator* has.
-void multiply(std::int64_t n, const Complex* by, Complex* values) {
-  for (std::int64_t i = 0; i < n; ++i)
-    values[i] = {values[i].real() * by[i].real() - values[i].imag() * by[i].imag(),
-                 values[i].real() * by[i].imag() + values[i].imag() * by[i].real()};
-}
-
 }  // namespace
 
 void transform_axis(Array<float>& re, Array<float>& im, int axis, Direction direction,
                     int threads) {
   const auto n = re.shape(axis);
+  if (n < 1) throw DataError("Fourier transform: want an axis of at least one sample");
+  const bool real = im.empty();
+  if (real) im = Array<float>(re.shape());
+  if (axis != 2)
+    return for_columns(
+        re, axis, threads, [&](std::int64_t at, std::int64_t stride, std::int64_t columns) {
+          transform_columns(re.data() + at, im.data() + at, real, n, stride, columns, direction);
+        });
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n)));
   if (direction == Direction::to_kspace)
-    along(
-        re, im, axis, threads, scale, image_of, [](LineFft& fft, std::int64_t) { fft.forward(); },
+    along_lines(
+        re, im, real, threads, scale, image_of, [](LineFft& fft, std::int64_t) { fft.forward(); },
         spectrum_of);
   else
-    along(
-        re, im, axis, threads, scale, spectrum_of,
+    along_lines(
+        re, im, real, threads, scale, spectrum_of,
         [](LineFft& fft, std::int64_t) { fft.backward(); }, image_of);
 }
 
 AxisFilter::AxisFilter(int axis, const std::vector<std::complex<double>>& weights)
     : axis_(axis), n_(static_cast<std::int64_t>(weights.size())) {
-  if (axis == 1) {
-    lines_.emplace(weights);
+  if (axis != 2) {
+    columns_.emplace(weights);
     return;
   }
   for (std::int64_t i = 0; i < n_; ++i)
@@ -127,21 +156,20 @@ void AxisFilter::apply(Array<float>& re, Array<float>& im, int threads) const {
   if (re.shape(axis_) != n_)
     throw DataError("filter: want " + std::to_string(re.shape(axis_)) + " weights, got " +
                     std::to_string(n_));
-  if (lines_) {
-    const bool real = im.empty();
-    if (real) im = Array<float>(re.shape());
-    const auto plane = n_ * re.shape(2);
-    parallel_for(threads, re.shape(0), [&](std::int64_t slice) {
-      lines_->apply(re.data() + slice * plane, im.data() + slice * plane, re.shape(2), real);
-    });
-    return;
-  }
-  along(
-      re, im, axis_, threads, 1, image_of,
+  const bool real = im.empty();
+  if (real) im = Array<float>(re.shape());
+  if (columns_)
+    return for_columns(re, axis_, threads,
+                       [&](std::int64_t at, std::int64_t stride, std::int64_t columns) {
+                         columns_->apply(re.data() + at, im.data() + at, stride, columns, real);
+                       });
+  along_lines(
+      re, im, real, threads, 1, image_of,
       [&](LineFft& fft, std::int64_t width) {
         fft.forward();
         for (std::int64_t lane = 0; lane < width; ++lane)
-          multiply(n_, rotated_.data(), fft.spectrum(lane));
+          multiply(reinterpret_cast<const float*>(rotated_.data()), n_,
+                   pairs_of(fft.spectrum(lane)));
         fft.backward();
       },
       image_of);

@@ -31,7 +31,7 @@ class AxisFilter {
  private:
   int axis_;
   std::int64_t n_;
-  std::optional<LineFilter> lines_;           // axis 1
+  std::optional<LineFilter> columns_;         // axes 0 and 1
   std::vector<std::complex<float>> rotated_;  // else: zero frequency first, divided by n
 };
 

@@ -1,8 +1,12 @@
-// Discrete Fourier transforms of a few contiguous lines at a time, the one place that calls FFTW.
-// Zero frequency first, no scale: callers centre and scale while they copy lines in and out.
+// Discrete Fourier transforms of a few lines at a time, the one place that calls FFTW. Zero
+// frequency first, no scale: callers centre and scale while they copy lines in and out.
+// Plans are estimated, since measured ones change from run to run and with them the last bits, and
+// are shared by all threads; buffers are 64-byte aligned, so that bits do not depend on where an
+// image lies in memory.
 #pragma once
 #include <complex>
 #include <cstdint>
+#include <vector>
 
 #include "base/array.h"
 
@@ -10,19 +14,18 @@ namespace mr::kspace {
 
 using Complex = std::complex<float>;
 
-/// Transforms `lanes` lines at once between buffers of its own. Plans are estimated, since measured
-/// ones change from run to run and with them the last bits, and are shared by all threads; the
-/// buffers are 64-byte aligned, so that bits do not depend on where an image lies in memory.
+enum class Numbers { complex, real };
+
+/// Transforms `lanes` contiguous lines at once between buffers of its own.
 class LineFft {
  public:
   static constexpr std::int64_t lanes = 8;
-  enum class Kind { complex, real };
 
-  LineFft(std::int64_t n, Kind kind);  // throws DataError when n is not in 1 .. 2^30
+  LineFft(std::int64_t n, Numbers numbers);  // throws DataError when n is not in 1 .. 2^30
 
-  std::int64_t bins() const { return kind_ == Kind::real ? n_ / 2 + 1 : n_; }
-  Complex* line(std::int64_t lane) { return image_.data() + lane * n_; }    // Kind::complex
-  float* real_line(std::int64_t lane) { return real_.data() + lane * n_; }  // Kind::real
+  std::int64_t bins() const { return numbers_ == Numbers::real ? n_ / 2 + 1 : n_; }
+  Complex* line(std::int64_t lane) { return image_.data() + lane * n_; }    // Numbers::complex
+  float* real_line(std::int64_t lane) { return real_.data() + lane * n_; }  // Numbers::real
   Complex* spectrum(std::int64_t lane) { return spectrum_.data() + lane * bins(); }
 
   void forward();   // lines to spectra: sum over x of line[x] exp(-2 pi i k x / n)
@@ -30,10 +33,57 @@ class LineFft {
 
  private:
   std::int64_t n_;
-  Kind kind_;
+  Numbers numbers_;
   void* forward_;
   void* backward_;
   Array<Complex> image_, spectrum_;
+  Array<float> real_;
+};
+
+/// Transforms up to `columns` neighbouring columns of an image at once. A cache line of the image
+/// holds several columns, and with them goes through the cache once.
+class ColumnFft {
+ public:
+  static constexpr std::int64_t columns = 32;
+  static constexpr std::int64_t lanes = 8;  // columns that one plan transforms side by side
+  enum class Side { image, spectrum };
+
+  ColumnFft(std::int64_t n, Numbers numbers);  // throws as LineFft
+
+  std::int64_t bins() const { return numbers_ == Numbers::real ? n_ / 2 + 1 : n_; }
+
+  /// Sample i of column c, at re[i * stride + c], becomes sample (i + rotation) mod n. `im` null:
+  /// its values are zero. Numbers::complex.
+  void load(Side side, const float* re, const float* im, std::int64_t stride, std::int64_t width,
+            std::int64_t rotation);
+  /// The reverse, times `scale`.
+  void store(Side side, float scale, float* re, float* im, std::int64_t stride, std::int64_t width,
+             std::int64_t rotation) const;
+  /// The same for the samples i in `rows` alone.
+  void store_rows(Side side, float scale, float* re, float* im, std::int64_t stride,
+                  std::int64_t width, std::int64_t rotation, const std::vector<int>& rows) const;
+
+  void load(const float* values, std::int64_t stride, std::int64_t width);  // Numbers::real
+  void store(float* values, std::int64_t stride, std::int64_t width) const;
+
+  /// Bin k of every column times weights[k]; weights [n]. Numbers::complex.
+  void multiply(const Complex* weights, std::int64_t width);
+
+  /// The spectra of columns [group * lanes, (group + 1) * lanes): bin k of lane l at [k][l].
+  Complex* spectra(std::int64_t group) { return spectrum_.data() + group * bins() * lanes; }
+
+  void forward(std::int64_t width);
+  void backward(std::int64_t width);
+
+ private:
+  const Complex* buffer(Side side) const {
+    return side == Side::image ? image_.data() : spectrum_.data();
+  }
+  std::int64_t n_;
+  Numbers numbers_;
+  void* forward_;
+  void* backward_;
+  Array<Complex> image_, spectrum_;  // [columns / lanes, n, lanes]
   Array<float> real_;
 };
 

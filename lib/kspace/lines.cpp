@@ -19,13 +19,13 @@ constexpr std::int64_t longest_direct = 96;  // up to here a product beats copie
 /// Rows of x, paired about the central one: even [t] = x(t) + x(-t), odd [t] = x(t) - x(-t), for
 /// t = 0 .. n/2; what has no partner stands alone in `even`. The cosines of a transform act on the
 /// even part, the sines on the odd one, which takes a quarter of the work of the full matrix.
-MR_SIMD void fold(const float* x, std::int64_t n, std::int64_t columns, std::int64_t width,
+MR_SIMD void fold(const float* x, std::int64_t n, std::int64_t stride, std::int64_t width,
                   float* even, float* odd) {
   const auto centre = n / 2;
   for (std::int64_t t = 0; t <= centre; ++t) {
     const bool paired = t > 0 && 2 * t != n;
-    const float* minus = x + (centre - t) * columns;
-    const float* plus = paired ? x + (centre + t) * columns : minus;
+    const float* minus = x + (centre - t) * stride;
+    const float* plus = paired ? x + (centre + t) * stride : minus;
     const float weight = paired ? 1.0f : 0.0f;
     for (std::int64_t l = 0; l < width; ++l) {
       even[t * lanes + l] = plus[l] + weight * minus[l];
@@ -88,25 +88,26 @@ PhaseEncode::PhaseEncode(std::int64_t n) : n_(n) {
     }
 }
 
-void PhaseEncode::forward(const float* re, const float* im, std::int64_t columns,
-                          const std::vector<int>& lines, float* out_re, float* out_im) const {
-  if (cosine_.empty())
-    transform(Direction::forward, re, im, columns, lines, out_re, out_im);
+void PhaseEncode::forward(const float* re, const float* im, std::int64_t stride,
+                          std::int64_t columns, const std::vector<int>& lines, float* out_re,
+                          float* out_im) const {
+  if (is_product())
+    multiply(Direction::forward, re, im, stride, columns, lines, out_re, out_im);
   else
-    multiply(Direction::forward, re, im, columns, lines, out_re, out_im);
+    transform(Direction::forward, re, im, stride, columns, lines, out_re, out_im);
 }
 
-void PhaseEncode::inverse(float* re, float* im, std::int64_t columns) const {
-  if (cosine_.empty())
-    transform(Direction::inverse, re, im, columns, all_lines_, re, im);
+void PhaseEncode::inverse(float* re, float* im, std::int64_t stride, std::int64_t columns) const {
+  if (is_product())
+    multiply(Direction::inverse, re, im, stride, columns, all_lines_, re, im);
   else
-    multiply(Direction::inverse, re, im, columns, all_lines_, re, im);
+    transform(Direction::inverse, re, im, stride, columns, all_lines_, re, im);
 }
 
 /// K(+-k) = C even -+ i S odd, with matrices C of cosines and S of sines.
 void PhaseEncode::multiply(Direction direction, const float* re, const float* im,
-                           std::int64_t columns, const std::vector<int>& lines, float* out_re,
-                           float* out_im) const {
+                           std::int64_t stride, std::int64_t columns, const std::vector<int>& lines,
+                           float* out_re, float* out_im) const {
   const auto centre = n_ / 2, half = centre + 1;
   std::vector<char> wanted(static_cast<std::size_t>(n_));
   std::vector<char> frequencies(static_cast<std::size_t>(half));
@@ -125,8 +126,8 @@ void PhaseEncode::multiply(Direction direction, const float* re, const float* im
       c_im[rows_at_once * lanes] = {}, s_re[rows_at_once * lanes], s_im[rows_at_once * lanes] = {};
   for (std::int64_t first = 0; first < columns; first += lanes) {
     const auto width = std::min(lanes, columns - first);
-    fold(re + first, n_, columns, width, even_re, odd_re);
-    if (im) fold(im + first, n_, columns, width, even_im, odd_im);
+    fold(re + first, n_, stride, width, even_re, odd_re);
+    if (im) fold(im + first, n_, stride, width, even_im, odd_im);
     for (std::size_t row = 0; row < rows.size(); row += rows_at_once) {
       const auto count = std::min<std::size_t>(rows_at_once, rows.size() - row);
       const float *cosines[rows_at_once], *sines[rows_at_once];
@@ -148,7 +149,7 @@ void PhaseEncode::multiply(Direction direction, const float* re, const float* im
           const auto line = centre + side * k;
           if (!wanted[static_cast<std::size_t>(line)]) continue;
           const float sign = (direction == Direction::forward) == (side > 0) ? 1.0f : -1.0f;
-          const auto to = line * columns + first;
+          const auto to = line * stride + first;
           combine(c_re + r * lanes, c_im + r * lanes, s_re + r * lanes, s_im + r * lanes, sign,
                   width, out_re + to, out_im + to);
         }
@@ -158,30 +159,25 @@ void PhaseEncode::multiply(Direction direction, const float* re, const float* im
 
 /// Columns are gathered a few at a time, each rotated by n / 2 so that the transform is centred.
 void PhaseEncode::transform(Direction direction, const float* re, const float* im,
-                            std::int64_t columns, const std::vector<int>& lines, float* out_re,
-                            float* out_im) const {
+                            std::int64_t stride, std::int64_t columns,
+                            const std::vector<int>& lines, float* out_re, float* out_im) const {
   const bool forward = direction == Direction::forward;
-  const auto centre = n_ / 2;
-  const auto rotated = [&](std::int64_t k) { return k < centre ? k + n_ - centre : k - centre; };
+  const auto from = forward ? ColumnFft::Side::image : ColumnFft::Side::spectrum;
+  const auto to = forward ? ColumnFft::Side::spectrum : ColumnFft::Side::image;
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n_)));
-  LineFft fft(n_, LineFft::Kind::complex);
-  for (std::int64_t first = 0; first < columns; first += LineFft::lanes) {
-    const auto width = std::min(LineFft::lanes, columns - first);
-    for (std::int64_t k = 0; k < n_; ++k)
-      for (std::int64_t l = 0; l < width; ++l) {
-        const auto at = k * columns + first + l;
-        (forward ? fft.line(l) : fft.spectrum(l))[rotated(k)] = {re[at], im ? im[at] : 0.0f};
-      }
+  const auto rotation = n_ - n_ / 2;
+  ColumnFft fft(n_, Numbers::complex);
+  for (std::int64_t first = 0; first < columns; first += ColumnFft::columns) {
+    const auto width = std::min(ColumnFft::columns, columns - first);
+    fft.load(from, re + first, im ? im + first : nullptr, stride, width, rotation);
     if (forward)
-      fft.forward();
+      fft.forward(width);
     else
-      fft.backward();
-    for (const int k : lines)
-      for (std::int64_t l = 0; l < width; ++l) {
-        const auto value = (forward ? fft.spectrum(l) : fft.line(l))[rotated(k)] * scale;
-        out_re[k * columns + first + l] = value.real();
-        out_im[k * columns + first + l] = value.imag();
-      }
+      fft.backward(width);
+    if (static_cast<std::int64_t>(lines.size()) == n_)
+      fft.store(to, scale, out_re + first, out_im + first, stride, width, rotation);
+    else
+      fft.store_rows(to, scale, out_re + first, out_im + first, stride, width, rotation, lines);
   }
 }
 
@@ -190,20 +186,38 @@ LineFilter::LineFilter(const std::vector<std::complex<double>>& weights)
       lines_(weights.size()),
       weights_(weights.begin(), weights.end()) {
   std::iota(lines_.begin(), lines_.end(), 0);
+  const auto n = weights.size();
+  for (std::size_t i = 0; i < n; ++i)
+    rotated_.emplace_back(weights[(i + n / 2) % n] / static_cast<double>(n));
 }
 
-void LineFilter::apply(float* re, float* im, std::int64_t columns, bool real) const {
-  encode_.forward(re, real ? nullptr : im, columns, lines_, re, im);
+void LineFilter::apply(float* re, float* im, std::int64_t stride, std::int64_t columns,
+                       bool real) const {
+  if (!encode_.is_product()) {
+    const auto rotation = encode_.size() - encode_.size() / 2;
+    ColumnFft fft(encode_.size(), Numbers::complex);
+    for (std::int64_t first = 0; first < columns; first += ColumnFft::columns) {
+      const auto width = std::min(ColumnFft::columns, columns - first);
+      fft.load(ColumnFft::Side::image, re + first, real ? nullptr : im + first, stride, width,
+               rotation);
+      fft.forward(width);
+      fft.multiply(rotated_.data(), width);
+      fft.backward(width);
+      fft.store(ColumnFft::Side::image, 1, re + first, im + first, stride, width, rotation);
+    }
+    return;
+  }
+  encode_.forward(re, real ? nullptr : im, stride, columns, lines_, re, im);
   for (std::size_t k = 0; k < weights_.size(); ++k) {
     const float a = weights_[k].real(), b = weights_[k].imag();
-    const auto first = static_cast<std::int64_t>(k) * columns;
+    const auto first = static_cast<std::int64_t>(k) * stride;
     for (auto c = first; c < first + columns; ++c) {
       const float x = re[c], y = im[c];
       re[c] = a * x - b * y;
       im[c] = a * y + b * x;
     }
   }
-  encode_.inverse(re, im, columns);
+  encode_.inverse(re, im, stride, columns);
 }
 
 }  // namespace mr::kspace

@@ -17,21 +17,24 @@ class PhaseEncode {
 
   /// Writes the k-space lines `lines` of an image into the same rows of out, which may be the
   /// image itself; other rows stay as they are.
-  /// re, im  [n, columns]; im null: the image is real
-  void forward(const float* re, const float* im, std::int64_t columns,
+  /// re, im  `columns` columns of planes [n, stride]; im null: the image is real
+  void forward(const float* re, const float* im, std::int64_t stride, std::int64_t columns,
                const std::vector<int>& lines, float* out_re, float* out_im) const;
 
   /// All lines to the image, in place.
-  void inverse(float* re, float* im, std::int64_t columns) const;
+  void inverse(float* re, float* im, std::int64_t stride, std::int64_t columns) const;
 
   std::int64_t size() const { return n_; }
+  bool is_product() const { return !cosine_.empty(); }  // of matrices, else fast transforms
 
  private:
   enum class Direction { forward, inverse };
-  void transform(Direction direction, const float* re, const float* im, std::int64_t columns,
-                 const std::vector<int>& lines, float* out_re, float* out_im) const;
-  void multiply(Direction direction, const float* re, const float* im, std::int64_t columns,
-                const std::vector<int>& lines, float* out_re, float* out_im) const;
+  void transform(Direction direction, const float* re, const float* im, std::int64_t stride,
+                 std::int64_t columns, const std::vector<int>& lines, float* out_re,
+                 float* out_im) const;
+  void multiply(Direction direction, const float* re, const float* im, std::int64_t stride,
+                std::int64_t columns, const std::vector<int>& lines, float* out_re,
+                float* out_im) const;
 
   std::int64_t n_;
   std::vector<int> all_lines_;
@@ -43,13 +46,15 @@ class LineFilter {
  public:
   explicit LineFilter(const std::vector<std::complex<double>>& weights);
 
-  /// re, im  [n, columns], in place; real: im is only written, and taken as zero before
-  void apply(float* re, float* im, std::int64_t columns, bool real) const;
+  /// Some columns of planes [n, stride].
+  /// re, im  in place; real: im is only written, and taken as zero before
+  void apply(float* re, float* im, std::int64_t stride, std::int64_t columns, bool real) const;
 
  private:
   PhaseEncode encode_;
   std::vector<int> lines_;
   std::vector<std::complex<float>> weights_;
+  std::vector<std::complex<float>> rotated_;  // zero frequency first, divided by n
 };
 
 }  // namespace mr::kspace

@@ -37,6 +37,8 @@ class Lines {
 
   std::int64_t n, stride, count;  // samples of a line, distance between them, number of lines
 
+  std::int64_t columns() const { return columns_; }  // lines side by side, `stride` > 1
+
   /// Of a line's first sample from that of the image.
   std::int64_t start(std::int64_t index) const {
     return index / columns_ * plane_stride_ + index % columns_ * column_stride_;
@@ -202,59 +204,150 @@ class DirectShift {
   std::array<std::int64_t, lanes> roll_{}, start_{};
 };
 
-/// Shifts long lines by a linear phase.
+/// exp(-2 pi i k shift / n) / n for k = 0, 1, ..., by repeated rotation in double precision.
+struct Turn {
+  double step_re, step_im;
+  Turn(double shift, std::int64_t n) {
+    const double angle = -2 * pi * shift / static_cast<double>(n);
+    step_re = std::cos(angle);
+    step_im = std::sin(angle);
+  }
+};
+
+constexpr std::int64_t steps_at_once = 8;
+using Doubles = double __attribute__((vector_size(64)));
+
+/// bin k times its phase
+MR_SIMD void turn_line(Turn turn, std::int64_t n, std::int64_t bins, float* pairs) {
+  alignas(64) double re[steps_at_once], im[steps_at_once];
+  double a = 1 / static_cast<double>(n), b = 0;
+  for (std::int64_t j = 0; j < steps_at_once; ++j) {
+    re[j] = a;
+    im[j] = b;
+    const double next = a * turn.step_re - b * turn.step_im;
+    b = a * turn.step_im + b * turn.step_re;
+    a = next;
+  }
+  const double stride_re = a * static_cast<double>(n), stride_im = b * static_cast<double>(n);
+  for (std::int64_t k = 0; k < bins; k += steps_at_once) {
+    const auto count = std::min(steps_at_once, bins - k);
+    for (std::int64_t j = 0; j < count; ++j) {
+      const auto c = static_cast<float>(re[j]), s = static_cast<float>(im[j]);
+      const float x = pairs[2 * (k + j)], y = pairs[2 * (k + j) + 1];
+      pairs[2 * (k + j)] = x * c - y * s;
+      pairs[2 * (k + j) + 1] = x * s + y * c;
+    }
+    for (std::int64_t j = 0; j < steps_at_once; ++j) {
+      const double next = re[j] * stride_re - im[j] * stride_im;
+      im[j] = re[j] * stride_im + im[j] * stride_re;
+      re[j] = next;
+    }
+  }
+}
+
+/// The same for `ColumnFft::lanes` columns, bin k of lane l at [k][l].
+MR_SIMD void turn_columns(const double* step_re, const double* step_im, std::int64_t n,
+                          std::int64_t bins, float* pairs) {
+  const auto a = *reinterpret_cast<const Doubles*>(step_re);
+  const auto b = *reinterpret_cast<const Doubles*>(step_im);
+  Doubles re = a * 0 + 1 / static_cast<double>(n), im = a * 0;
+  alignas(64) double c[ColumnFft::lanes], s[ColumnFft::lanes];
+  for (std::int64_t k = 0; k < bins; ++k) {
+    *reinterpret_cast<Doubles*>(c) = re;
+    *reinterpret_cast<Doubles*>(s) = im;
+    float* row = pairs + 2 * k * ColumnFft::lanes;
+    for (std::int64_t l = 0; l < ColumnFft::lanes; ++l) {
+      const auto cosine = static_cast<float>(c[l]), sine = static_cast<float>(s[l]);
+      const float x = row[2 * l], y = row[2 * l + 1];
+      row[2 * l] = x * cosine - y * sine;
+      row[2 * l + 1] = x * sine + y * cosine;
+    }
+    const Doubles next = re * a - im * b;
+    im = re * b + im * a;
+    re = next;
+  }
+}
+
+// Both signs of the unpaired frequency of an even length meet in its last bin: the mean of their
+// phases is the cosine, so the imaginary part goes.
+
+/// Shifts long lines that are contiguous by a linear phase.
 class PhaseShift {
  public:
   static constexpr std::int64_t at_once = LineFft::lanes;
 
-  explicit PhaseShift(const Lines& lines) : lines_(lines), fft_(lines.n, LineFft::Kind::real) {}
+  explicit PhaseShift(const Lines& lines) : lines_(lines), fft_(lines.n, Numbers::real) {}
 
   void move(const std::vector<float*>& images, std::int64_t first, std::int64_t width) {
+    const auto n = lines_.n;
     for (auto* image : images) {
-      for (std::int64_t y = 0; y < lines_.n; ++y)
-        for (std::int64_t l = 0; l < width; ++l)
-          fft_.real_line(l)[y] = image[lines_.start(first + l) + y * lines_.stride];
-      fft_.forward();
       for (std::int64_t l = 0; l < width; ++l)
-        turn(fft_.spectrum(l), lines_.displacement(first + l));
+        std::copy_n(image + lines_.start(first + l), n, fft_.real_line(l));
+      fft_.forward();
+      for (std::int64_t l = 0; l < width; ++l) {
+        turn_line({lines_.displacement(first + l), n}, n, fft_.bins(),
+                  reinterpret_cast<float*>(fft_.spectrum(l)));
+        if (n % 2 == 0) fft_.spectrum(l)[fft_.bins() - 1].imag(0);
+      }
       fft_.backward();
-      for (std::int64_t y = 0; y < lines_.n; ++y)
-        for (std::int64_t l = 0; l < width; ++l)
-          image[lines_.start(first + l) + y * lines_.stride] = fft_.real_line(l)[y];
+      for (std::int64_t l = 0; l < width; ++l)
+        std::copy_n(fft_.real_line(l), n, image + lines_.start(first + l));
     }
   }
 
  private:
-  void turn(Complex* spectrum, double shift) const {
-    const auto n = static_cast<double>(lines_.n);
-    const double angle = -2 * pi * shift / n;
-    const double step_re = std::cos(angle), step_im = std::sin(angle);
-    double re = 1 / n, im = 0;
-    for (std::int64_t k = 0; k < fft_.bins(); ++k) {
-      const double x = spectrum[k].real(), y = spectrum[k].imag();
-      spectrum[k] = {static_cast<float>(x * re - y * im), static_cast<float>(x * im + y * re)};
-      const double next = re * step_re - im * step_im;
-      im = re * step_im + im * step_re;
-      re = next;
-    }
-    // Both signs of the unpaired frequency of an even length meet in its last bin: the mean of
-    // their phases is the cosine, so the imaginary part goes.
-    if (lines_.n % 2 == 0) spectrum[fft_.bins() - 1].imag(0);
-  }
-
   const Lines& lines_;
   LineFft fft_;
 };
 
+/// The same for lines that lie side by side.
+class ColumnShift {
+ public:
+  static constexpr std::int64_t at_once = ColumnFft::columns;
+
+  explicit ColumnShift(const Lines& lines) : lines_(lines), fft_(lines.n, Numbers::real) {}
+
+  void move(const std::vector<float*>& images, std::int64_t first, std::int64_t width) {
+    constexpr auto side_by_side = ColumnFft::lanes;
+    alignas(64) double step_re[at_once] = {}, step_im[at_once] = {};
+    for (std::int64_t c = 0; c < width; ++c) {
+      const Turn turn(lines_.displacement(first + c), lines_.n);
+      step_re[c] = turn.step_re;
+      step_im[c] = turn.step_im;
+    }
+    for (auto* image : images) {
+      auto* columns = image + lines_.start(first);
+      fft_.load(columns, lines_.stride, width);
+      fft_.forward(width);
+      for (std::int64_t g = 0; g * side_by_side < width; ++g) {
+        turn_columns(step_re + g * side_by_side, step_im + g * side_by_side, lines_.n, fft_.bins(),
+                     reinterpret_cast<float*>(fft_.spectra(g)));
+        if (lines_.n % 2 == 0)
+          for (std::int64_t l = 0; l < side_by_side; ++l)
+            fft_.spectra(g)[(fft_.bins() - 1) * side_by_side + l].imag(0);
+      }
+      fft_.backward(width);
+      fft_.store(columns, lines_.stride, width);
+    }
+  }
+
+ private:
+  const Lines& lines_;
+  ColumnFft fft_;
+};
+
+/// Groups of lines never cross the end of a row of `row` lines.
 template <typename Method>
-void shift_by(const std::vector<float*>& images, const Lines& lines, int threads) {
-  const auto blocks = (lines.count + Method::at_once - 1) / Method::at_once;
+void shift_by(const std::vector<float*>& images, const Lines& lines, std::int64_t row,
+              int threads) {
+  const auto groups = (row + Method::at_once - 1) / Method::at_once;
+  const auto blocks = lines.count / row * groups;
   const auto part = (blocks + threads - 1) / threads;
   parallel_for(threads, (blocks + part - 1) / part, [&](std::int64_t p) {
     Method method(lines);
     for (auto block = p * part; block < std::min(blocks, (p + 1) * part); ++block) {
-      const auto first = block * Method::at_once;
-      method.move(images, first, std::min(Method::at_once, lines.count - first));
+      const auto column = block % groups * Method::at_once;
+      method.move(images, block / groups * row + column, std::min(Method::at_once, row - column));
     }
   });
 }
@@ -310,9 +403,11 @@ void shift_lines(Array<float>& re, Array<float>& im, const Shear& shear, int thr
   std::vector<float*> images = {re.data()};
   if (!im.empty()) images.push_back(im.data());
   if (lines.n <= longest_direct)
-    shift_by<DirectShift>(images, lines, threads);
+    shift_by<DirectShift>(images, lines, lines.count, threads);
+  else if (lines.stride == 1)
+    shift_by<PhaseShift>(images, lines, lines.count, threads);
   else
-    shift_by<PhaseShift>(images, lines, threads);
+    shift_by<ColumnShift>(images, lines, lines.columns(), threads);
 }
 
 std::vector<Shear> rigid_shears(const Matrix3& m, const Vector3& t) {

@@ -18,6 +18,7 @@
 #include "artifact/catalogue.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/run.h"
 
 namespace {
 
@@ -78,22 +79,25 @@ void print_limits(const mr::Shape& shape, bool is_3d) {
   const int n[3] = {static_cast<int>(shape[1]), static_cast<int>(shape[2]),
                     static_cast<int>(shape[3])};
   auto* data = fftwf_alloc_complex(voxels);
-  const auto plan = is_3d ? fftwf_plan_dft(3, n, data, data, FFTW_FORWARD, FFTW_MEASURE)
-                          : fftwf_plan_many_dft(2, n + 1, n[0], data, nullptr, 1, n[1] * n[2], data,
-                                                nullptr, 1, n[1] * n[2], FFTW_FORWARD, FFTW_MEASURE);
+  const auto plan = is_3d
+                        ? fftwf_plan_dft(3, n, data, data, FFTW_FORWARD, FFTW_MEASURE)
+                        : fftwf_plan_many_dft(2, n + 1, n[0], data, nullptr, 1, n[1] * n[2], data,
+                                              nullptr, 1, n[1] * n[2], FFTW_FORWARD, FFTW_MEASURE);
   std::memset(data, 0, voxels * sizeof *data);
   const auto fft = timed([] {}, [&] { fftwf_execute(plan); });
   fftwf_destroy_plan(plan);
   fftwf_free(data);
   std::vector<float> from(voxels, 1), to(voxels);
-  const auto copy = timed([] {}, [&] { std::memcpy(to.data(), from.data(), voxels * sizeof(float)); });
+  const auto copy =
+      timed([] {}, [&] { std::memcpy(to.data(), from.data(), voxels * sizeof(float)); });
   print({{"limit", "fft"}, {"ms", fft.median_ms}, {"least_ms", fft.least_ms}});
   print({{"limit", "copy"}, {"ms", copy.median_ms}, {"least_ms", copy.least_ms}});
   std::vector<float> normals(1 << 16);
-  const auto draws = timed([] {}, [&] {
-    for (std::size_t i = 0; i < voxels; i += normals.size())
-      mr::fill_normal({1}, i, normals.data(), normals.size());
-  });
+  const auto draws = timed([] {},
+                           [&] {
+                             for (std::size_t i = 0; i < voxels; i += normals.size())
+                               mr::fill_normal({1}, i, normals.data(), normals.size());
+                           });
   print({{"limit", "normals"}, {"ms", draws.median_ms}, {"least_ms", draws.least_ms}});
 }
 
@@ -131,6 +135,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: artifact_speed volume|knee THREADS [NAME]...\n";
     return 64;
   }
+  mr::keep_freed_memory();  // as the tools do
   const bool is_3d = words[0] == "volume";
   auto image = is_3d ? samples::three_d({1, 160, 256, 256}) : samples::two_d({1, 32, 320, 320});
   image.acquisition.te_ms = 30;

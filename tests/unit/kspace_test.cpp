@@ -402,10 +402,10 @@ TEST_CASE("lines of k-space are rows of the transform along the first axis, and 
     const PhaseEncode encode(n);
     const auto plane = split(image);
     Plane lines{Array<float>({n, 21}), Array<float>({n, 21})};
-    encode.forward(plane.re.data(), plane.im.data(), 21, all_lines(n), lines.re.data(),
+    encode.forward(plane.re.data(), plane.im.data(), 21, 21, all_lines(n), lines.re.data(),
                    lines.im.data());
     CHECK(distance(join(lines), want) < 2e-6 * norm(image));
-    encode.inverse(lines.re.data(), lines.im.data(), 21);
+    encode.inverse(lines.re.data(), lines.im.data(), 21, 21);
     CHECK(distance(join(lines), image) < 2e-6 * norm(image));
   }
 }
@@ -418,7 +418,7 @@ TEST_CASE("only the lines asked for are written; a real image has no imaginary p
     const auto want = slow_transform(image, 2, -1);
     Array<float> re({n, 5}), im({n, 5});
     const std::vector<int> asked = {0, 3, 11, 17, 34};
-    PhaseEncode(n).forward(real.data(), nullptr, 5, asked, re.data(), im.data());
+    PhaseEncode(n).forward(real.data(), nullptr, 5, 5, asked, re.data(), im.data());
     for (std::int64_t line = 0; line < n; ++line) {
       const bool written = std::count(asked.begin(), asked.end(), line) > 0;
       for (std::int64_t c = line * 5; c < line * 5 + 5; ++c)
@@ -439,7 +439,7 @@ TEST_CASE("a filter multiplies lines by their weights") {
       want[i] = Complex(Wide(want[i]) * weights[static_cast<std::size_t>(i / 19)]);
     want = slow_transform(want, 2, 1);
     auto plane = split(image);
-    LineFilter(weights).apply(plane.re.data(), plane.im.data(), 19, false);
+    LineFilter(weights).apply(plane.re.data(), plane.im.data(), 19, 19, false);
     CHECK(distance(join(plane), want) < 2e-6 * norm(want));
   }
 }
@@ -449,7 +449,7 @@ TEST_CASE("a filter takes a real image as one without an imaginary part") {
     const std::vector<Wide> weights(static_cast<std::size_t>(n), Wide(0, 2));
     Plane plane{noise({n, 4}, 47), noise({n, 4}, 48)};  // what lies in im before is not looked at
     const auto before = plane.re;
-    LineFilter(weights).apply(plane.re.data(), plane.im.data(), 4, true);
+    LineFilter(weights).apply(plane.re.data(), plane.im.data(), 4, 4, true);
     CHECK(norm(plane.re) < 1e-5 * norm(before));
     for (std::int64_t i = 0; i < before.size(); ++i)
       CHECK(plane.im[i] == doctest::Approx(2 * before[i]).epsilon(1e-4));

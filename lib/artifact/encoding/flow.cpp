@@ -107,14 +107,14 @@ void pulsate(const std::uint8_t* mask, const Weights& less_one, const kspace::Ph
       vessel_im[y * n + c] = im[at];
     }
   }
-  encode.forward(vessel_re.data(), vessel_im.data(), n, all, vessel_re.data(), vessel_im.data());
+  encode.forward(vessel_re.data(), vessel_im.data(), n, n, all, vessel_re.data(), vessel_im.data());
   for (std::int64_t i = 0; i < lines * n; ++i) {
     const auto w = less_one[static_cast<std::size_t>(i / n)];
     const float a = vessel_re[i], b = vessel_im[i];
     vessel_re[i] = w.real() * a - w.imag() * b;
     vessel_im[i] = w.real() * b + w.imag() * a;
   }
-  encode.inverse(vessel_re.data(), vessel_im.data(), n);
+  encode.inverse(vessel_re.data(), vessel_im.data(), n, n);
   for (std::int64_t i = 0; i < lines * n; ++i) {
     const auto at = i / n * readout + columns[static_cast<std::size_t>(i % n)];
     re[at] += vessel_re[i];

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "kspace/lines.h"
+#include "kspace/phase_ramp.h"
 
 namespace mr::artifact {
 
@@ -117,32 +118,22 @@ void measure(Block& block, const std::vector<State>& states, const kspace::Phase
     for_slices(spectrum, threads, [&](float* re, float* im, std::int64_t slice) {
       const auto at = (slice - block.first_slice) * block.plane_size();
       encode.forward(source.re.data() + at, source.is_real() ? nullptr : source.im.data() + at,
-                     block.readout(), state.lines, re, im);
+                     block.readout(), block.readout(), state.lines, re, im);
       multiply_lines(state, block.readout(), re, im);
     });
   }
-  for_slices(spectrum, threads,
-             [&](float* re, float* im, std::int64_t) { encode.inverse(re, im, block.readout()); });
+  for_slices(spectrum, threads, [&](float* re, float* im, std::int64_t) {
+    encode.inverse(re, im, block.readout(), block.readout());
+  });
   block = std::move(spectrum);
 }
 
-/// Frequencies of an axis as phases per voxel of displacement [rad].
+/// Frequencies of an axis as phases per voxel of displacement [rad]: even steps.
 std::vector<double> phases_per_voxel(std::int64_t n) {
   std::vector<double> phases;
   for (std::int64_t i = 0; i < n; ++i)
     phases.push_back(-2 * pi * static_cast<double>(i - n / 2) / static_cast<double>(n));
   return phases;
-}
-
-/// Multiplies samples by exp(i (start + d phase per voxel)).
-void turn_row(double start, double d, const std::vector<double>& by_sample, float* re, float* im) {
-  for (std::size_t x = 0; x < by_sample.size(); ++x) {
-    const double angle = start + d * by_sample[x];
-    const auto c = static_cast<float>(std::cos(angle)), s = static_cast<float>(std::sin(angle));
-    const float a = re[x], b = im[x];
-    re[x] = c * a - s * b;
-    im[x] = c * b + s * a;
-  }
 }
 
 bool rotates(const Pose& pose) {
@@ -190,9 +181,10 @@ void measure_translating(const Context& context, const Translation& translation_
       for (std::size_t y = 0; y < of_slice.size(); ++y) {
         const auto& d = of_slice[y];
         if (d == Vector3{}) continue;
-        const double start = d[0] * by_slice[s] + d[1] * by_line[y];
+        const double start = d[0] * by_slice[s] + d[1] * by_line[y] + d[2] * by_sample[0];
+        const double step = by_sample.size() > 1 ? d[2] * (by_sample[1] - by_sample[0]) : 0;
         const auto first = static_cast<std::int64_t>(y) * block.readout();
-        turn_row(start, d[2], by_sample, re + first, im + first);
+        kspace::multiply_phase_ramp(start, step, block.readout(), re + first, im + first);
       }
     });
   };

@@ -19,39 +19,45 @@ struct Warp {
   double unit_mm = 1;
 
   double along(std::size_t axis, const Point& x) const {
-    const auto [third, fifth] = coefficients[axis];
-    if (axis == bore) {
-      const double z = x[axis], zz = z * z, rr = radius_squared(x);
-      return z * (third * (2 * zz - 3 * rr) + fifth * (8 * zz * zz - 40 * zz * rr + 15 * rr * rr));
-    }
-    const double zz = x[bore] * x[bore], rr = radius_squared(x);
-    return x[axis] * (third * (4 * zz - rr) + fifth * (8 * zz * zz - 12 * zz * rr + rr * rr));
+    return x[axis] * factor(axis, squares(x)).value;
+  }
+
+  /// Derivative of along(axis) with respect to x[by].
+  double slope(std::size_t axis, std::size_t by, const Point& x) const {
+    const auto f = factor(axis, squares(x));
+    const double steep = 2 * x[axis] * x[by] * (by == bore ? f.by_zz : f.by_rr);
+    return steep + (by == axis ? f.value : 0);
   }
 
  private:
-  double radius_squared(const Point& x) const {
+  struct Squares {
+    double zz, rr;  // along the bore, and from its axis
+  };
+  Squares squares(const Point& x) const {
     const double a = x[(bore + 1) % 3], b = x[(bore + 2) % 3];
-    return a * a + b * b;
+    return {x[bore] * x[bore], a * a + b * b};
+  }
+
+  /// along(axis) / x[axis], and its derivatives with respect to the squares.
+  struct Factor {
+    double value, by_zz, by_rr;
+  };
+  Factor factor(std::size_t axis, Squares at) const {
+    const auto [third, fifth] = coefficients[axis];
+    const double zz = at.zz, rr = at.rr;
+    if (axis == bore)
+      return {third * (2 * zz - 3 * rr) + fifth * (8 * zz * zz - 40 * zz * rr + 15 * rr * rr),
+              2 * third + fifth * (16 * zz - 40 * rr), -3 * third + fifth * (30 * rr - 40 * zz)};
+    return {third * (4 * zz - rr) + fifth * (8 * zz * zz - 12 * zz * rr + rr * rr),
+            4 * third + fifth * (16 * zz - 12 * rr), -third + fifth * (2 * rr - 12 * zz)};
   }
 };
-
-/// Derivative of along(axis) with respect to x[by]; the four-point formula is exact but for the
-/// fifth derivative, times h^4 / 30.
-double slope(const Warp& warp, std::size_t axis, std::size_t by, const Point& x) {
-  const double h = 1e-2;
-  const auto at = [&](double step) {
-    auto y = x;
-    y[by] += step * h;
-    return warp.along(axis, y);
-  };
-  return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * h);
-}
 
 /// |det(1 + du/dx)| over the axes that are warped: volume that a voxel of the image stems from.
 double volume_ratio(const Warp& warp, const std::vector<std::size_t>& axes, const Point& x) {
   std::array<std::array<double, 3>, 3> m{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
   for (const auto a : axes)
-    for (const auto b : axes) m[a][b] += slope(warp, a, b, x) / warp.unit_mm;
+    for (const auto b : axes) m[a][b] += warp.slope(a, b, x) / warp.unit_mm;
   return std::fabs(m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
                    m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
                    m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]));
@@ -76,6 +82,11 @@ double interpolate(const Array<float>& image, const Point& at) {
   std::array<Taps, 3> along;
   for (std::size_t a = 0; a < 3; ++a) along[a] = taps(at[a]);
   const auto inside = [&](std::int64_t i, int axis) { return i >= 0 && i < image.shape(axis); };
+  const auto voxel = [&](std::int64_t z, std::int64_t y) {
+    return image.data() + (z * image.shape(1) + y) * image.shape(2) + along[2].first;
+  };
+  const bool whole_rows = inside(along[2].first, 2) && inside(along[2].first + 3, 2);
+  const auto& w = along[2].weight;
   double sum = 0;
   for (std::size_t s = 0; s < 4; ++s) {
     const auto z = along[0].first + static_cast<std::int64_t>(s);
@@ -83,13 +94,15 @@ double interpolate(const Array<float>& image, const Point& at) {
     for (std::size_t p = 0; p < 4; ++p) {
       const auto y = along[1].first + static_cast<std::int64_t>(p);
       if (along[1].weight[p] == 0 || !inside(y, 1)) continue;
+      const float* v = voxel(z, y);
       double row = 0;
-      for (std::size_t r = 0; r < 4; ++r) {
-        const auto x = along[2].first + static_cast<std::int64_t>(r);
-        if (!inside(x, 2)) continue;
-        row += along[2].weight[r] *
-               static_cast<double>(image[(z * image.shape(1) + y) * image.shape(2) + x]);
-      }
+      if (whole_rows)
+        row = w[0] * static_cast<double>(v[0]) + w[1] * static_cast<double>(v[1]) +
+              w[2] * static_cast<double>(v[2]) + w[3] * static_cast<double>(v[3]);
+      else
+        for (std::size_t r = 0; r < 4; ++r)
+          if (inside(along[2].first + static_cast<std::int64_t>(r), 2))
+            row += w[r] * static_cast<double>(v[r]);
       sum += along[0].weight[s] * along[1].weight[p] * row;
     }
   }
@@ -186,7 +199,7 @@ void warp_slice(const Warp& warp, const Grid& grid, const Block& source, std::in
     }
     const double ratio = volume_ratio(warp, grid.warped, x);
     re[i] = static_cast<float>(ratio * interpolate(source.re, from));
-    im[i] = static_cast<float>(ratio * interpolate(source.im, from));
+    if (!source.is_real()) im[i] = static_cast<float>(ratio * interpolate(source.im, from));
   }
 }
 
@@ -200,8 +213,8 @@ Drawn draw(const Context& context, const Values& values) {
       .set("unit_mm", warp.unit_mm)
       .set("bore_axis", warp.bore);
   drawn.apply = [warp, grid](Block& block, int threads) {
-    block.make_complex();  // cubic interpolation overshoots, below 0 too
     const auto source = block;
+    block.make_complex();  // cubic interpolation overshoots, below 0 too
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       warp_slice(warp, grid, source, slice, re, im);
     });

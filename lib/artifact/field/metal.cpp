@@ -53,6 +53,7 @@ class Scan {
  private:
   /// Signal left when the phase runs evenly through the slice up to the echo.
   double dephased(const Point_mm& at, std::size_t slice_axis) const {
+    if (te_s_ == 0) return 1;
     auto above = at, below = at;
     above[slice_axis] += spacing_[slice_axis] / 2;
     below[slice_axis] -= spacing_[slice_axis] / 2;

@@ -18,7 +18,8 @@ struct Sphere {
   double hz = 0;                                   // gamma B0 chi / 3
 
   double distance(const Point_mm& at) const {
-    return std::hypot(at[0] - centre[0], at[1] - centre[1], at[2] - centre[2]);
+    const double x = at[0] - centre[0], y = at[1] - centre[1], z = at[2] - centre[2];
+    return std::sqrt(x * x + y * y + z * z);
   }
   bool holds(const Point_mm& at) const { return distance(at) < radius; }
 
@@ -28,7 +29,8 @@ struct Sphere {
     double along = 0;
     for (std::size_t a = 0; a < 3; ++a) along += (at[a] - centre[a]) * field_direction[a];
     const double cosine = r > 0 ? along / r : 0;
-    return hz * std::pow(radius / std::max(r, radius), 3) * (3 * cosine * cosine - 1);
+    const double near = radius / std::max(r, radius);
+    return hz * near * near * near * (3 * cosine * cosine - 1);
   }
 };
 

@@ -83,7 +83,7 @@ class Reconstruction {
       to_kspace(image);
       std::copy(measured_.re.begin(), measured_.re.begin() + measured, image.re.begin());
       std::copy(measured_.im.begin(), measured_.im.begin() + measured, image.im.begin());
-      encode_.inverse(image.re.data(), image.im.data(), columns_);
+      encode_.inverse(image.re.data(), image.im.data(), columns_, columns_);
     }
     return image;
   }
@@ -100,12 +100,12 @@ class Reconstruction {
   Plane weighted(Weight weight) const {
     auto image = measured_;
     weigh(image, columns_, weights(weight));
-    encode_.inverse(image.re.data(), image.im.data(), columns_);
+    encode_.inverse(image.re.data(), image.im.data(), columns_, columns_);
     return image;
   }
 
   void to_kspace(Plane& image) const {
-    encode_.forward(image.re.data(), image.im.data(), columns_, all_, image.re.data(),
+    encode_.forward(image.re.data(), image.im.data(), columns_, columns_, all_, image.re.data(),
                     image.im.data());
   }
 

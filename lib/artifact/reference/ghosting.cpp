@@ -28,7 +28,7 @@ void corrupt(ref::Slice slice, RandomKey key, double percent) {
     const auto stored = re;
     transpose(stored, slice.rows, slice.columns, re.data());
   }
-  kspace::LineFilter(weights).apply(re.data(), im.data(), columns, true);
+  kspace::LineFilter(weights).apply(re.data(), im.data(), columns, columns, true);
   if (along_rows)
     std::copy(re.begin(), re.end(), slice.voxels);
   else
