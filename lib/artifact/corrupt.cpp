@@ -38,12 +38,6 @@ void require_signal(const image::Volume& volume, const Facts& facts) {
                     " % of the sum of magnitudes is negative; want a magnitude or complex image");
 }
 
-double draw_from(const Distribution& distribution, RandomKey key) {
-  const auto& c = distribution.choices;
-  return distribution.kind == Distribution::Kind::uniform ? uniform(key, 0, c[0], c[1])
-                                                          : c[below(key, 0, c.size())];
-}
-
 void multiply(std::vector<std::complex<double>>& into,
               const std::vector<std::complex<double>>& by) {
   if (into.empty())
@@ -158,30 +152,50 @@ void require_maps(const Artifact& artifact, const Values& values, const image::V
 /// Streams of random numbers of one step; severity has no part in them.
 class Streams {
  public:
-  Streams(const Draw& draw, const std::string& artifact, int occurrence)
-      : draw_(draw), artifact_(artifact), occurrence_(std::to_string(occurrence)) {}
-  RandomKey operator()(std::string_view purpose) const {
-    const auto epoch = draw_.epoch ? std::to_string(*draw_.epoch) : std::string();
-    return random_key(draw_.seed, {artifact_, occurrence_, draw_.unit_id, epoch, purpose});
-  }
+  Streams(const Draw& draw, const Recipe& recipe, const std::string& artifact, int occurrence)
+      : draw_(draw),
+        per_(recipe.per),
+        artifact_(artifact),
+        occurrence_(std::to_string(occurrence)),
+        epoch_(draw.epoch ? std::to_string(*draw.epoch) : std::string()) {}
+
+  RandomKey operator()(std::string_view purpose) const { return of(draw_.unit_id, purpose); }
+
   /// The same of the unit that shares the draw.
-  RandomKey of_group(std::string_view purpose) const {
-    const auto epoch = draw_.epoch ? std::to_string(*draw_.epoch) : std::string();
-    const auto& id = draw_.group_id.empty() ? draw_.unit_id : draw_.group_id;
-    return random_key(draw_.seed, {artifact_, occurrence_, id, epoch, purpose});
+  RandomKey of_level(const std::string& level, std::string_view purpose) const {
+    const auto known = draw_.ids.find(level.empty() ? per_ : level);
+    return of(known == draw_.ids.end() ? draw_.unit_id : known->second, purpose);
+  }
+  RandomKey of_group(std::string_view purpose) const { return of_level("", purpose); }
+  LevelKey by_level(const std::string& purpose) const {
+    return [this, purpose](const std::string& level) { return of_level(level, purpose); };
   }
 
  private:
+  RandomKey of(const std::string& id, std::string_view purpose) const {
+    return random_key(draw_.seed, {artifact_, occurrence_, id, epoch_, purpose});
+  }
+
   const Draw& draw_;
-  std::string artifact_, occurrence_;
+  const std::string& per_;
+  std::string artifact_, occurrence_, epoch_;
 };
+
+/// What has no bounds of its own ends at those of the parameter.
+double within_range(const Row& row, const std::string& name, double value) {
+  if (name == "severity") return std::clamp(value, 0.0, 5.0);
+  for (const auto& p : row.parameters)
+    if (p.name == name) return std::clamp(value, p.low, p.high);
+  return value;
+}
 
 Values values_of(const Step& step, const Row& row, const Streams& streams, const Ladder* ladder,
                  Json& record) {
   auto severity = step.severity;
   auto parameters = step.parameters;
   for (const auto& [name, distribution] : step.distributions) {
-    const double value = draw_from(distribution, streams.of_group("recipe " + name));
+    const double value =
+        within_range(row, name, artifact::draw(distribution, streams.by_level("recipe " + name)));
     if (name == "severity")
       severity = value;
     else
@@ -222,13 +236,15 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
   Stage latest = Stage::object;
   for (const auto& step : recipe.steps) {
     const auto& artifact = find_artifact(step.artifact);
-    const Streams streams(draw, step.artifact, occurrences[step.artifact]++);
+    const Streams streams(draw, recipe, step.artifact, occurrences[step.artifact]++);
     Json record = {{"artifact", step.artifact}};
     const auto values = values_of(step, artifact.row, streams, recipe.ladder.get(), record);
     record_roles(plan.roles, record);
     const bool acts =
         artifact.acts(values) &&
-        (!step.probability || uniform(streams.of_group("probability"), 0) < *step.probability);
+        (!step.probability ||
+         uniform(streams.of_group("probability"), 0) <
+             artifact::draw(*step.probability, streams.by_level("probability of level")));
     if (acts) require_signal(volume, facts);
     if (acts) require_maps(artifact, values, volume, maps);
     Json drawn = Json::array();

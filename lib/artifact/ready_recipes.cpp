@@ -13,18 +13,46 @@ const std::vector<ReadyRecipe>& ready_recipes() {
        R"({"schema": "mr-recipe/1", "per": "scanner", "steps": [
          {"artifact": "bias", "severity": {"uniform": [2, 4]}},
          {"artifact": "gain-drift", "severity": {"uniform": [1, 3]}},
-         {"artifact": "rician", "parameters": {"snr": {"uniform": [8, 16]}}},
+         {"artifact": "nonstationary-noise", "parameters": {
+           "snr": {"lognormal": {"median": 11, "log_sd": {"scanner": 0.15, "subject": 0.1}}},
+           "log_std": 0.05, "slice_correlation": 0.8}},
          {"artifact": "kspace-filter", "severity": {"uniform": [1, 3]}}]})"},
       {"restless-patient", "Sudden movements and slow drift, some patients more than others",
        R"({"schema": "mr-recipe/1", "per": "subject", "steps": [
-         {"artifact": "motion", "severity": {"uniform": [1, 5]}, "probability": 0.8},
-         {"artifact": "motion-drift", "severity": {"uniform": [1, 4]}, "probability": 0.6}]})"},
+         {"artifact": "motion", "probability": {"median": 0.8, "logit_sd": 1},
+          "parameters": {
+            "translation_mm": {"lognormal": {"median": 0.5, "log_sd": 0.8}},
+            "rotation_deg": {"lognormal": {"median": 0.5, "log_sd": 0.8}},
+            "events": {"choice": [1, 2, 3, 4, 5]}}},
+         {"artifact": "motion-drift", "severity": {"uniform": [1, 4]},
+          "probability": {"median": 0.6, "logit_sd": 1}}]})"},
       {"epi", "Echo-planar imaging: distortion along phase encoding, half-field ghosts, noise",
        R"({"schema": "mr-recipe/1", "per": "scanner", "steps": [
          {"artifact": "epi-distortion", "severity": {"uniform": [1, 4]},
           "parameters": {"proxy": 1}},
          {"artifact": "nyquist-ghost", "severity": {"uniform": [1, 4]}},
          {"artifact": "rician", "severity": {"uniform": [1, 3]}}]})"},
+      {"ref-mri-robustness", "The five published artifacts at 5 %, each in one image of five",
+       R"({"schema": "mr-recipe/1", "steps": [
+         {"artifact": "ref-bias", "parameters": {"percent": 5}, "probability": 0.2},
+         {"artifact": "ref-motion", "parameters": {"percent": 5, "merged": 0},
+          "probability": 0.2},
+         {"artifact": "ref-ghosting", "parameters": {"percent": 5}, "probability": 0.2},
+         {"artifact": "ref-spike", "parameters": {"percent": 5}, "probability": 0.2},
+         {"artifact": "ref-rician", "parameters": {"percent": 5}, "probability": 0.2}]})"},
+      {"ref-rood", "About level 3 of ROOD-MRI (Boone et al. 2023), each in one image of seven",
+       R"({"schema": "mr-recipe/1", "steps": [
+         {"artifact": "thick-slice", "parameters": {"thickness": 6.4, "gap_percent": 0},
+          "probability": 0.143},
+         {"artifact": "ref-bias", "parameters": {"percent": 0.9}, "probability": 0.143},
+         {"artifact": "motion", "parameters": {"translation_mm": 6, "rotation_deg": 3,
+                                               "events": 6}, "probability": 0.143},
+         {"artifact": "ghosting", "parameters": {"period_lines": 7, "modulation": 1.5},
+          "probability": 0.143},
+         {"artifact": "rician", "parameters": {"snr": 4}, "probability": 0.143},
+         {"artifact": "blur", "parameters": {"sigma_px": 2.4}, "probability": 0.143},
+         {"artifact": "gamma", "parameters": {"gamma": 0.58, "keep_mean": 0},
+          "probability": 0.143}]})"},
   };
   return all;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -20,13 +21,21 @@ double parse_number(const std::string& text, const std::string& what) {
   return value;
 }
 
+/// Numbers that a distribution is sure to stay between or to take. What has no bounds is kept
+/// within the parameter's range when it is drawn; its median or mean must lie there.
+std::vector<double> bounds(const Distribution& d) {
+  const bool bounded =
+      d.kind == Distribution::Kind::uniform || d.kind == Distribution::Kind::choice;
+  return bounded ? d.numbers : std::vector<double>{d.numbers[0]};
+}
+
 /// Names, severity and values of a step; throws UsageError.
 void check(const Step& step) {
   const auto& row = find(step.artifact);
   if (step.severity) at_severity(row, *step.severity);
   check_values(row, step.parameters);
   for (const auto& [name, distribution] : step.distributions)
-    for (const double value : distribution.choices) {
+    for (const double value : bounds(distribution)) {
       if (name == "severity")
         at_severity(row, value);
       else
@@ -38,31 +47,11 @@ std::string shown(const Json& value) {
   return to_line(value).substr(0, 60);
 }
 
-double number_of(const Json& value, const std::string& where) {
-  if (value.is_number()) return value.get<double>();
-  throw DataError(where +
-                  ": want a number, {\"uniform\": [low, high]} or {\"choice\": [...]}, got " +
-                  shown(value));
-}
-
-Distribution distribution_of(const Json& object, const std::string& where) {
-  const bool uniform = object.contains("uniform"), choice = object.contains("choice");
-  if (object.size() != 1 || uniform == choice) number_of(object, where);
-  const auto& list = object[uniform ? "uniform" : "choice"];
-  Distribution d{uniform ? Distribution::Kind::uniform : Distribution::Kind::choice, {}};
-  if (!list.is_array()) number_of(object, where);
-  for (const auto& value : list) d.choices.push_back(number_of(value, where));
-  if (uniform && (d.choices.size() != 2 || d.choices[0] > d.choices[1]))
-    throw DataError(where + ": uniform: want [low, high], got " + shown(list));
-  if (d.choices.empty()) throw DataError(where + ": choice: want at least one number");
-  return d;
-}
-
 /// A fixed number, or a distribution kept under `name`.
 std::optional<double> value_or_distribution(const Json& value, const std::string& name,
                                             const std::string& where, Step& step) {
-  if (!value.is_object()) return number_of(value, where + ": " + name);
-  step.distributions[name] = distribution_of(value, where + ": " + name);
+  if (value.is_number()) return value.get<double>();
+  step.distributions[name] = Distribution::from_json(value, where + ": " + name);
   return std::nullopt;
 }
 
@@ -79,9 +68,7 @@ Step step_from_json(const Json& object, const std::string& where) {
         if (const auto number = value_or_distribution(parameter, name, where, step))
           step.parameters[name] = *number;
     } else if (key == "probability") {
-      step.probability = number_member(object, "probability", where);
-      if (!(*step.probability >= 0 && *step.probability <= 1))
-        throw DataError(where + ": probability: want 0..1, got " + shown(value));
+      step.probability = Probability::from_json(value, where + ": probability");
     } else if (key != "artifact") {
       throw DataError(
           where + ": " +
@@ -100,10 +87,6 @@ Gain parse_gain(const std::string& text, const std::string& name) {
   if (text == "keep") return Gain::keep;
   if (text == "match") return Gain::match;
   throw DataError(name + ": gain: " + unknown("policy", text, {"keep", "match"}));
-}
-
-Json to_json(const Distribution& d) {
-  return {{d.kind == Distribution::Kind::uniform ? "uniform" : "choice", d.choices}};
 }
 
 }  // namespace
@@ -176,7 +159,7 @@ Json to_json(const Recipe& recipe) {
     for (const auto& [name, distribution] : step.distributions)
       (name == "severity" ? object["severity"] : object["parameters"][name]) =
           to_json(distribution);
-    if (step.probability) object["probability"] = *step.probability;
+    if (step.probability) object["probability"] = to_json(*step.probability);
     steps.push_back(object);
   }
   Json document = {{"schema", "mr-recipe/1"}, {"per", recipe.per}};
@@ -185,6 +168,23 @@ Json to_json(const Recipe& recipe) {
   if (recipe.gain == Gain::match) document["gain"] = "match";
   document["steps"] = std::move(steps);
   return document;
+}
+
+std::vector<std::string> levels(const Recipe& recipe) {
+  std::set<std::string> all = {recipe.per};
+  const auto add = [&](const Spread& spread) {
+    for (const auto& [level, unused] : spread) all.insert(level);
+  };
+  for (const auto& step : recipe.steps) {
+    for (const auto& [unused, distribution] : step.distributions) {
+      all.insert(distribution.per);
+      add(distribution.spread);
+    }
+    if (step.probability) add(step.probability->logit_spread);
+  }
+  all.erase("");
+  all.erase("image");
+  return {all.begin(), all.end()};
 }
 
 Recipe resolved(const Recipe& recipe, const Json& record, std::uint64_t seed,
@@ -199,7 +199,7 @@ Recipe resolved(const Recipe& recipe, const Json& record, std::uint64_t seed,
     for (const auto& [name, value] : record[i]["parameters"].items())
       if (value.is_number() && std::isfinite(value.get<double>()))
         step.parameters[name] = value.get<double>();
-    if (record[i]["slices"] == "none") step.probability = 0;
+    if (record[i]["slices"] == "none") step.probability = Probability{0};
     done.steps.push_back(std::move(step));
   }
   return done;

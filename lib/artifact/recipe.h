@@ -9,16 +9,11 @@
 #include <vector>
 
 #include "artifact/catalogue.h"
+#include "artifact/distribution.h"
 #include "base/json_fwd.h"
 #include "image/volume.h"
 
 namespace mr::artifact {
-
-/// A number drawn once per unit: uniform in [choices[0], choices[1]], or one of the choices.
-struct Distribution {
-  enum class Kind { uniform, choice } kind = Kind::uniform;
-  std::vector<double> choices;
-};
 
 /// One step: an artifact with its parameters set by severity, value by value, or both; where
 /// nothing is said, at severity 2.
@@ -27,7 +22,7 @@ struct Step {
   std::optional<double> severity;                          // 0..5; fractions interpolate the ladder
   Values parameters;                                       // override the severity's
   std::map<std::string, Distribution> distributions = {};  // of "severity" or parameters
-  std::optional<double> probability = {};  // that a unit gets this step; unset: always
+  std::optional<Probability> probability = {};  // that a unit gets this step; unset: always
 };
 
 /// keep: as simulated. match: divided by the least-squares gain on the clean image's foreground, of
@@ -87,6 +82,9 @@ std::string map_name(Map map);  // "fat", ...: the manifest's names
 
 using Maps = std::map<Map, image::Volume>;
 
+/// Levels other than the image whose ids the recipe's draws need: "subject", or attributes.
+std::vector<std::string> levels(const Recipe& recipe);
+
 /// Maps without which the recipe cannot be done.
 std::vector<Map> needed_maps(const Recipe& recipe);
 
@@ -96,9 +94,9 @@ std::vector<Map> used_maps(const Recipe& recipe);
 /// Keys of the draws: same seed, unit and recipe give the same corruption, whatever else runs.
 struct Draw {
   std::uint64_t seed = 0;
-  std::string unit_id;                // the image's id
-  std::optional<std::int64_t> epoch;  // in training
-  std::string group_id = {};          // of recipe.per; "": the image
+  std::string unit_id;                          // the image's id
+  std::optional<std::int64_t> epoch;            // in training
+  std::map<std::string, std::string> ids = {};  // of the recipe's levels; none: the image's
 };
 
 /// Which stored axis (0 i, 1 j, 2 k) plays which part in the acquisition.

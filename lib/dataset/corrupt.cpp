@@ -139,22 +139,20 @@ CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& re
 artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe,
                        std::uint64_t seed) {
   artifact::Draw draw{seed, entry.id, std::nullopt, {}};
-  if (recipe.per == "image") return draw;
-  if (recipe.per == "subject") {
-    draw.group_id = "subject " + entry.subject;
-    return draw;
+  for (const auto& level : artifact::levels(recipe)) {
+    if (level != "subject" && !entry.attributes.contains(level))
+      throw DataError("image '" + entry.id + "': the recipe draws per " + level +
+                      ", but it has no such attribute");
+    draw.ids[level] =
+        level + " " + (level == "subject" ? entry.subject : to_line(entry.attributes[level]));
   }
-  if (!entry.attributes.contains(recipe.per))
-    throw DataError("image '" + entry.id + "': the recipe draws per " + recipe.per +
-                    ", but it has no such attribute");
-  draw.group_id = recipe.per + " " + to_line(entry.attributes[recipe.per]);
   return draw;
 }
 
 std::string describe(const artifact::Recipe& recipe) {
   std::string text;
   for (const auto& step : recipe.steps) {
-    if (step.probability == 0.0) continue;
+    if (step.probability && step.probability->median == 0) continue;
     text += (text.empty() ? "" : " ") + step.artifact;
     if (step.severity) text += ":" + shortest(*step.severity);
     const auto usual = artifact::at_severity(artifact::find(step.artifact),

@@ -36,7 +36,7 @@ artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Ma
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name);
 
-/// Keys of an entry's draws: its id, and its group, by recipe.per.
+/// Keys of an entry's draws: its id, and those of its units at the recipe's levels.
 /// throws DataError where an image lacks the attribute that the recipe draws per
 artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe, std::uint64_t seed);
 

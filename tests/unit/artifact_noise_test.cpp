@@ -4,7 +4,7 @@
 #include <numeric>
 #include <set>
 
-#include "artifact/hierarchy.h"
+#include "artifact/autoregressive.h"
 #include "artifact_samples.h"
 #include "base/error.h"
 #include "kspace/coils.h"
@@ -588,43 +588,99 @@ double correlation(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
+namespace {
+
+using Ids = std::map<std::string, std::string>;
+
+/// log of a draw for a unit with these ids.
+double log_of(const Distribution& d, const Ids& ids) {
+  return std::log(draw(d, [&](const std::string& level) {
+    return mr::random_key(1, {level, ids.at(level)});
+  }));
+}
+
+}  // namespace
+
 TEST_CASE("two draws correlate by the cumulative share of the levels that they have in common") {
-  // Shares of variance of site, scanner, patient, slice at 0.25, 0.15, 0.10, 0.05.
-  const std::vector<double> shares = {0.0625, 0.0225, 0.01, 0.0025};
-  const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+  const std::vector<std::pair<std::string, double>> spread = {
+      {"site", 0.25}, {"scanner", 0.15}, {"subject", 0.10}, {"image", 0.05}};
+  const Distribution d{Distribution::Kind::lognormal, {1}, {spread.begin(), spread.end()}};
+  double total = 0, common = 0;
+  for (const auto& [unused, sd] : spread) total += sd * sd;
   const int n = 20000;
-  double common = 0;
-  for (std::size_t level = 0; level <= shares.size(); ++level) {
+  for (std::size_t level = 0; level <= spread.size(); ++level) {
     CAPTURE(level);
     std::vector<double> a, b;
     for (int i = 0; i < n; ++i) {
       const auto id = std::to_string(i);
-      NoiseIds one{id, id, id, id}, other = one;
-      if (level < 1) other.site += "'";
-      if (level < 2) other.scanner += "'";
-      if (level < 3) other.patient += "'";
-      if (level < 4) other.session += "'";
-      a.push_back(log_sigma(1, one, 1)[0]);
-      b.push_back(log_sigma(1, other, 1)[0]);
+      Ids one{{"site", id}, {"scanner", id}, {"subject", id}, {"image", id}}, other = one;
+      for (auto below = level; below < spread.size(); ++below) other[spread[below].first] += "'";
+      a.push_back(log_of(d, one));
+      b.push_back(log_of(d, other));
     }
     const double want = common / total;
     CHECK(std::fabs(correlation(a, b) - want) <=
           4 * (1 - want * want) / std::sqrt(static_cast<double>(n)) + 1e-9);
     CHECK(std::fabs(variance(a) - total) < bound(std::sqrt(total), n));
     CHECK(std::fabs(mean(a)) < 4 * std::sqrt(total / n));
-    if (level < shares.size()) common += shares[level];
+    if (level < spread.size()) common += spread[level].second * spread[level].second;
   }
 }
 
-TEST_CASE("a level's draw is the id's, whatever stands above or below, and of the seed") {
-  NoiseSpread only_scanner{0, 0.15, 0, 0, 0.8};
-  const auto a = log_sigma(1, {"s", "c", "p", "e"}, 3, only_scanner);
-  CHECK(a == log_sigma(1, {"other", "c", "q", "f"}, 3, only_scanner));
-  CHECK(a != log_sigma(2, {"s", "c", "p", "e"}, 3, only_scanner));
-  CHECK(a[0] == a[2]);
-  // The same word as the id of another level draws anew.
-  NoiseSpread only_site{0.15, 0, 0, 0, 0.8};
-  CHECK(a != log_sigma(1, {"c", "c", "c", "c"}, 3, only_site));
+TEST_CASE("a gamma draw has its mean and variance; odds move by the levels' deviates") {
+  const Distribution d{Distribution::Kind::gamma, {2, 1.5}};
+  std::vector<double> x, log_odds;
+  const Probability p{0.3, {{"scanner", 0.5}, {"site", 1.2}}};
+  const int n = 20000;
+  for (int i = 0; i < n; ++i) {
+    const auto key = [&](const std::string& level) {
+      return mr::random_key(static_cast<std::uint64_t>(i), {level});
+    };
+    x.push_back(draw(d, key));
+    const double drawn = draw(p, key);
+    log_odds.push_back(std::log(drawn / (1 - drawn)));
+  }
+  // Var of the variance of a gamma: (kurtosis - 1) / n, kurtosis 3 + 6 / shape.
+  CHECK(std::fabs(mean(x) - 2) < 4 * std::sqrt(4 / 1.5 / n));
+  CHECK(std::fabs(variance(x) - 4 / 1.5) < 4 * 4 / 1.5 * std::sqrt((2 + 6 / 1.5) / n));
+  CHECK(std::fabs(mean(log_odds) - std::log(0.3 / 0.7)) < 4 * 1.3 / std::sqrt(n));
+  CHECK(std::fabs(variance(log_odds) - 1.69) < bound(1.3, n));
+}
+
+TEST_CASE("in a recipe each level's draw is the id's, whatever stands above or below") {
+  const auto recipe_of = [](const std::string& log_sd) {
+    return recipe_from_json(
+        mr::parse_json(R"({"schema": "mr-recipe/1", "steps": [{"artifact": "rician",
+            "parameters": {"snr": {"lognormal": {"median": 20, "log_sd": )" +
+                           log_sd + "}}}}]}",
+                       "r"),
+        "r");
+  };
+  const auto image = two_d();
+  const auto facts = measure_facts(image);
+  const auto snr = [&](const Recipe& r, const Ids& ids, const std::string& unit) {
+    auto volume = image;
+    const auto record = corrupt(volume, r, facts, {1, unit, std::nullopt, ids});
+    return record[0]["parameters"]["snr"].get<double>();
+  };
+  const auto by_scanner = recipe_of(R"({"scanner": 0.3})");
+  CHECK(levels(by_scanner) == std::vector<std::string>{"scanner"});
+  CHECK(levels(recipe_of(R"({"site": 0.3, "image": 0.1, "subject": 0.2})")) ==
+        std::vector<std::string>{"site", "subject"});
+  const double a = snr(by_scanner, {{"scanner", "A"}}, "one");
+  CHECK(a == snr(by_scanner, {{"scanner", "A"}}, "two"));
+  CHECK(a != snr(by_scanner, {{"scanner", "B"}}, "one"));
+  const auto by_both = recipe_of(R"({"scanner": 0.3, "image": 0.2})");
+  const double one = snr(by_both, {{"scanner", "A"}}, "one"),
+               two = snr(by_both, {{"scanner", "A"}}, "two");
+  CHECK(one != two);
+  // The image's own deviate is the same below another scanner.
+  const double moved = snr(by_both, {{"scanner", "B"}}, "one");
+  CHECK(std::log(moved / one) ==
+        doctest::Approx(std::log(snr(by_scanner, {{"scanner", "B"}}, "one") / a)));
+  // Beyond the parameter's range a draw ends at its bound.
+  CHECK(snr(recipe_of("40"), {}, "one") >= 0.1);
+  CHECK(snr(recipe_of("40"), {}, "eight") >= 0.1);
 }
 
 TEST_CASE("slices are autoregressive: stationary from the first, with the stated coefficient") {

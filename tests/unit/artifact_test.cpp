@@ -100,9 +100,9 @@ TEST_CASE("a recipe survives JSON") {
                                        "r.json");
   const auto r = recipe_from_json(document, "r.json");
   REQUIRE(r.steps.size() == 3);
-  CHECK(r.steps[0].distributions.at("severity").choices == std::vector<double>{0, 5});
+  CHECK(r.steps[0].distributions.at("severity").numbers == std::vector<double>{0, 5});
   CHECK(r.steps[1].parameters.at("rotation_deg") == 2.5);
-  CHECK(r.steps[2].probability == 0.25);
+  CHECK(r.steps[2].probability->median == 0.25);
   CHECK(to_json(recipe_from_json(to_json(r), "again")) == to_json(r));
 }
 
@@ -127,8 +127,18 @@ TEST_CASE("a wrong recipe is bad data, with the place named") {
       {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "bias", "probability": 2}]})",
        "r: steps[0]: probability: want 0..1, got 2"},
       {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "bias", "severity": "high"}]})",
-       "r: steps[0]: severity: want a number, {\"uniform\": [low, high]} or {\"choice\": [...]}, "
-       "got \"high\""},
+       "r: steps[0]: severity: want a number, {\"uniform\": [low, high]}, {\"choice\": [...]}, "
+       "{\"lognormal\": {\"median\", \"log_sd\"}} or {\"gamma\": {\"mean\", \"shape\"}}, got "
+       "\"high\""},
+      {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "rician", "parameters": {"snr": {"lognormal": {"median": 20, "log_sd": -1}}}}]})",
+       "r: steps[0]: snr: lognormal: log_sd: want a standard deviation >= 0, or one for each "
+       "level, got -1"},
+      {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "rician", "parameters": {"snr": {"lognormal": {"median": 0, "log_sd": 1}}}}]})",
+       "r: steps[0]: snr: lognormal: median: want a number > 0, got 0.0"},
+      {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "rician", "parameters": {"snr": {"gamma": {"mean": 20, "scale": 1}}}}]})",
+       "r: steps[0]: snr: gamma: lacks \"shape\""},
+      {R"({"schema": "mr-recipe/1", "steps": [{"artifact": "bias", "probability": {"median": 0.5}}]})",
+       "r: steps[0]: probability: lacks \"logit_sd\""},
   };
   for (const auto& [text, message] : wrong) {
     CAPTURE(text);
@@ -142,7 +152,7 @@ TEST_CASE("what a recipe draws spreads over its range, per image, and is recorde
   r.steps.push_back(
       {"ghosting", std::nullopt, {}, {{"severity", {Distribution::Kind::uniform, {1, 4}}}}});
   r.steps.push_back(
-      {"bias", 2.0, {}, {{"log_std", {Distribution::Kind::choice, {0.1, 0.3}}}}, 0.5});
+      {"bias", 2.0, {}, {{"log_std", {Distribution::Kind::choice, {0.1, 0.3}}}}, Probability{0.5}});
   double least = 5, most = 0;
   int applied = 0, strong = 0;
   const int units = 200;

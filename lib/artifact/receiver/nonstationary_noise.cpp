@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "artifact/engine.h"
-#include "artifact/hierarchy.h"
+#include "artifact/autoregressive.h"
 #include "artifact/receiver/white.h"
 
 namespace mr::artifact {
