@@ -41,7 +41,7 @@ void declare(CLI::App& app, Options& o) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_flag("--complex", p.complex_image, "Complex images (complex64), not magnitudes (int16)");
-  app.add_flag("--maps", p.maps, "Also write a map of the tissues of each subject");
+  app.add_flag("--maps", p.maps, "Also write maps of each subject: tissues, fat, field and coils");
   app.add_option("--seed", p.seed, "Same seed, same bytes")->capture_default_str();
   app.add_option("-t,--threads", p.threads, "Threads (default: what the machine allows)")
       ->check(CLI::Range(1, 1024));

@@ -87,6 +87,23 @@ Array<float> tissue_map(const Rendering& rendering) {
   return out;
 }
 
+Array<float> fat_map(const Rendering& rendering) {
+  const auto& s = rendering.share.shape();
+  Array<float> out({s[0], s[1], s[2]});
+  for (std::int64_t v = 0; v < out.size(); ++v) {
+    double fat = 0, all = 0;
+    for (int t = 0; t < tissue_count; ++t) {
+      const auto& p = properties(static_cast<Tissue>(t));
+      const auto protons =
+          static_cast<double>(rendering.share[v * tissue_count + t]) * p.proton_density;
+      fat += protons * p.fat_fraction;
+      all += protons;
+    }
+    out[v] = all > 0 ? static_cast<float>(fat / all) : 0;
+  }
+  return out;
+}
+
 Array<float> spin_echo_image(const Rendering& rendering, const SpinEcho& spin_echo,
                              const Geometry& geometry, RandomKey texture) {
   std::array<float, tissue_count> value;

@@ -37,6 +37,9 @@ Rendering render(const Anatomy& anatomy, const Geometry& geometry);
 /// Tissue with the largest share in each voxel, [Z, Y, X].
 Array<float> tissue_map(const Rendering& rendering);
 
+/// Share of the proton density that is fat, [Z, Y, X]; 0 in air.
+Array<float> fat_map(const Rendering& rendering);
+
 /// Spin-echo signal [Z, Y, X] of the shares, with a smooth texture of a few percent (assumed).
 Array<float> spin_echo_image(const Rendering& rendering, const SpinEcho& spin_echo,
                              const Geometry& geometry, RandomKey texture);

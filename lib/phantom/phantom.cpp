@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "dataset/manifest.h"
 #include "image/image_file.h"
+#include "phantom/field.h"
 
 namespace mr::phantom {
 namespace {
@@ -130,15 +131,26 @@ std::vector<dataset::ImageEntry> examine(const Options& options, const std::stri
                        {"laterality", anatomy.laterality > 0 ? "right" : "left"}};
   for (std::int64_t k = 0; k < subject.slices; ++k)
     common.samples.push_back({dataset::Slice{2, k}, slice_labels(rendering, k)});
+  const auto sensitivity = sensitivities(geometry, coils, sub_key(key, 1));
   if (options.maps) {
-    const auto name = "maps/" + subject.id + "_tissue.nii.gz";
-    image::write_image(to_volume(tissue_map(rendering), geometry, image::Datatype::u8),
-                       folder + "/" + name, {"mr-phantom: tissue map"}, options.seed,
-                       Overwrite::no);
-    common.maps["tissue"] = final_path(name);
+    const auto write = [&](const std::string& kind, const image::Volume& map) {
+      const auto name = "maps/" + subject.id + "_" + kind + ".nii.gz";
+      image::write_image(map, folder + "/" + name, {"mr-phantom: " + kind + " map"}, options.seed,
+                         Overwrite::no);
+      common.maps[kind] = final_path(name);
+    };
+    write("tissue", to_volume(tissue_map(rendering), geometry, image::Datatype::u8));
+    write("fat", to_volume(fat_map(rendering), geometry, image::Datatype::f32));
+    write("field", to_volume(field_map(anatomy, geometry, scanner.field_t,
+                                       random_key(options.seed, {"phantom", "magnet", scanner.id})),
+                             geometry, image::Datatype::f32));
+    auto coil_maps = image::make_volume({coils, geometry.slices, geometry.matrix, geometry.matrix},
+                                        affine(geometry), image::Datatype::c64);
+    coil_maps.complex_voxels = sensitivity;
+    coil_maps.acquisition.dim4 = "coil";
+    write("coils", coil_maps);
   }
 
-  const auto sensitivity = sensitivities(geometry, coils, sub_key(key, 1));
   std::vector<dataset::ImageEntry> entries;
   for (const auto sequence : options.sequences) {
     const auto volume = scan(options, geometry, rendering, sensitivity, scanner, sequence, key);

@@ -20,7 +20,7 @@ struct Options {
   std::vector<Sequence> sequences{Sequence::pdfs};
   double difficulty = 0.4;     // 0..1
   bool complex_image = false;  // complex64 of the matched filter instead of the int16 magnitude
-  bool maps = false;           // one map of the tissues per subject
+  bool maps = false;           // maps of each subject: tissue, fat, field, coils
   int threads = 1;
   Overwrite overwrite = Overwrite::no;
 };

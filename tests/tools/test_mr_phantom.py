@@ -102,6 +102,34 @@ def test_tissue_maps_lie_on_the_images(run, tmp_path):
         assert fat > 1.8 * muscle and muscle > 1.2 * ligament and fat > 4 * air
 
 
+def test_maps_of_fat_field_and_coils(run, tmp_path):
+    document = make(run, tmp_path, "--subjects", "2", "--maps", "--sequence", "pd")
+    for entry in document["images"]:
+        image = nibabel.load(tmp_path / entry["file"])
+        maps = {kind: nibabel.load(tmp_path / path) for kind, path in entry["maps"].items()}
+        assert sorted(maps) == ["coils", "fat", "field", "tissue"]
+        for kind, found in maps.items():
+            assert found.shape[:3] == image.shape[:3] and np.array_equal(found.affine, image.affine)
+            assert found.shape[3:] == ((8,) if kind == "coils" else ())
+        tissue, fat, field = (np.asarray(maps[k].dataobj) for k in ("tissue", "fat", "field"))
+        assert np.median(fat[tissue == 2]) == pytest.approx(.95) and np.all(fat[tissue == 0] <= .95)
+        assert np.median(fat[tissue == 3]) == 0 and 0 <= fat.min() <= fat.max() <= .9501
+        assert 1 < np.std(field[tissue > 0]) < 100  # Hz
+        coils = np.asarray(maps["coils"].dataobj)
+        assert np.iscomplexobj(coils)
+        rss = np.sqrt((np.abs(coils) ** 2).sum(-1))
+        middle = tuple(n // 2 for n in rss.shape)
+        assert rss[middle] == pytest.approx(1, abs=.1) and rss.max() > rss[middle]
+
+
+@pytest.mark.parametrize("artifact", ["chemical-shift", "off-resonance", "fat-sat-failure", "g-factor"])
+def test_the_maps_serve_the_artifacts_that_need_them(run, tmp_path, artifact):
+    make(run, tmp_path, "--subjects", "1", "--maps")
+    out = json.loads(run(["mr-corrupt", "-a", artifact + ":3", "-o", tmp_path / "bad",
+                          tmp_path / "set.json"]).stdout)
+    assert out["images"][0]["fidelity"]["nrmse"] > 0.005
+
+
 def test_air_has_the_noise_of_eight_coils(run, tmp_path):
     """Mean over standard deviation of a chi distribution with 16 degrees of freedom: no free unit."""
     document = make(run, tmp_path, "--subjects", "4", "--maps", "--sequence", "pd")

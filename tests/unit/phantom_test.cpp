@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "phantom/acquisition.h"
 #include "phantom/anatomy.h"
+#include "phantom/field.h"
 #include "phantom/phantom.h"
 #include "phantom/tissue.h"
 
@@ -267,4 +268,66 @@ TEST_CASE("a slice is positive from the stated area on") {
   r.finding_mm2[static_cast<int>(Finding::acl) * 2 + 1] = 0.5;
   CHECK(slice_labels(r, 0) == std::vector<int>{0, 0, 0, 0});
   CHECK(slice_labels(r, 1) == std::vector<int>{0, 1, 0, 0});
+}
+
+TEST_CASE("a sphere's field is that of a dipole, and inside there is none") {
+  // In a grid four diameters wide the nearest images of the sphere add a few per cent.
+  const std::int64_t n = 64;
+  const double radius = 8, chi = 3;
+  mr::Array<float> field({n, n, n});
+  const auto place = [&](std::int64_t i, std::int64_t axis) {
+    const std::array<std::int64_t, 3> index{i / (n * n), i / n % n, i % n};
+    return static_cast<double>(index[static_cast<std::size_t>(axis)] - n / 2);
+  };
+  const auto distance = [&](std::int64_t i) {
+    return std::sqrt(std::pow(place(i, 0), 2) + std::pow(place(i, 1), 2) +
+                     std::pow(place(i, 2), 2));
+  };
+  for (std::int64_t i = 0; i < field.size(); ++i)
+    field[i] = distance(i) < radius ? static_cast<float>(chi) : 0;
+  susceptibility_to_field(field);
+  for (std::int64_t i = 0; i < field.size(); ++i) {
+    const double r = distance(i);
+    if (r < radius - 2) CHECK(std::fabs(field[i]) < 0.05 * chi);
+    if (r < radius + 2 || r > 16) continue;
+    const double cosine = place(i, 0) / r;
+    const double want = chi / 3 * std::pow(radius / r, 3) * (3 * cosine * cosine - 1);
+    CHECK(std::fabs(static_cast<double>(field[i]) - want) < 0.05 * chi);
+  }
+}
+
+TEST_CASE("the field map is shimmed, grows with the main field and is the scanner's own") {
+  const auto anatomy = draw_anatomy({4}, {}, 0.4);
+  const Geometry geometry{Plane::coronal, 32, 10};
+  const auto at_3t = field_map(anatomy, geometry, 3, {1}),
+             at_1_5t = field_map(anatomy, geometry, 1.5, {1});
+  const auto a = affine(geometry);
+  double sums[4] = {}, squares = 0, most = 0, inside = 0;
+  std::int64_t v = 0;
+  for (std::int64_t k = 0; k < geometry.slices; ++k)
+    for (std::int64_t j = 0; j < geometry.matrix; ++j)
+      for (std::int64_t i = 0; i < geometry.matrix; ++i, ++v) {
+        REQUIRE(at_3t[v] == doctest::Approx(2 * at_1_5t[v]).epsilon(1e-4));
+        Vec p{};
+        double* coordinates[] = {&p.m, &p.a, &p.s};
+        for (std::size_t r = 0; r < 3; ++r)
+          *coordinates[r] = a[r][0] * static_cast<double>(i) + a[r][1] * static_cast<double>(j) +
+                            a[r][2] * static_cast<double>(k) + a[r][3];
+        if (anatomy.at(p).base == Tissue::air) continue;
+        const auto hz = static_cast<double>(at_3t[v]);
+        sums[0] += hz;
+        sums[1] += hz * p.m;
+        sums[2] += hz * p.a;
+        sums[3] += hz * p.s;
+        squares += hz * hz;
+        most = std::max(most, std::fabs(hz));
+        ++inside;
+      }
+  const double rms = std::sqrt(squares / inside);
+  for (const double sum : sums) CHECK(std::fabs(sum / inside) < 1e-3 * rms);
+  CHECK(rms > 5);
+  CHECK(rms < 100);
+  CHECK(most < 1000);
+  const auto other = field_map(anatomy, geometry, 3, {2});
+  CHECK(!std::equal(other.begin(), other.end(), at_3t.begin()));
 }
