@@ -50,7 +50,7 @@ struct ShotTable {
 
 /// The table is a permutation: each (shot, echo) is met once.
 /// throws DataError unless lines, echo_train and times are positive
-/// source Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, ch. 11.1 (view order),
+/// source Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, ch. 11.5 (view order),
 ///        16.4 (RARE), 16.1 (EPI)
 ShotTable shot_table(std::int64_t lines, const ShotOptions& options);
 

@@ -57,12 +57,12 @@ using kspace::Vector3;
 
 constexpr double pi = 3.14159265358979323846;
 
-/// Lines measured in one pose. Shears move along slices and readout and rotate; what is left along
-/// phase encoding is a phase of the lines.
+/// Lines measured in one pose. What is left along phase encoding after the shears is a phase of the
+/// lines: a displacement [voxel] at the middle of the block, and its slopes.
 struct State {
   std::vector<int> lines;
   std::vector<kspace::Shear> shears;
-  std::vector<std::complex<float>> line_phases;  // empty: none
+  double along_lines = 0, by_slice = 0, by_readout = 0;
 };
 
 /// Axes of a block in terms of stored axes.
@@ -75,30 +75,30 @@ State make_state(const Context& context, Pose pose, std::vector<int> lines) {
   const auto phase_encode = static_cast<std::size_t>(context.roles.phase_encode);
   State state;
   state.lines = std::move(lines);
-  const double along_lines =
-      pose.translation_mm[phase_encode] / context.volume.spacing_mm[phase_encode];
+  state.along_lines = pose.translation_mm[phase_encode] / context.volume.spacing_mm[phase_encode];
   pose.translation_mm[phase_encode] = 0;
   state.shears = shears_of(context, pose);
-  if (along_lines == 0) return state;
-  const auto n = context.volume.length(context.roles.phase_encode);
-  for (const int line : state.lines) {
-    const double angle =
-        -2 * pi * static_cast<double>(line - n / 2) * along_lines / static_cast<double>(n);
-    state.line_phases.emplace_back(static_cast<float>(std::cos(angle)),
-                                   static_cast<float>(std::sin(angle)));
+  // A last pass along phase encoding needs no transform of its own.
+  if (!state.shears.empty() && state.shears.back().axis == 1) {
+    const auto& last = state.shears.back();
+    state.along_lines += last.offset;
+    state.by_slice = last.slope[0];
+    state.by_readout = last.slope[2];
+    state.shears.pop_back();
   }
   return state;
 }
 
-void multiply_lines(const State& state, std::int64_t columns, float* re, float* im) {
-  for (std::size_t i = 0; i < state.line_phases.size(); ++i) {
-    const float c = state.line_phases[i].real(), s = state.line_phases[i].imag();
-    const auto first = state.lines[i] * columns;
-    for (auto at = first; at < first + columns; ++at) {
-      const float x = re[at], y = im[at];
-      re[at] = c * x - s * y;
-      im[at] = c * y + s * x;
-    }
+/// The phases of the lines of one slice; n lines in all.
+void shift_along_lines(const State& state, std::int64_t n, double from_middle, std::int64_t columns,
+                       float* re, float* im) {
+  if (state.along_lines == 0 && state.by_slice == 0 && state.by_readout == 0) return;
+  const double first = state.along_lines + state.by_slice * from_middle -
+                       state.by_readout * static_cast<double>(columns / 2);
+  for (const int line : state.lines) {
+    const double turn = -2 * pi * static_cast<double>(line - n / 2) / static_cast<double>(n);
+    kspace::multiply_phase_ramp(turn * first, turn * state.by_readout, columns, re + line * columns,
+                                im + line * columns);
   }
 }
 
@@ -119,7 +119,9 @@ void measure(Block& block, const std::vector<State>& states, const kspace::Phase
       const auto at = (slice - block.first_slice) * block.plane_size();
       encode.forward(source.re.data() + at, source.is_real() ? nullptr : source.im.data() + at,
                      block.readout(), block.readout(), state.lines, re, im);
-      multiply_lines(state, block.readout(), re, im);
+      shift_along_lines(state, block.lines(),
+                        static_cast<double>(slice - block.first_slice - block.depth() / 2),
+                        block.readout(), re, im);
     });
   }
   for_slices(spectrum, threads, [&](float* re, float* im, std::int64_t) {
