@@ -10,6 +10,7 @@
 #include "kspace/axes.h"
 #include "kspace/coils.h"
 #include "kspace/lines.h"
+#include "kspace/phase_ramp.h"
 #include "kspace/shift.h"
 #include "kspace/shots.h"
 
@@ -453,6 +454,35 @@ TEST_CASE("a filter takes a real image as one without an imaginary part") {
     CHECK(norm(plane.re) < 1e-5 * norm(before));
     for (std::int64_t i = 0; i < before.size(); ++i)
       CHECK(plane.im[i] == doctest::Approx(2 * before[i]).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("columns are transformed tile by tile, also some of wider rows") {
+  const std::int64_t n = 202, stride = 75, first = 2, columns = 70;  // tiles of 32, 32 and 6
+  std::vector<Wide> weights;
+  for (std::int64_t k = 0; k < n; ++k) weights.emplace_back(1.0 / static_cast<double>(k + 1), 0.2);
+  const auto image = complex_noise({1, 1, n, stride}, 49);
+  auto want = slow_transform(image, 2, -1);
+  for (std::int64_t i = 0; i < want.size(); ++i)
+    want[i] = Complex(Wide(want[i]) * weights[static_cast<std::size_t>(i / stride)]);
+  want = slow_transform(want, 2, 1);
+  for (std::int64_t i = 0; i < want.size(); ++i)
+    if (i % stride < first || i % stride >= first + columns) want[i] = image[i];
+  auto plane = split(image);
+  LineFilter(weights).apply(plane.re.data() + first, plane.im.data() + first, stride, columns,
+                            false);
+  CHECK(distance(join(plane), want) < 2e-6 * norm(want));
+}
+
+TEST_CASE("a phase ramp turns each sample by its own angle, over thousands of them") {
+  const std::int64_t n = 5003;
+  for (const double step : {0.0, 0.7, -2.9}) {
+    std::vector<float> re(static_cast<std::size_t>(n), 3), im(static_cast<std::size_t>(n), -1);
+    multiply_phase_ramp(0.4, step, n, re.data(), im.data());
+    for (std::size_t x = 0; x < re.size(); ++x) {
+      const auto want = Wide(3, -1) * std::polar(1.0, 0.4 + step * static_cast<double>(x));
+      REQUIRE(std::abs(Wide(re[x], im[x]) - want) < 2e-6);
+    }
   }
 }
 
