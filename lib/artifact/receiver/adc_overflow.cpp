@@ -55,7 +55,7 @@ Artifact adc_overflow() {
              1,
              {0.95, 0.85, 0.75, 0.6, 0.45},
              1}},
-           2,
+           3,
            false},
           acts,
           draw,

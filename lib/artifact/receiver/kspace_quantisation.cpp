@@ -47,7 +47,7 @@ Artifact kspace_quantisation() {
              infinity,
              {12, 10, 8, 6, 5},
              infinity}},
-           2,
+           3,
            false},
           acts,
           draw,
