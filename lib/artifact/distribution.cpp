@@ -16,21 +16,17 @@ constexpr const char* forms =
     "{\"median\", "
     "\"log_sd\"}} or {\"gamma\": {\"mean\", \"shape\"}}, got ";
 
-std::string shown(const Json& value) {
-  return to_line(value).substr(0, 60);
-}
-
 double positive(const Json& object, const char* name, const std::string& where) {
   const double value = number_member(object, name, where);
   if (!(value > 0))
-    throw DataError(where + ": " + name + ": want a number > 0, got " + shown(value));
+    throw DataError(where + ": " + name + ": want a number > 0, got " + excerpt(value));
   return value;
 }
 
 double deviation(const Json& value, const std::string& where) {
   if (value.is_number() && value.get<double>() >= 0) return value.get<double>();
   throw DataError(where + ": want a standard deviation >= 0, or one for each level, got " +
-                  shown(value));
+                  excerpt(value));
 }
 
 /// A number, of the recipe's unit, or {"site": 0.25, "scanner": 0.15}.
@@ -60,10 +56,10 @@ void refuse_other_members(const Json& object, const std::vector<std::string>& kn
 }
 
 std::vector<double> numbers_of(const Json& list, const std::string& where, const Json& object) {
-  if (!list.is_array()) throw DataError(where + forms + shown(object));
+  if (!list.is_array()) throw DataError(where + forms + excerpt(object));
   std::vector<double> numbers;
   for (const auto& value : list) {
-    if (!value.is_number()) throw DataError(where + forms + shown(value));
+    if (!value.is_number()) throw DataError(where + forms + excerpt(value));
     numbers.push_back(value.get<double>());
   }
   return numbers;
@@ -72,16 +68,16 @@ std::vector<double> numbers_of(const Json& list, const std::string& where, const
 }  // namespace
 
 Distribution Distribution::from_json(const Json& object, const std::string& where) {
-  if (!object.is_object()) throw DataError(where + forms + shown(object));
+  if (!object.is_object()) throw DataError(where + forms + excerpt(object));
   Distribution d;
   if (object.contains("per")) d.per = string_member(object, "per", where);
   const auto kinds = object.contains("uniform") + object.contains("choice") +
                      object.contains("lognormal") + object.contains("gamma");
-  if (kinds != 1) throw DataError(where + forms + shown(object));
+  if (kinds != 1) throw DataError(where + forms + excerpt(object));
   if (object.contains("uniform")) {
     d.numbers = numbers_of(object["uniform"], where, object);
     if (d.numbers.size() != 2 || d.numbers[0] > d.numbers[1])
-      throw DataError(where + ": uniform: want [low, high], got " + shown(object["uniform"]));
+      throw DataError(where + ": uniform: want [low, high], got " + excerpt(object["uniform"]));
     refuse_other_members(object, {"uniform", "per"}, where);
   } else if (object.contains("choice")) {
     d.kind = Kind::choice;
@@ -146,7 +142,7 @@ Probability Probability::from_json(const Json& value, const std::string& where) 
   const auto checked = [&](const Json& number) {
     if (number.is_number() && number.get<double>() >= 0 && number.get<double>() <= 1)
       return number.get<double>();
-    throw DataError(where + ": want 0..1, got " + shown(number));
+    throw DataError(where + ": want 0..1, got " + excerpt(number));
   };
   if (!value.is_object()) return {checked(value)};
   refuse_other_members(value, {"median", "logit_sd"}, where);

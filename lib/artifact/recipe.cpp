@@ -43,10 +43,6 @@ void check(const Step& step) {
     }
 }
 
-std::string shown(const Json& value) {
-  return to_line(value).substr(0, 60);
-}
-
 /// A fixed number, or a distribution kept under `name`.
 std::optional<double> value_or_distribution(const Json& value, const std::string& name,
                                             const std::string& where, Step& step) {
@@ -63,7 +59,7 @@ Step step_from_json(const Json& object, const std::string& where) {
       step.severity = value_or_distribution(value, "severity", where, step);
     } else if (key == "parameters") {
       if (!value.is_object())
-        throw DataError(where + ": parameters: want an object, got " + shown(value));
+        throw DataError(where + ": parameters: want an object, got " + excerpt(value));
       for (const auto& [name, parameter] : value.items())
         if (const auto number = value_or_distribution(parameter, name, where, step))
           step.parameters[name] = *number;
@@ -134,7 +130,7 @@ Recipe parse_preset(const std::string& text, const std::vector<std::string>& art
 Recipe recipe_from_json(const Json& document, const std::string& name) {
   require_schema(document, "mr-recipe/1", name);
   const auto& steps = member(document, "steps", name);
-  if (!steps.is_array()) throw DataError(name + ": steps: want a list, got " + shown(steps));
+  if (!steps.is_array()) throw DataError(name + ": steps: want a list, got " + excerpt(steps));
   Recipe recipe;
   for (std::size_t i = 0; i < steps.size(); ++i)
     recipe.steps.push_back(step_from_json(steps[i], name + ": steps[" + std::to_string(i) + "]"));

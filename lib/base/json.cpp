@@ -86,4 +86,8 @@ std::string to_line(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string excerpt(const Json& value) {
+  return to_line(value).substr(0, 60);
+}
+
 }  // namespace mr

@@ -24,4 +24,7 @@ std::int64_t integer_member(const Json& object, const char* key, const std::stri
 /// One line, UTF-8 kept, non-finite numbers as null; invalid UTF-8 is replaced.
 std::string to_line(const Json& value);
 
+/// Its beginning, for messages.
+std::string excerpt(const Json& value);
+
 }  // namespace mr

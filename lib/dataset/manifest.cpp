@@ -1,7 +1,5 @@
 #include "dataset/manifest.h"
 
-#include "base/json.h"
-
 #include <nettle/sha2.h>
 
 #include <algorithm>
@@ -14,6 +12,8 @@
 #include <set>
 #include <streambuf>
 #include <system_error>
+
+#include "base/json.h"
 
 namespace mr::dataset {
 namespace {

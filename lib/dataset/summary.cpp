@@ -1,8 +1,8 @@
 #include "dataset/summary.h"
 
-#include "base/json.h"
-
 #include <algorithm>
+
+#include "base/json.h"
 
 namespace mr::dataset {
 namespace {

@@ -92,24 +92,6 @@ void for_columns(const Array<float>& image, int axis, int threads, Body body) {
   });
 }
 
-void transform_columns(float* re, float* im, bool real, std::int64_t n, std::int64_t stride,
-                       std::int64_t columns, Direction direction) {
-  const bool forward = direction == Direction::to_kspace;
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n)));
-  const auto image = ColumnFft::Side::image, spectrum = ColumnFft::Side::spectrum;
-  ColumnFft fft(n, Numbers::complex);
-  for (std::int64_t first = 0; first < columns; first += ColumnFft::columns) {
-    const auto width = std::min(ColumnFft::columns, columns - first);
-    fft.load(forward ? image : spectrum, re + first, real ? nullptr : im + first, stride, width,
-             n - n / 2);
-    if (forward)
-      fft.forward(width);
-    else
-      fft.backward(width);
-    fft.store(forward ? spectrum : image, scale, re + first, im + first, stride, width, n - n / 2);
-  }
-}
-
 Complex* image_of(LineFft& fft, std::int64_t lane) {
   return fft.line(lane);
 }
@@ -128,7 +110,10 @@ void transform_axis(Array<float>& re, Array<float>& im, int axis, Direction dire
   if (axis != 2)
     return for_columns(
         re, axis, threads, [&](std::int64_t at, std::int64_t stride, std::int64_t columns) {
-          transform_columns(re.data() + at, im.data() + at, real, n, stride, columns, direction);
+          const auto side = direction == Direction::to_kspace ? ColumnFft::Side::spectrum
+                                                              : ColumnFft::Side::image;
+          transform_columns(side, n, re.data() + at, real ? nullptr : im.data() + at, stride,
+                            columns, nullptr, re.data() + at, im.data() + at);
         });
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n)));
   if (direction == Direction::to_kspace)

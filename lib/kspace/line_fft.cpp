@@ -3,6 +3,7 @@
 #include <fftw3.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -275,6 +276,28 @@ void ColumnFft::backward(std::int64_t width) {
   for (std::int64_t g = 0; g < groups_of(width); ++g)
     run_backward(backward_, numbers_, real_.empty() ? nullptr : real_.data() + g * n_ * lanes,
                  image_.empty() ? nullptr : image_.data() + g * n_ * lanes, spectra(g));
+}
+
+void transform_columns(ColumnFft::Side to, std::int64_t n, const float* re, const float* im,
+                       std::int64_t stride, std::int64_t columns, const std::vector<int>* rows,
+                       float* out_re, float* out_im) {
+  const bool forward = to == ColumnFft::Side::spectrum;
+  const auto from = forward ? ColumnFft::Side::image : ColumnFft::Side::spectrum;
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n)));
+  const auto rotation = n - n / 2;
+  ColumnFft fft(n, Numbers::complex);
+  for (std::int64_t first = 0; first < columns; first += ColumnFft::columns) {
+    const auto width = std::min(ColumnFft::columns, columns - first);
+    fft.load(from, re + first, im ? im + first : nullptr, stride, width, rotation);
+    if (forward)
+      fft.forward(width);
+    else
+      fft.backward(width);
+    if (rows)
+      fft.store_rows(to, scale, out_re + first, out_im + first, stride, width, rotation, *rows);
+    else
+      fft.store(to, scale, out_re + first, out_im + first, stride, width, rotation);
+  }
 }
 
 }  // namespace mr::kspace

@@ -87,4 +87,10 @@ class ColumnFft {
   Array<float> real_;
 };
 
+/// Centred unitary transform of columns, as of ColumnFft, to `to` from the other side; into the
+/// image itself or another one. rows  that are written; null: all
+void transform_columns(ColumnFft::Side to, std::int64_t n, const float* re, const float* im,
+                       std::int64_t stride, std::int64_t columns, const std::vector<int>* rows,
+                       float* out_re, float* out_im);
+
 }  // namespace mr::kspace

@@ -94,14 +94,16 @@ void PhaseEncode::forward(const float* re, const float* im, std::int64_t stride,
   if (is_product())
     multiply(Direction::forward, re, im, stride, columns, lines, out_re, out_im);
   else
-    transform(Direction::forward, re, im, stride, columns, lines, out_re, out_im);
+    transform_columns(ColumnFft::Side::spectrum, n_, re, im, stride, columns,
+                      static_cast<std::int64_t>(lines.size()) == n_ ? nullptr : &lines, out_re,
+                      out_im);
 }
 
 void PhaseEncode::inverse(float* re, float* im, std::int64_t stride, std::int64_t columns) const {
   if (is_product())
     multiply(Direction::inverse, re, im, stride, columns, all_lines_, re, im);
   else
-    transform(Direction::inverse, re, im, stride, columns, all_lines_, re, im);
+    transform_columns(ColumnFft::Side::image, n_, re, im, stride, columns, nullptr, re, im);
 }
 
 /// K(+-k) = C even -+ i S odd, with matrices C of cosines and S of sines.
@@ -154,30 +156,6 @@ void PhaseEncode::multiply(Direction direction, const float* re, const float* im
                   width, out_re + to, out_im + to);
         }
     }
-  }
-}
-
-/// Columns are gathered a few at a time, each rotated by n / 2 so that the transform is centred.
-void PhaseEncode::transform(Direction direction, const float* re, const float* im,
-                            std::int64_t stride, std::int64_t columns,
-                            const std::vector<int>& lines, float* out_re, float* out_im) const {
-  const bool forward = direction == Direction::forward;
-  const auto from = forward ? ColumnFft::Side::image : ColumnFft::Side::spectrum;
-  const auto to = forward ? ColumnFft::Side::spectrum : ColumnFft::Side::image;
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(n_)));
-  const auto rotation = n_ - n_ / 2;
-  ColumnFft fft(n_, Numbers::complex);
-  for (std::int64_t first = 0; first < columns; first += ColumnFft::columns) {
-    const auto width = std::min(ColumnFft::columns, columns - first);
-    fft.load(from, re + first, im ? im + first : nullptr, stride, width, rotation);
-    if (forward)
-      fft.forward(width);
-    else
-      fft.backward(width);
-    if (static_cast<std::int64_t>(lines.size()) == n_)
-      fft.store(to, scale, out_re + first, out_im + first, stride, width, rotation);
-    else
-      fft.store_rows(to, scale, out_re + first, out_im + first, stride, width, rotation, lines);
   }
 }
 

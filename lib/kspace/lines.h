@@ -29,9 +29,6 @@ class PhaseEncode {
 
  private:
   enum class Direction { forward, inverse };
-  void transform(Direction direction, const float* re, const float* im, std::int64_t stride,
-                 std::int64_t columns, const std::vector<int>& lines, float* out_re,
-                 float* out_im) const;
   void multiply(Direction direction, const float* re, const float* im, std::int64_t stride,
                 std::int64_t columns, const std::vector<int>& lines, float* out_re,
                 float* out_im) const;

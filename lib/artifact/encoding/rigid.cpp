@@ -65,6 +65,11 @@ struct State {
   double along_lines = 0, by_slice = 0, by_readout = 0;
 };
 
+/// Phase of sample i of n for a displacement of one voxel [rad].
+double phase_per_voxel(std::int64_t i, std::int64_t n) {
+  return -2 * pi * static_cast<double>(i - n / 2) / static_cast<double>(n);
+}
+
 /// Axes of a block in terms of stored axes.
 std::array<std::size_t, 3> block_axes(const Roles& roles) {
   return {static_cast<std::size_t>(roles.slice), static_cast<std::size_t>(roles.phase_encode),
@@ -96,7 +101,7 @@ void shift_along_lines(const State& state, std::int64_t n, double from_middle, s
   const double first = state.along_lines + state.by_slice * from_middle -
                        state.by_readout * static_cast<double>(columns / 2);
   for (const int line : state.lines) {
-    const double turn = -2 * pi * static_cast<double>(line - n / 2) / static_cast<double>(n);
+    const double turn = phase_per_voxel(line, n);
     kspace::multiply_phase_ramp(turn * first, turn * state.by_readout, columns, re + line * columns,
                                 im + line * columns);
   }
@@ -128,14 +133,6 @@ void measure(Block& block, const std::vector<State>& states, const kspace::Phase
     encode.inverse(re, im, block.readout(), block.readout());
   });
   block = std::move(spectrum);
-}
-
-/// Frequencies of an axis as phases per voxel of displacement [rad]: even steps.
-std::vector<double> phases_per_voxel(std::int64_t n) {
-  std::vector<double> phases;
-  for (std::int64_t i = 0; i < n; ++i)
-    phases.push_back(-2 * pi * static_cast<double>(i - n / 2) / static_cast<double>(n));
-  return phases;
 }
 
 bool rotates(const Pose& pose) {
@@ -175,18 +172,20 @@ void measure_translating(const Context& context, const Translation& translation_
       shifts[s].push_back(shift);
     }
   }
-  drawn.in_kspace = [shifts, by_slice = phases_per_voxel(slices), by_line = phases_per_voxel(lines),
-                     by_sample = phases_per_voxel(context.readout())](Block& block, int threads) {
+  drawn.in_kspace = [shifts, slices, lines](Block& block, int threads) {
+    const auto readout = block.readout();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       const auto s = static_cast<std::size_t>(slice);
       const auto& of_slice = shifts[shifts.size() == 1 ? 0 : s];
       for (std::size_t y = 0; y < of_slice.size(); ++y) {
         const auto& d = of_slice[y];
         if (d == Vector3{}) continue;
-        const double start = d[0] * by_slice[s] + d[1] * by_line[y] + d[2] * by_sample[0];
-        const double step = by_sample.size() > 1 ? d[2] * (by_sample[1] - by_sample[0]) : 0;
-        const auto first = static_cast<std::int64_t>(y) * block.readout();
-        kspace::multiply_phase_ramp(start, step, block.readout(), re + first, im + first);
+        const auto line = static_cast<std::int64_t>(y);
+        const double start = d[0] * phase_per_voxel(slice, slices) +
+                             d[1] * phase_per_voxel(line, lines) +
+                             d[2] * phase_per_voxel(0, readout);
+        kspace::multiply_phase_ramp(start, -2 * pi * d[2] / static_cast<double>(readout), readout,
+                                    re + line * readout, im + line * readout);
       }
     });
   };
