@@ -271,7 +271,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   auto facts = mr::artifact::measure_facts(volume);
   const auto result = mr::dataset::corrupt_image(
       {std::move(volume), std::nullopt, std::move(facts), std::move(maps)}, recipe,
-      {o.seed, entry.id, std::nullopt, {}}, name);  // a unit of its own at every level
+      mr::dataset::draw_of(entry, recipe, o.seed), name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
   const mr::image::Derivation derivation{"mr-corrupt: " + mr::dataset::describe(done)};
   if (!o.print_recipe.empty()) write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
