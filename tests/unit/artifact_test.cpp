@@ -3,6 +3,7 @@
 #include <limits>
 #include <numeric>
 
+#include "artifact/elementary.h"
 #include "artifact/recipe.h"
 #include "artifact_samples.h"
 #include "base/error.h"
@@ -22,6 +23,24 @@ constexpr double pi = 3.14159265358979323846;
 const std::vector<std::string> study = {"rician", "motion", "ghosting", "spike", "bias"};
 
 }  // namespace
+
+// ---- elementary functions ----
+
+TEST_CASE("functions for vector code are those of the standard library to single precision") {
+  for (int i = -4000; i <= 4000; ++i) {
+    const float x = 0.01f * static_cast<float>(i);
+    const auto exact = static_cast<double>(x);
+    CAPTURE(x);
+    CHECK(std::fabs(static_cast<double>(fast_exp(x)) / std::exp(exact) - 1) < 3e-7);
+    const float y = std::exp2(x);
+    const double log_y = std::log(static_cast<double>(y));
+    CHECK(std::fabs(static_cast<double>(fast_log(y)) - log_y) <
+          2e-7 * std::max(1.0, std::fabs(log_y)));
+    const auto [sine, cosine] = fast_sine_cosine(25 * x);
+    CHECK(std::fabs(static_cast<double>(sine) - std::sin(static_cast<double>(25 * x))) < 2e-7);
+    CHECK(std::fabs(static_cast<double>(cosine) - std::cos(static_cast<double>(25 * x))) < 2e-7);
+  }
+}
 
 // ---- catalogue ----
 

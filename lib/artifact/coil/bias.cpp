@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "artifact/elementary.h"
 #include "artifact/engine.h"
 #include "base/error.h"
 #include "kspace/simd.h"
@@ -70,28 +71,6 @@ struct Field {
             static_cast<float>(1.5 * sum[2]), static_cast<float>(2.5 * sum[3])};
   }
 };
-
-/// exp(x) to 2e-7 for |x| < 41, about 2^-60 or 2^60 beyond, so that images stay finite: 2^k exp(r),
-/// |r| <= ln(2) / 2, Taylor to r^7. Adding 1.5 2^23 rounds to a whole number, which then stands in
-/// the lowest bits; ln 2 is taken off in two parts, the first of few bits. Without branches, so
-/// that loops become vector code.
-inline float fast_exp(float x) {
-  const float rounder = 12582912.0f, rounded = x * 1.44269504f + rounder;
-  const float whole = rounded - rounder;
-  const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  const float series =
-      1.0f + r * (1.0f + r * (0.5f + r * (1.66666667e-1f +
-                                          r * (4.16666667e-2f +
-                                               r * (8.33333333e-3f +
-                                                    r * (1.38888889e-3f + r * 1.98412698e-4f))))));
-  std::int32_t k;
-  __builtin_memcpy(&k, &rounded, sizeof k);
-  const std::int32_t exponent = std::min(std::max(k - 0x4B400000, -60), 60);
-  const std::int32_t bits = (exponent + 127) * (1 << 23);
-  float power;
-  __builtin_memcpy(&power, &bits, sizeof power);
-  return series * power;
-}
 
 MR_SIMD void evaluate(const float* c, const float* u, std::int64_t n, float* log_bias) {
   for (std::int64_t i = 0; i < n; ++i)
