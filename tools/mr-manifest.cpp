@@ -39,26 +39,18 @@ struct Options {
 
 using Command = std::function<void(const mr::Run&, const mr::Messages&)>;
 
-std::pair<std::string, std::string> name_and_value(const std::string& option,
-                                                   const std::string& text) {
-  const auto equals = text.find('=');
-  if (equals == std::string::npos || equals == 0)
-    throw mr::UsageError(option + ": want NAME=VALUE, got '" + text + "'");
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
 mr::dataset::Conditions conditions(const std::string& option,
                                    const std::vector<std::string>& texts) {
   mr::dataset::Conditions list;
-  for (const auto& text : texts) list.push_back(name_and_value(option, text));
+  for (const auto& text : texts) list.push_back(mr::name_and_value(option, text));
   return list;
 }
 
 /// "tr_ms=2300" as a member of the manifest's acquisition: a number where it reads as one.
 void set_acquisition(mr::Json& acquisition, const std::string& text) {
   const std::string option = "--acquisition";
-  const auto [key, value] = name_and_value(option, text);
-  const auto& known = mr::image::acquisition_members();
+  const auto [key, value] = mr::name_and_value(option, text);
+  const auto known = mr::image::acquisition_members();
   if (std::find(known.begin(), known.end(), key) == known.end())
     throw mr::UsageError(option + ": " + mr::unknown("member", key, known));
   const auto number = mr::Json::parse(value, nullptr, false);
@@ -123,10 +115,10 @@ Command declare_scan(CLI::App& app, Options& o) {
                  "Phase-encode axis of every image: i, j or k, "
                  "with a trailing - where it runs backwards")
       ->check(CLI::IsMember({"i", "j", "k", "i-", "j-", "k-"}));
-  add_each(
-      app, "--acquisition", o.acquisition,
-      "NAME=VALUE: what is known of every image's acquisition: sequence, tr_ms, te_ms, field_t, "
-      "echo_train, line_order, ...");
+  add_each(app, "--acquisition", o.acquisition,
+           "NAME=VALUE: what is known of every image's acquisition: sequence, tr_ms, te_ms, ti_ms, "
+           "flip_deg, field_t, "
+           "echo_train, line_order, ...");
   app.add_flag("--allow-unmatched", scan.allow_unmatched,
                "Leave out images without a row or a mask, and rows without an image");
   add_output(app, o);

@@ -124,6 +124,14 @@ std::string fixed(double value, int decimals) {
   return text;
 }
 
+std::pair<std::string, std::string> name_and_value(const std::string& option,
+                                                   const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw UsageError(option + ": want NAME=VALUE, got '" + text + "'");
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   std::size_t begin = 0;

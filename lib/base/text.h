@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace mr {
@@ -22,6 +23,10 @@ std::string unknown(const std::string& what, std::string_view word,
 /// Shortest decimal that reads back as the same number ("0.1", "1e-05"); locale-free.
 std::string shortest(double value);
 std::string fixed(double value, int decimals);
+
+/// "NAME=VALUE" of an option. throws UsageError "OPTION: want NAME=VALUE, got '...'"
+std::pair<std::string, std::string> name_and_value(const std::string& option,
+                                                   const std::string& text);
 
 std::vector<std::string> split(std::string_view text, char separator);
 bool ends_with(std::string_view text, std::string_view end);

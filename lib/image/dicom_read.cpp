@@ -332,6 +332,8 @@ Acquisition acquisition_of(DcmDataset& dataset) {
   };
   a.tr_ms = positive(DCM_RepetitionTime);
   a.te_ms = positive(DCM_EchoTime);
+  a.ti_ms = positive(DCM_InversionTime);
+  a.flip_deg = positive(DCM_FlipAngle);
   a.field_t = positive(DCM_MagneticFieldStrength);
   if (a.field_t && *a.field_t > 30) *a.field_t /= 1e4;  // older files say it in gauss
   const auto train = integer(dataset, DCM_EchoTrainLength);

@@ -21,27 +21,40 @@ const std::vector<std::string> slice_orders = {"sequential",
                                                "alternating_increasing_2",
                                                "alternating_decreasing_2"};
 
-std::string text_of(const Json& value, const std::string& key, const std::string& name) {
-  if (value.is_string()) return value.get<std::string>();
-  throw DataError(name + ": acquisition: " + key + ": want a string, got " + to_line(value));
-}
+/// A member of the manifest's acquisition that is being read.
+struct Given {
+  const std::string& key;
+  const Json& value;
+  const std::string& name;  // of the document
 
-double positive(const Json& value, const std::string& key, const std::string& name) {
-  if (value.is_number() && value.get<double>() > 0) return value.get<double>();
-  throw DataError(name + ": acquisition: " + key + ": want a number > 0, got " + to_line(value));
-}
-
-std::string one_of(const Json& value, const std::string& key,
-                   const std::vector<std::string>& choices, const std::string& name) {
-  const auto text = text_of(value, key, name);
-  for (const auto& choice : choices)
-    if (text == choice) return text;
-  throw DataError(name + ": acquisition: " + unknown(key, text, choices));
-}
+  DataError wrong(const std::string& wanted) const {
+    return DataError(name + ": acquisition: " + key + ": want " + wanted + ", got " +
+                     to_line(value));
+  }
+  std::string text() const {
+    if (value.is_string()) return value.get<std::string>();
+    throw wrong("a string");
+  }
+  double positive() const {
+    if (value.is_number() && value.get<double>() > 0) return value.get<double>();
+    throw wrong("a number > 0");
+  }
+  int whole() const {
+    const double n = positive();
+    if (n != std::floor(n) || n > 1e6) throw wrong("a whole number");
+    return static_cast<int>(n);
+  }
+  std::string one_of(const std::vector<std::string>& choices) const {
+    const auto word = text();
+    for (const auto& choice : choices)
+      if (word == choice) return word;
+    throw DataError(name + ": acquisition: " + unknown(key, word, choices));
+  }
+};
 
 /// "j", "+j" or "j-" (BIDS writes the sign last): axis and sign; no sign where none is given.
-void set_phase_encode(Acquisition& a, const std::string& text, const std::string& name) {
-  std::string axis = text;
+void set_phase_encode(Acquisition& a, const Given& given) {
+  auto axis = given.text();
   a.phase_encode_sign.reset();
   for (const char sign : {'+', '-'}) {
     const bool first = !axis.empty() && axis.front() == sign;
@@ -56,18 +69,94 @@ void set_phase_encode(Acquisition& a, const std::string& text, const std::string
       a.phase_encode_axis = i;
       return;
     }
-  throw DataError(name +
+  throw DataError(given.name +
                   ": acquisition: phase_encode_axis: want i, j or k with an optional sign, got '" +
-                  text + "'");
+                  given.text() + "'");
+}
+
+std::string phase_encode_text(const Acquisition& a) {
+  return axis_names[static_cast<std::size_t>(*a.phase_encode_axis)] +
+         (a.phase_encode_sign ? (*a.phase_encode_sign < 0 ? "-" : "+") : "");
+}
+
+/// A member of an acquisition: how it is read, and written where it is known.
+struct Member {
+  const char* name;
+  void (*read)(Acquisition&, const Given&);
+  void (*write)(const Acquisition&, Json& to);
+};
+
+template <std::optional<double> Acquisition::*member>
+void read_positive(Acquisition& a, const Given& given) {
+  a.*member = given.positive();
+}
+
+template <std::optional<std::string> Acquisition::*member>
+void read_text(Acquisition& a, const Given& given) {
+  a.*member = given.text();
+}
+
+template <auto member>
+void write_as_is(const Acquisition& a, Json& to) {
+  if (a.*member) to = *(a.*member);
+}
+
+/// A number above 0, or any text.
+template <std::optional<double> Acquisition::*member>
+Member number(const char* name) {
+  return {name, read_positive<member>, write_as_is<member>};
+}
+
+template <std::optional<std::string> Acquisition::*member>
+Member text(const char* name) {
+  return {name, read_text<member>, write_as_is<member>};
+}
+
+const std::vector<Member>& members() {
+  using A = Acquisition;
+  static const std::vector<Member> all = {
+      {"mode",
+       [](A& a, const Given& given) {
+         a.mode = given.one_of({"2d", "3d"}) == "2d" ? Mode::two_d : Mode::three_d;
+       },
+       [](const A& a, Json& to) {
+         if (a.mode) to = *a.mode == Mode::two_d ? "2d" : "3d";
+       }},
+      {"phase_encode_axis", set_phase_encode,
+       [](const A& a, Json& to) {
+         if (a.phase_encode_axis) to = phase_encode_text(a);
+       }},
+      {"slice_axis",
+       [](A& a, const Given& given) { a.slice_axis = given.one_of(axis_names)[0] - 'i'; },
+       [](const A& a, Json& to) {
+         if (a.slice_axis) to = axis_names[static_cast<std::size_t>(*a.slice_axis)];
+       }},
+      {"slice_order", [](A& a, const Given& given) { a.slice_order = given.one_of(slice_orders); },
+       write_as_is<&A::slice_order>},
+      text<&A::line_order>("line_order"),
+      number<&A::echo_spacing_ms>("echo_spacing_ms"),
+      number<&A::tr_ms>("tr_ms"),
+      number<&A::te_ms>("te_ms"),
+      number<&A::ti_ms>("ti_ms"),
+      number<&A::flip_deg>("flip_deg"),
+      {"echo_train", [](A& a, const Given& given) { a.echo_train = given.whole(); },
+       write_as_is<&A::echo_train>},
+      number<&A::field_t>("field_t"),
+      text<&A::sequence>("sequence"),
+      {"dim4",
+       [](A& a, const Given& given) {
+         a.dim4 = given.one_of({"coil", "time", "echo"});
+       },
+       write_as_is<&A::dim4>},
+  };
+  return all;
 }
 
 }  // namespace
 
-const std::vector<std::string>& acquisition_members() {
-  static const std::vector<std::string> names = {
-      "mode",       "phase_encode_axis", "slice_axis", "slice_order",
-      "line_order", "echo_spacing_ms",   "tr_ms",      "te_ms",
-      "field_t",    "echo_train",        "sequence",   "dim4"};
+std::vector<std::string> acquisition_members() {
+  std::vector<std::string> names;
+  for (const auto& member : members()) names.emplace_back(member.name);
   return names;
 }
 
@@ -76,57 +165,19 @@ Acquisition merge_acquisition(const Acquisition& base, const Json& object,
   if (!object.is_object())
     throw DataError(name + ": acquisition: want an object, got " + to_line(object));
   Acquisition a = base;
-  for (const auto& [key, value] : object.items()) {
-    if (key == "mode") {
-      a.mode = one_of(value, key, {"2d", "3d"}, name) == "2d" ? Mode::two_d : Mode::three_d;
-    } else if (key == "phase_encode_axis") {
-      set_phase_encode(a, text_of(value, key, name), name);
-    } else if (key == "slice_axis") {
-      a.slice_axis = one_of(value, key, axis_names, name)[0] - 'i';
-    } else if (key == "slice_order") {
-      a.slice_order = one_of(value, key, slice_orders, name);
-    } else if (key == "line_order") {
-      a.line_order = text_of(value, key, name);
-    } else if (key == "echo_spacing_ms") {
-      a.echo_spacing_ms = positive(value, key, name);
-    } else if (key == "tr_ms") {
-      a.tr_ms = positive(value, key, name);
-    } else if (key == "te_ms") {
-      a.te_ms = positive(value, key, name);
-    } else if (key == "field_t") {
-      a.field_t = positive(value, key, name);
-    } else if (key == "echo_train") {
-      const double n = positive(value, key, name);
-      if (n != std::floor(n) || n > 1e6)
-        throw DataError(name + ": acquisition: echo_train: want a whole number, got " +
-                        to_line(value));
-      a.echo_train = static_cast<int>(n);
-    } else if (key == "sequence") {
-      a.sequence = text_of(value, key, name);
-    } else if (key == "dim4") {
-      a.dim4 = one_of(value, key, {"coil", "time", "echo"}, name);
-    }  // other members are kept by the manifest and mean nothing here
-  }
+  for (const auto& [key, value] : object.items())
+    for (const auto& member : members())  // others are kept by the manifest and mean nothing here
+      if (key == member.name) member.read(a, {key, value, name});
   return a;
 }
 
 Json to_json(const Acquisition& a) {
   Json j = Json::object();
-  const auto axis = [](int index) { return axis_names[static_cast<std::size_t>(index)]; };
-  if (a.mode) j["mode"] = *a.mode == Mode::two_d ? "2d" : "3d";
-  if (a.phase_encode_axis)
-    j["phase_encode_axis"] = axis(*a.phase_encode_axis) +
-                             (a.phase_encode_sign ? (*a.phase_encode_sign < 0 ? "-" : "+") : "");
-  if (a.slice_axis) j["slice_axis"] = axis(*a.slice_axis);
-  if (a.slice_order) j["slice_order"] = *a.slice_order;
-  if (a.line_order) j["line_order"] = *a.line_order;
-  if (a.echo_spacing_ms) j["echo_spacing_ms"] = *a.echo_spacing_ms;
-  if (a.tr_ms) j["tr_ms"] = *a.tr_ms;
-  if (a.te_ms) j["te_ms"] = *a.te_ms;
-  if (a.echo_train) j["echo_train"] = *a.echo_train;
-  if (a.field_t) j["field_t"] = *a.field_t;
-  if (a.sequence) j["sequence"] = *a.sequence;
-  if (a.dim4) j["dim4"] = *a.dim4;
+  for (const auto& member : members()) {
+    Json value;
+    member.write(a, value);
+    if (!value.is_null()) j[member.name] = std::move(value);
+  }
   return j;
 }
 

@@ -30,13 +30,13 @@ struct Acquisition {
   std::optional<int> slice_axis;           // stored axis of slices (2-D) or of the second encode
   std::optional<std::string> slice_order;  // sequential, interleaved, reverse, or NIfTI's words
   std::optional<std::string> line_order;   // of phase encoding; see kspace/shots.h
-  std::optional<double> tr_ms, te_ms, echo_spacing_ms, field_t;
+  std::optional<double> tr_ms, te_ms, ti_ms, echo_spacing_ms, flip_deg, field_t;
   std::optional<int> echo_train;
   std::optional<std::string> sequence;
   std::optional<std::string> dim4;  // coil | time | echo
 };
 
-const std::vector<std::string>& acquisition_members();  // that merge_acquisition knows
+std::vector<std::string> acquisition_members();  // that merge_acquisition knows
 
 /// Reads the manifest's "acquisition" object over `base`: what it names wins.
 /// throws DataError "NAME: acquisition: ..." on an unknown value
