@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <cmath>
 
 #include "artifact/encoding/line_weights.h"
+#include "artifact/object_extent.h"
+#include "kspace/lines.h"
 
 namespace mr::artifact {
 namespace {
@@ -18,10 +21,64 @@ double excursion(double phase_rad) {
   return c * c * c * c;
 }
 
-/// The whole object moves along phase encoding by d(t) = a cos^4(pi f t + phase), t the time of
-/// each line of each slice: K(y) exp(-2 pi i k d / (N dy)). Displacements count from that of the
-/// slice's central line, so that the image does not wander as a whole. Ghosts lie N f TR voxels
-/// off (modulo N), TR the time from line to line.
+/// Share of each line's signal that moves: 1 from the object's first line (or its last, where
+/// `percent` is below 0) on, 0 beyond that part of its extent; half a cosine between.
+std::vector<float> moving_share(const Context& context, double percent, double feather_percent) {
+  const auto object = object_extent(context, Role::phase_encode);
+  const auto extent = static_cast<double>(object.count());
+  const double border = std::fabs(percent) / 100 * extent, width = feather_percent / 100 * extent;
+  std::vector<float> shares;
+  for (std::int64_t line = 0; line < context.lines(); ++line) {
+    const auto inside =
+        static_cast<double>(percent < 0 ? object.last - line : line - object.first) + 0.5;
+    const double beyond = inside - border;
+    const double share = width > 0 ? 0.5 - std::clamp(beyond / width, -0.5, 0.5) : beyond <= 0;
+    shares.push_back(static_cast<float>(0.5 * (1 - std::cos(pi * share))));
+  }
+  return shares;
+}
+
+/// K = F(still) + phase F(moving) = F(I) + (phase - 1) F(moving): for each slice, or once in 3-D.
+class PartMoves {
+ public:
+  PartMoves(std::vector<float> shares, const std::vector<std::vector<std::complex<double>>>& phases)
+      : shares_(std::move(shares)) {
+    for (auto weights : phases) {
+      for (auto& w : weights) w -= 1;
+      filters_.emplace_back(weights);
+    }
+  }
+
+  void operator()(Block& block, int threads) const {
+    const bool real = block.is_real();
+    block.make_complex();
+    const auto n = block.readout();
+    for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
+      std::vector<float> moved_re(re, re + block.plane_size()),
+          moved_im(im, im + block.plane_size());
+      for (std::int64_t i = 0; i < block.plane_size(); ++i) {
+        moved_re[static_cast<std::size_t>(i)] *= shares_[static_cast<std::size_t>(i / n)];
+        moved_im[static_cast<std::size_t>(i)] *= shares_[static_cast<std::size_t>(i / n)];
+      }
+      const auto which = filters_.size() == 1 ? 0 : static_cast<std::size_t>(slice);
+      filters_[which].apply(moved_re.data(), moved_im.data(), n, n, real);
+      for (std::int64_t i = 0; i < block.plane_size(); ++i) {
+        re[i] += moved_re[static_cast<std::size_t>(i)];
+        im[i] += moved_im[static_cast<std::size_t>(i)];
+      }
+    });
+  }
+
+ private:
+  std::vector<float> shares_;
+  std::vector<kspace::LineFilter> filters_;
+};
+
+/// The object moves along phase encoding by d(t) = a cos^4(pi f t + phase), t the time of each line
+/// of each slice: K(y) exp(-2 pi i k d / (N dy)); or a part of it, as the front of a chest does
+/// while the back lies still. Displacements count from that of the slice's central line, so that
+/// the image does not wander as a whole. Ghosts lie N f TR voxels off (modulo N), TR the time from
+/// line to line.
 Drawn draw(const Context& context, const Values& values) {
   const auto key = context.stream("cycle");
   const double rate_hz =
@@ -35,18 +92,28 @@ Drawn draw(const Context& context, const Values& values) {
     const double t = 1e-3 * context.timing.time_ms(slice, line);
     return amplitude_voxels * excursion(pi * rate_hz * t + phase);
   };
+  const auto weight = [&](std::int64_t slice, std::int64_t line) {
+    const double d = position(slice, line) - position(slice, lines / 2);
+    const auto k = static_cast<double>(line - lines / 2);
+    return std::polar(1.0, -2 * pi * k * d / static_cast<double>(lines));
+  };
   Drawn drawn;
   drawn.values = times_record(context);
   drawn.values.set("rate_hz", rate_hz);
   drawn.values.set("phase_rad", phase);
-  weigh_lines(
-      context,
-      [&](std::int64_t slice, std::int64_t line) {
-        const double d = position(slice, line) - position(slice, lines / 2);
-        const auto k = static_cast<double>(line - lines / 2);
-        return std::polar(1.0, -2 * pi * k * d / static_cast<double>(lines));
-      },
-      drawn);
+  const double moving = values.at("moving_percent");
+  if (moving >= 100) {
+    weigh_lines(context, weight, drawn);
+    return drawn;
+  }
+  std::vector<std::vector<std::complex<double>>> phases(
+      context.is_3d() ? 1 : static_cast<std::size_t>(context.slices()));
+  for (std::size_t s = 0; s < phases.size(); ++s)
+    for (std::int64_t line = 0; line < lines; ++line)
+      phases[s].push_back(weight(static_cast<std::int64_t>(s), line));
+  auto shares = moving_share(context, moving, values.at("feather_percent"));
+  drawn.values.set("moving_share", std::vector<double>(shares.begin(), shares.end()));
+  drawn.apply = PartMoves(std::move(shares), phases);
   return drawn;
 }
 
@@ -59,7 +126,7 @@ Artifact breathing() {
            Stage::encoding,
            {{"peak_to_peak_mm",
              "mm",
-             "excursion of the whole object along phase encoding",
+             "excursion along phase encoding of what moves",
              0,
              40,
              {0.25, 0.5, 1, 2.5, 6},
@@ -77,7 +144,22 @@ Artifact breathing() {
              0,
              0.1,
              {0.075, 0.075, 0.075, 0.075, 0.075},
-             0.075}},
+             0.075},
+            {"moving_percent",
+             "%",
+             "100: the whole object moves; else this part of its extent along phase encoding, from "
+             "the first line on, or from the last where it is below 0",
+             -100,
+             100,
+             {100, 100, 100, 100, 100},
+             100},
+            {"feather_percent",
+             "%",
+             "of that extent, over which what moves fades into what lies still",
+             0,
+             100,
+             {20, 20, 20, 20, 20},
+             20}},
            2,
            false},
           acts,
