@@ -100,6 +100,29 @@ def test_breathing(corrupt, shape, spacing, mode, phase_encode, is_complex, timi
     check(got, to_rows(to_lines(image, axis) * turn, axis), image)
 
 
+@geometries
+@each_kind
+@pytest.mark.parametrize("percent", [60, -35])
+def test_breathing_of_a_part(corrupt, shape, spacing, mode, phase_encode, is_complex, percent):
+    image = sample(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, f"breathing:5,moving_percent={percent}", "--mode", mode,
+                             "--phase-encode", phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    axis = axes["phase_encode"]
+    share = np.array(drawn["moving_share"])
+    foreground = np.moveaxis(otsu(np.abs(image)), axis, 0).reshape(shape[axis], -1).any(1)
+    low, high = np.flatnonzero(foreground)[[0, -1]]
+    extent = high - low + 1
+    depth = (np.arange(shape[axis]) - low if percent > 0 else high - np.arange(shape[axis])) + 0.5
+    beyond = np.clip((depth - abs(percent) / 100 * extent) / (0.2 * extent), -0.5, 0.5)
+    assert np.allclose(share, np.cos(np.pi / 2 * (beyond + 0.5))**2, atol=1e-6)
+    t = seconds(drawn, shape, axes)
+    d = 6 / spacing[axis] * np.cos(np.pi * drawn["rate_hz"] * t + drawn["phase_rad"])**4
+    turn = np.exp(-2j * np.pi * frequencies(shape[axis], axis) * from_centre(d, axis))
+    moving = image * along(share, axis)
+    check(got, image - moving + to_rows(to_lines(moving, axis) * turn, axis), image)
+
+
 # ---- T2 decay ----
 
 @geometries
@@ -270,6 +293,36 @@ def test_flow_of_mapped_vessels(corrupt, tmp_path, shape, spacing, mode, phase_e
                              phase_encode, "--map", f"tissue={tmp_path / 'tissue.nii'}")
     assert record["drawn"]["vessels"] == "tissue map"
     want = vessel_lines(image, tissues == 11, (0.7, 0), record["drawn"], record, shape)
+    check(got, want, image)
+
+
+@geometries
+@each_kind
+def test_flow_displaces_the_vessel(corrupt, shape, spacing, mode, phase_encode, is_complex):
+    """By whole voxels: 0.01 mm/ms x 5 ms for each cm/s."""
+    image = sample(shape, is_complex)
+    readout = 3 - "ijk".index(phase_encode) - (2 if mode == "2d" else 0)
+    if mode == "3d":
+        _, record, _ = corrupt(image, spacing, "flow:1", "--mode", mode, "--phase-encode", phase_encode)
+        readout = roles(record)["readout"]
+    velocity = -2 * spacing[readout] / 0.05
+    got, record, _ = corrupt(image, spacing, f"flow:4,velocity_cm_s={velocity!r},delay_ms=5,radius_mm=2",
+                             "--mode", mode, "--phase-encode", phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    assert axes["readout"] == readout
+    distance = 0
+    for role, centre in zip(("phase_encode", "readout"), drawn["centre"]):
+        axis = axes[role]
+        distance = distance + along((np.arange(shape[axis]) - centre) * spacing[axis], axis)**2
+    vessels = np.broadcast_to(np.sqrt(distance) <= 2, shape)
+    blood = np.moveaxis(image * vessels, readout, 0)
+    moved = np.zeros_like(blood)
+    moved[:-2] = blood[2:]
+    moved = np.moveaxis(moved, 0, readout)
+    axis = axes["phase_encode"]
+    beat = 2 * np.pi * drawn["rate_hz"] * seconds(drawn, shape, axes) + drawn["beat_rad"]
+    weights = 1 + 0.7 * from_centre(np.exp(2 * (np.cos(beat) - 1)), axis)
+    want = image * ~vessels + to_rows(weights * to_lines(moved, axis), axis)
     check(got, want, image)
 
 

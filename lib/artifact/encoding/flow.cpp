@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "artifact/encoding/line_weights.h"
+#include "artifact/field/displacement.h"
 #include "base/error.h"
 #include "kspace/lines.h"
 
@@ -12,7 +13,7 @@ namespace {
 constexpr double pi = 3.14159265358979323846;
 constexpr std::uint64_t candidates = 64;  // drawn voxels, the brightest of which is a vessel
 
-using Weights = std::vector<std::complex<float>>;
+using Weights = std::vector<std::complex<double>>;
 
 /// Where the vessels are: [slices, lines, readout], or one slice for a tube along the slices.
 struct Vessels {
@@ -82,43 +83,60 @@ Array<std::uint8_t> tube(const Context& context, std::array<std::int64_t, 2> cen
   return mask;
 }
 
-/// Adds F^-1 ((w - 1) F (vessels)) to a slice; only columns of the readout that meet a vessel
-/// change.
-void pulsate(const std::uint8_t* mask, const Weights& less_one, const kspace::PhaseEncode& encode,
-             std::int64_t readout, float* re, float* im) {
-  const auto lines = encode.size();
-  std::vector<std::int64_t> columns;
-  for (std::int64_t x = 0; x < readout; ++x)
-    for (std::int64_t y = 0; y < lines; ++y)
-      if (mask[y * readout + x]) {
-        columns.push_back(x);
-        break;
-      }
-  const auto n = static_cast<std::int64_t>(columns.size());
-  if (n == 0) return;
-  Array<float> vessel_re({lines, n}), vessel_im({lines, n});
-  std::vector<int> all(static_cast<std::size_t>(lines));
-  for (std::int64_t y = 0; y < lines; ++y) {
-    all[static_cast<std::size_t>(y)] = static_cast<int>(y);
-    for (std::int64_t c = 0; c < n; ++c) {
-      const auto at = y * readout + columns[static_cast<std::size_t>(c)];
-      if (!mask[at]) continue;
-      vessel_re[y * n + c] = re[at];
-      vessel_im[y * n + c] = im[at];
+/// A slice of the vessels alone: [lines, readout].
+struct Vessel {
+  Array<float> re, im;
+  std::vector<std::int64_t> columns;  // of the readout, that it meets
+};
+
+/// Takes the vessels out of a slice and puts them back `shift` voxels further along the readout.
+Vessel displaced_vessel(const std::uint8_t* mask, const Shape& plane, float shift, float* re,
+                        float* im) {
+  Vessel vessel{Array<float>(plane), Array<float>(plane), {}};
+  const auto n = vessel.re.size(), readout = plane[1];
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (!mask[i]) continue;
+    vessel.re[i] = re[i];
+    vessel.im[i] = im[i];
+  }
+  if (shift != 0) {
+    for (std::int64_t i = 0; i < n; ++i)
+      if (mask[i]) re[i] = im[i] = 0;
+    Array<float> distance(plane);
+    std::fill(distance.begin(), distance.end(), shift);
+    displace(distance, Role::readout, Ends::lose, vessel.re.data(), vessel.im.data());
+    for (std::int64_t i = 0; i < n; ++i) {
+      re[i] += vessel.re[i];
+      im[i] += vessel.im[i];
     }
   }
-  encode.forward(vessel_re.data(), vessel_im.data(), n, n, all, vessel_re.data(), vessel_im.data());
+  for (std::int64_t x = 0; x < readout; ++x)
+    for (auto i = x; i < n; i += readout)
+      if (vessel.re[i] != 0 || vessel.im[i] != 0) {
+        vessel.columns.push_back(x);
+        break;
+      }
+  return vessel;
+}
+
+/// Adds F^-1 ((w - 1) F (vessels)) to a slice; only columns of the readout that meet a vessel
+/// change.
+void pulsate(const Vessel& vessel, const kspace::LineFilter& less_one, float* re, float* im) {
+  const auto lines = vessel.re.shape(0), readout = vessel.re.shape(1);
+  const auto n = static_cast<std::int64_t>(vessel.columns.size());
+  if (n == 0) return;
+  Array<float> part_re({lines, n}), part_im({lines, n});
+  const auto at = [&](std::int64_t i) {
+    return i / n * readout + vessel.columns[static_cast<std::size_t>(i % n)];
+  };
   for (std::int64_t i = 0; i < lines * n; ++i) {
-    const auto w = less_one[static_cast<std::size_t>(i / n)];
-    const float a = vessel_re[i], b = vessel_im[i];
-    vessel_re[i] = w.real() * a - w.imag() * b;
-    vessel_im[i] = w.real() * b + w.imag() * a;
+    part_re[i] = vessel.re[at(i)];
+    part_im[i] = vessel.im[at(i)];
   }
-  encode.inverse(vessel_re.data(), vessel_im.data(), n, n);
+  less_one.apply(part_re.data(), part_im.data(), n, n, false);
   for (std::int64_t i = 0; i < lines * n; ++i) {
-    const auto at = i / n * readout + columns[static_cast<std::size_t>(i % n)];
-    re[at] += vessel_re[i];
-    im[at] += vessel_im[i];
+    re[at(i)] += part_re[i];
+    im[at(i)] += part_im[i];
   }
 }
 
@@ -129,7 +147,8 @@ double pulse(double phase_rad) {
 }
 
 bool acts(const Values& values) {
-  return values.at("modulation") != 0 || values.at("phase_rad") != 0;
+  return values.at("modulation") != 0 || values.at("phase_rad") != 0 ||
+         values.at("velocity_cm_s") != 0;
 }
 
 /// w - 1 of every line of a slice, w = (1 + m c) exp(i p c), c the pulse at the line's time less
@@ -149,8 +168,10 @@ Weights weights_of(const Context& context, const Values& values, std::int64_t sl
 }
 
 /// K(y) = F(I - I_V) + w(y) F(I_V): only what lies in vessels pulsates, and repeats along phase
-/// encoding. Vessels are those of the tissue map where it is given and has any, else a tube through
-/// all slices, around a bright spot of the image; the record says which.
+/// encoding. Blood that flows along the readout has gone on when the echo comes, and appears beside
+/// the place where it was when it was phase encoded. Vessels are those of the tissue map where it
+/// is given and has any, else a tube through all slices, around a bright spot of the image; the
+/// record says which.
 Drawn draw(const Context& context, const Values& values) {
   const auto key = context.stream("beat");
   const double rate_hz =
@@ -170,15 +191,19 @@ Drawn draw(const Context& context, const Values& values) {
   } else {
     drawn.values.set("vessels", "tissue map");
   }
-  std::vector<Weights> of_slice;
+  const double shift_mm = 0.01 * values.at("velocity_cm_s") * values.at("delay_ms");
+  const auto shift = static_cast<float>(
+      shift_mm / context.volume.spacing_mm[static_cast<std::size_t>(context.roles.readout)]);
+  std::vector<kspace::LineFilter> filters;
   for (std::int64_t s = 0; s < (context.is_3d() ? 1 : context.slices()); ++s)
-    of_slice.push_back(weights_of(context, values, s, rate_hz, phase));
-  const auto encode = std::make_shared<const kspace::PhaseEncode>(context.lines());
-  drawn.apply = [vessels, of_slice, encode](Block& block, int threads) {
+    filters.emplace_back(weights_of(context, values, s, rate_hz, phase));
+  drawn.apply = [vessels, filters, shift](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      const auto which = of_slice.size() == 1 ? 0 : static_cast<std::size_t>(slice);
-      pulsate(vessels->of(slice), of_slice[which], *encode, block.readout(), re, im);
+      const auto which = filters.size() == 1 ? 0 : static_cast<std::size_t>(slice);
+      const auto vessel =
+          displaced_vessel(vessels->of(slice), {block.lines(), block.readout()}, shift, re, im);
+      pulsate(vessel, filters[which], re, im);
     });
   };
   return drawn;
@@ -190,8 +215,8 @@ Artifact flow() {
   return {
       {"flow",
        "Blood that pulsates with the heart: copies of vessels along phase encoding",
-       "Haacke and Patrick 1986, Magn Reson Imaging 4:359 (periodic motion); Wood and Henkelman "
-       "1985, Med Phys 12:143",
+       "Haacke and Patrick 1986, Magn Reson Imaging 4:359 (periodic motion); Nishimura, Jackson "
+       "and Pauly 1991, Magn Reson Med 22:481 (displacement)",
        Stage::encoding,
        {{"modulation",
          "1",
@@ -234,7 +259,15 @@ Artifact flow() {
          0,
          65535,
          {11, 11, 11, 11, 11},
-         11}},
+         11},
+        {"velocity_cm_s",
+         "cm/s",
+         "of the blood along the readout, towards higher indices",
+         -300,
+         300,
+         {0, 0, 0, 0, 0},
+         0},
+        {"delay_ms", "ms", "from phase encoding to the echo", 0, 100, {4, 4, 4, 4, 4}, 4}},
        1,
        false},
       acts,
