@@ -24,6 +24,7 @@ Artifact clipping();
 Artifact quantisation();
 Artifact window();
 Artifact border();
+Artifact orientation();
 Artifact burnt_in_text();
 Artifact slice_crosstalk();
 Artifact slice_gain();
@@ -34,6 +35,8 @@ Artifact fat_sat_failure();
 Artifact dixon_swap();
 Artifact contrast_te();
 Artifact contrast_tr();
+Artifact contrast_ti();
+Artifact contrast_flip();
 Artifact magic_angle();
 Artifact field_strength();
 Artifact elastic();
@@ -44,6 +47,7 @@ Artifact undersampling();
 Artifact wrap_around();
 Artifact partial_fourier();
 Artifact kspace_filter();
+Artifact fermi_filter();
 Artifact resolution();
 Artifact blur();
 Artifact chemical_shift();
@@ -106,6 +110,7 @@ const std::vector<Artifact>& artifacts() {
       quantisation(),
       window(),
       border(),
+      orientation(),
       burnt_in_text(),
       slice_crosstalk(),
       slice_gain(),
@@ -116,6 +121,8 @@ const std::vector<Artifact>& artifacts() {
       dixon_swap(),
       contrast_te(),
       contrast_tr(),
+      contrast_ti(),
+      contrast_flip(),
       magic_angle(),
       field_strength(),
       elastic(),
@@ -126,6 +133,7 @@ const std::vector<Artifact>& artifacts() {
       wrap_around(),
       partial_fourier(),
       kspace_filter(),
+      fermi_filter(),
       resolution(),
       blur(),
       chemical_shift(),

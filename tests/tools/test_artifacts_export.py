@@ -369,13 +369,27 @@ def per_tissue(tissues, function, otherwise):
     return out
 
 
+def recovery(ti, tr, t1):
+    return np.abs(1 - 2 * np.exp(-ti / t1) + np.exp(-tr / t1))
+
+
+def spoiled(degrees, tr, t1):
+    """Spoiled gradient echo."""
+    e1 = np.exp(-tr / t1)
+    return np.sin(np.radians(degrees)) * (1 - e1) / (1 - e1 * np.cos(np.radians(degrees)))
+
+
 @geometries
 @both
 @pytest.mark.parametrize("step, factor", [
     ("contrast-te:5,te_ms=24,field_t=3", lambda name, t1, t2: np.exp(-12 / t2)),
     ("contrast-te:1,te_ms=24,field_t=3,change_percent=-50", lambda name, t1, t2: np.exp(12 / t2)),
     ("contrast-tr:4,tr_ms=800,field_t=2.9",
-     lambda name, t1, t2: (1 - np.exp(-520 / t1)) / (1 - np.exp(-800 / t1)))])
+     lambda name, t1, t2: (1 - np.exp(-520 / t1)) / (1 - np.exp(-800 / t1))),
+    ("contrast-ti:3,ti_ms=160,tr_ms=4000,field_t=3",
+     lambda name, t1, t2: recovery(192, 4000, t1) / recovery(160, 4000, t1)),
+    ("contrast-flip:4,flip_deg=20,tr_ms=30,field_t=3",
+     lambda name, t1, t2: spoiled(27, 30, t1) / spoiled(20, 30, t1))])
 def test_contrast(with_map, shape, spacing, mode, phase_encode, is_complex, step, factor):
     image, tissues = sample(shape, is_complex), tissue_map(shape)
     got, _, _ = with_map("tissue", tissues, image, spacing, step, "--mode", mode, "--phase-encode",
@@ -407,6 +421,19 @@ def test_magic_angle(with_map, shape, spacing, mode, phase_encode, is_complex):
             / per_tissue(tissues, signal, 0)[water].sum())
     added = unit * per_tissue(tissues, gain, 0)
     assert nrmse(got, remapped(image, lambda x: x + added)) < FLOAT32
+
+
+# ---- orientation ----
+
+@geometries
+@both
+@pytest.mark.parametrize("mirrored", [("readout",), ("phase_encode",), ("readout", "phase_encode")])
+def test_orientation(corrupt, shape, spacing, mode, phase_encode, is_complex, mirrored):
+    image = sample(shape, is_complex)
+    step = "orientation," + ",".join(f"mirror_{role}={int(role in mirrored)}"
+                                     for role in ("readout", "phase_encode"))
+    got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
+    assert np.array_equal(got, np.flip(image, [roles(record)[role] for role in mirrored]))
 
 
 # ---- deformation ----

@@ -66,6 +66,24 @@ def test_weights_of_kspace(corrupt, shape, spacing, mode, phase_encode, is_compl
     check(got, filtered(image, record, WEIGHTS[step]), image)
 
 
+@geometries
+@complex_too
+@pytest.mark.parametrize("step, weight", [
+    ("fermi-filter:4", lambda r: (1 + np.exp(-0.65 / 0.05)) / (1 + np.exp((r - 0.65) / 0.05))),
+    ("fermi-filter,radius=0.71,width=0", lambda r: r <= 0.71)])
+def test_filter_of_an_ellipse(corrupt, shape, spacing, mode, phase_encode, is_complex, step, weight):
+    image = image_of(shape, is_complex)
+    got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
+    lines, r2 = image.astype(complex), 0
+    for axis in encoded_axes(record):
+        lines, n = to_lines(lines, axis), shape[axis]
+        r2 = r2 + along((np.arange(n) - n // 2) / (n / 2), axis)**2
+    want = lines * weight(np.sqrt(r2))
+    for axis in encoded_axes(record):
+        want = to_rows(want, axis)
+    check(got, want, image)
+
+
 # ---- undersampling ----
 
 @geometries
@@ -287,6 +305,31 @@ def test_b1_transmit(corrupt, shape, spacing, mode, phase_encode, is_complex):
     check(got, image * np.sin(excitation) * np.sin(refocusing / 2)**2, image)
 
 
+@geometries
+@pytest.mark.parametrize("mapped", [False, True])
+def test_b1_transmit_of_a_gradient_echo(corrupt, tmp_path, shape, spacing, mode, phase_encode, mapped):
+    """Fat and muscle saturate differently, so that the contrast changes too."""
+    image = image_of(shape, False)
+    tissues = np.full(shape, 2, np.int16)
+    tissues[shape[0] // 2:] = 3
+    images.save(tmp_path / "tissue.nii", tissues, spacing)
+    got, record, _ = corrupt(image, spacing, "b1-transmit:5,flip_deg=25,tr_ms=40,t1_ms=700,field_t=3",
+                             "--mode", mode, "--phase-encode", phase_encode,
+                             *(["--map", f"tissue={tmp_path / 'tissue.nii'}"] if mapped else []))
+    drawn = record["drawn"]
+    assert drawn["t1"] == ("tissue map" if mapped else "t1_ms")
+    t1 = np.where(tissues == 2, 371, 1420) if mapped else 700
+    d = sum(along((np.arange(n) - c) / r, axis)**2 for axis, (n, c, r) in
+            enumerate(zip(shape, drawn["centre_voxel"], drawn["radius_voxel"])))
+    e1 = np.exp(-40 / t1)
+
+    def signal(kappa):
+        flip = np.radians(25 * kappa)
+        return np.sin(flip) * (1 - e1) / (1 - e1 * np.cos(flip))
+
+    check(got, image * signal(1 + 0.41 * (2 * 2.0**-d - 1)) / signal(1), image)
+
+
 def apply_(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
     image = image_of(shape, is_complex)
     got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
@@ -318,19 +361,31 @@ def test_susceptibility(corrupt, shape, spacing, mode, phase_encode, is_complex)
 
 @geometries
 @complex_too
-@pytest.mark.parametrize("step", ["metal:3", "metal,radius_mm=4,susceptibility_ppm=-60,te_ms=3"])
+@pytest.mark.parametrize("step", ["metal:3", "metal,radius_mm=4,susceptibility_ppm=-60,te_ms=3",
+                                  "metal:3,cylinder=1,te_ms=2"])
 def test_metal(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
     image, got, record = apply_(corrupt, shape, spacing, mode, phase_encode, is_complex, step)
     axes, drawn, p = roles(record), record["drawn"], record["parameters"]
     spacing = np.float32(spacing).astype(float)  # as stored: the edge of the sphere is sharp
     assert drawn["field_direction"] == [0, 0, 1]  # of a diagonal affine
-    hertz = 42.577478518 * drawn["field_t"] * p["susceptibility_ppm"] / 3
+    hertz = 42.577478518 * drawn["field_t"] * p["susceptibility_ppm"]
 
     def field(grid):
         d = grid - np.array(drawn["centre_mm"])
+        if p["cylinder"]:
+            axis, main = np.array(drawn["axis"]), np.array([0, 0, 1])
+            assert np.linalg.norm(axis) == pytest.approx(1)
+            d = d - (d @ axis)[..., None] * axis
+            main = main - axis[2] * axis
+            r = np.sqrt((d**2).sum(-1))
+            # sin^2(theta) cos(2 phi), main being sin(theta) long
+            cosine = d @ main / np.where(r > 0, r, 1)
+            off = hertz / 2 * (2 * cosine**2 - main @ main)
+            return off * (p["radius_mm"] / np.maximum(r, p["radius_mm"]))**2, r
         r = np.sqrt((d**2).sum(-1))
         cosine = d[..., 2] / np.where(r > 0, r, 1)
-        return hertz * (p["radius_mm"] / np.maximum(r, p["radius_mm"]))**3 * (3 * cosine**2 - 1), r
+        near = p["radius_mm"] / np.maximum(r, p["radius_mm"])
+        return hertz / 3 * near**3 * (3 * cosine**2 - 1), r
 
     grid = np.stack(np.meshgrid(*(np.arange(n) * d for n, d in zip(shape, spacing)),
                                 indexing="ij"), -1)
@@ -338,7 +393,7 @@ def test_metal(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
     half[axes["slice"]] = spacing[axes["slice"]] / 2
     off, r = field(grid)
     dephasing = p["te_ms"] / 1000 * (field(grid + half)[0] - field(grid - half)[0])
-    left = image * np.sinc(dephasing) * (r >= p["radius_mm"])
+    left = image * np.sinc(dephasing) * (r >= p["radius_mm"] * (1 - 1e-9))
     along_readout = off / p["readout_hz"]
     if mode == "3d":
         want = displaced(left, along_readout, axes["readout"], wraps=False)

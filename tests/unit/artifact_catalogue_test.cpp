@@ -15,6 +15,8 @@ namespace {
 /// What changes of contrast must know.
 Volume with_times(Volume v) {
   v.acquisition.te_ms = 30;
+  v.acquisition.ti_ms = 150;
+  v.acquisition.flip_deg = 20;
   v.acquisition.tr_ms = 2500;
   v.acquisition.field_t = 3;
   return v;
@@ -145,6 +147,7 @@ TEST_CASE("damage grows with the level: levels scale one draw") {
     for (const auto& image : wide_enough(row)) {
       CAPTURE(row.name);
       if (!takes(row, image)) continue;
+      if (row.name == "orientation") continue;  // has no degrees
       CAPTURE(image.shape()[1]);
       // Six slices hold less than one of level 5: no stack is left whose damage could grow.
       if (row.name == "thick-slice" && image.shape()[1] < 12) continue;

@@ -11,8 +11,10 @@ double time_of(const char* artifact, const char* name, const Values& values,
                const std::optional<double>& stated) {
   if (values.at(name) > 0) return values.at(name);
   if (stated && *stated > 0) return *stated;
-  throw DataError(std::string(artifact) + ": " + name + " of the image is unknown: give " + name +
-                  "=MS with the artifact, or acquisition." + name + " in the manifest");
+  const std::string member = name;
+  throw DataError(artifact + (": " + member) + " of the image is unknown: give " + member +
+                  (member == "flip_deg" ? "=DEG" : "=MS") + " with the artifact, or acquisition." +
+                  member + " in the manifest");
 }
 
 std::array<Relaxation, tissue_count> relaxation_of(const char* artifact, const Context& context,

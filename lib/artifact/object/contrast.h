@@ -14,8 +14,8 @@ namespace mr::artifact {
 /// One number a tissue.
 using PerTissue = std::array<double, tissue_count>;
 
-/// A time of the acquisition [ms]: the parameter `name` where it is not 0, else what the header or
-/// manifest says. throws DataError "ARTIFACT: ... unknown: give ..."
+/// A time [ms] or angle [deg] of the acquisition: the parameter `name` where it is not 0, else what
+/// the header or manifest says. throws DataError "ARTIFACT: ... unknown: give ..."
 double time_of(const char* artifact, const char* name, const Values& values,
                const std::optional<double>& stated);
 
