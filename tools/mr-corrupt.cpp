@@ -23,7 +23,7 @@ namespace {
 struct Options {
   std::string input = "-";
   std::vector<std::string> steps;
-  std::vector<std::string> maps;
+  std::vector<std::string> maps, attributes;
   std::string preset, recipe, output, manifest_out, id, root, mode, phase_encode, line_order;
   std::string sequence, gain, ladder, print_recipe, save_kspace;
   int echo_train = 0;
@@ -90,6 +90,11 @@ void declare(CLI::App& app, Options& o) {
       "the header does not");
   app.add_option("--map", o.maps,
                  "fat|field|coils|tissue=FILE: a map of a lone image, on its grid; repeat")
+      ->allow_extra_args(false);
+  app.add_option(
+         "--attribute", o.attributes,
+         "NAME=VALUE: what a lone image belongs to (scanner=A, ...), for recipes that draw per "
+         "NAME; repeat")
       ->allow_extra_args(false);
   app.add_option("--root", o.root, "Where relative paths of a manifest on standard input start");
   app.add_option("--seed", o.seed, "Same seed, same bytes; a printed recipe brings its own")
@@ -225,6 +230,10 @@ mr::dataset::ImageEntry entry_of(const Options& o, mr::image::Volume& volume,
   if (o.echo_train > 0) entry.acquisition["echo_train"] = o.echo_train;
   volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
   set_maps(o.maps, entry);
+  for (const auto& text : o.attributes) {
+    const auto [attribute, value] = mr::name_and_value("--attribute", text);
+    entry.attributes[attribute] = value;
+  }
   return entry;
 }
 

@@ -142,7 +142,8 @@ artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe,
   for (const auto& level : artifact::levels(recipe)) {
     if (level != "subject" && !entry.attributes.contains(level))
       throw DataError("image '" + entry.id + "': the recipe draws per " + level +
-                      ", but it has no such attribute");
+                      ", but it has no such attribute: give it as attributes." + level +
+                      " in the manifest, or --attribute " + level + "=VALUE");
     draw.ids[level] =
         level + " " + (level == "subject" ? entry.subject : to_line(entry.attributes[level]));
   }

@@ -187,6 +187,27 @@ def test_ready_recipes_run_by_name(run, fails, tmp_path, knee):
     fails(["mr-corrupt", "--recipe", "restless", knee], 66, "restless", "ready recipe")
 
 
+def test_a_lone_image_says_its_scanner(run, fails, tmp_path):
+    """And is drawn as it is within a manifest."""
+    m = images.manifest(tmp_path, images=2, shape=(24, 24, 3))
+    document = json.loads(m.read_text())
+    for entry in document["images"]:
+        entry["attributes"] = {"scanner": "A"}
+    images.write(m, [l["name"] for l in document["labels"]], document["images"])
+    out = json.loads(run(["mr-corrupt", "--recipe", "scanner-old-1.5T", "-o", tmp_path / "all", m]).stdout)
+    entry = out["images"][1]
+    command = ["mr-corrupt", "--recipe", "scanner-old-1.5T", "--id", entry["id"], entry["source"],
+               "-o", tmp_path / "one.nii", "--manifest-out", tmp_path / "one.json"]
+    fails(command, 65, "scanner", "--attribute scanner=VALUE")
+    fails([*command, "--attribute", "scanner"], 64, "--attribute: want NAME=VALUE, got 'scanner'")
+    run([*command, "--attribute", "scanner=A"])
+    alone = json.loads((tmp_path / "one.json").read_text())["images"][0]
+    assert alone["attributes"] == {"scanner": "A"}
+    for step, other in zip(alone["artifacts"], entry["artifacts"], strict=True):
+        if step["artifact"] != "nonstationary-noise":  # which has a share of each subject
+            assert step["parameters"] == other["parameters"]
+
+
 def test_deviates_of_levels_add_up(run, tmp_path, schema):
     """SNR that scanners and patients have their share in: log-normal, each level's draw is its own."""
     m = images.manifest(tmp_path, images=8, shape=(8, 8, 1))
