@@ -53,8 +53,10 @@ const Preset& preset_named(const std::string& kind) {
   throw Error(ExitStatus::internal, "no preset of sequences '" + kind + "'");
 }
 
-/// The kind of sequence: by its name, else turbo spin echo.
-const Preset& preset_of(const image::Volume& volume, std::vector<std::string>& assumed) {
+/// The kind of sequence: by its name, else the commonest of its mode: turbo spin echo of 2-D slices,
+/// MPRAGE of 3-D volumes.
+const Preset& preset_of(const image::Volume& volume, image::Mode mode,
+                        std::vector<std::string>& assumed) {
   auto name = volume.acquisition.sequence.value_or("");
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -63,7 +65,7 @@ const Preset& preset_of(const image::Volume& volume, std::vector<std::string>& a
       for (const auto* word : preset.words)
         if (name.find(word) != std::string::npos) return preset;
   assumed.emplace_back("sequence");
-  return preset_named("tse");
+  return preset_named(mode == image::Mode::two_d ? "tse" : "mprage");
 }
 
 /// What `body` throws of a wrong word is the acquisition's fault, not the command line's.
@@ -94,7 +96,7 @@ std::string slice_order_of(const image::Volume& volume, std::vector<std::string>
 Timing timing_of(const image::Volume& volume, const Roles& roles, RandomKey key) {
   const auto& a = volume.acquisition;
   Timing timing;
-  const auto& preset = preset_of(volume, timing.assumed);
+  const auto& preset = preset_of(volume, roles.mode, timing.assumed);
   timing.preset = preset.kind;
   const auto lines = volume.length(roles.phase_encode), slices = volume.length(roles.slice);
   const auto known = [&](const auto& member, auto otherwise, const char* name) {

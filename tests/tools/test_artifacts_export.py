@@ -387,7 +387,7 @@ def spoiled(degrees, tr, t1):
     ("contrast-tr:4,tr_ms=800,field_t=2.9",
      lambda name, t1, t2: (1 - np.exp(-520 / t1)) / (1 - np.exp(-800 / t1))),
     ("contrast-ti:3,ti_ms=160,tr_ms=4000,field_t=3",
-     lambda name, t1, t2: recovery(192, 4000, t1) / recovery(160, 4000, t1)),
+     lambda name, t1, t2: recovery(128, 4000, t1) / recovery(160, 4000, t1)),
     ("contrast-flip:4,flip_deg=20,tr_ms=30,field_t=3",
      lambda name, t1, t2: spoiled(27, 30, t1) / spoiled(20, 30, t1))])
 def test_contrast(with_map, shape, spacing, mode, phase_encode, is_complex, step, factor):
