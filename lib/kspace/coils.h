@@ -33,9 +33,14 @@ struct CoilGrid {
 };
 
 /// Receive sensitivities b_x + i b_y of a slice, [loop, rows, columns], divided by one number: that
-/// which makes the root of the sum of squares 1 in the middle of the grid.
+/// which makes the root of the sum of squares 1 in the middle of the grid. Away from the wires the
+/// field is a polynomial over some voxels, to 1e-6 of it; near them it is computed voxel by voxel.
 /// source  Hoult and Richards 1976, J Magn Reson 24:71 (reciprocity)
 Array<std::complex<float>> loop_sensitivities(const std::vector<Loop>& loops, const CoilGrid& grid,
                                               std::int64_t slice);
+
+/// Root of the sum of their squares over the loops, [rows, columns].
+Array<float> combined_sensitivity(const std::vector<Loop>& loops, const CoilGrid& grid,
+                                  std::int64_t slice);
 
 }  // namespace mr::kspace

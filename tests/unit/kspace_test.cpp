@@ -667,6 +667,35 @@ TEST_CASE("off its axis a loop's field is the integral over its wire, near the a
   }
 }
 
+TEST_CASE("over a large slice sensitivities are those of the closed form, near the wires too") {
+  const CoilGrid grid{{5, 150, 90}, {6, 1, 1.3}};
+  for (const double distance : {1.45, 1.7, 2.6, 50.0}) {
+    CAPTURE(distance);
+    const auto loops = ring_of_loops(5, distance, 0.2, 0.4);
+    double unit = 0;
+    for (const auto& loop : loops) {
+      const auto b = loop_field(loop, {0, 0, 0});
+      unit += b[0] * b[0] + b[1] * b[1];
+    }
+    const auto s = loop_sensitivities(loops, grid, 1);
+    const auto together = combined_sensitivity(loops, grid, 1);
+    for (std::int64_t i = 0; i < 150 * 90; i += 7) {
+      const double x = (static_cast<double>(i % 90) - 44.5) * 1.3 / 75;
+      const double y = (static_cast<double>(i / 90) - 74.5) / 75;
+      double sum = 0;
+      for (std::size_t c = 0; c < loops.size(); ++c) {
+        const auto b = loop_field(loops[c], {x, y, -6.0 / 75});
+        const double size = std::hypot(b[0], b[1]);
+        const auto got = s[static_cast<std::int64_t>(c) * 150 * 90 + i];
+        REQUIRE(std::hypot(std::sqrt(unit) * static_cast<double>(got.real()) - b[0],
+                           std::sqrt(unit) * static_cast<double>(got.imag()) - b[1]) < 3e-6 * size);
+        sum += size * size;
+      }
+      REQUIRE(std::fabs(static_cast<double>(together[i]) * std::sqrt(unit / sum) - 1) < 5e-6);
+    }
+  }
+}
+
 TEST_CASE("sensitivities of a ring: RSS 1 in the middle, turned with the ring, by distance in mm") {
   const CoilGrid grid{{3, 21, 15}, {4, 1, 1.4}};  // 21 mm x 21 mm
   const auto s = loop_sensitivities(ring_of_loops(4), grid, 1);
