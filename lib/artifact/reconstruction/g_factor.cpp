@@ -7,75 +7,157 @@
 #include "artifact/engine.h"
 #include "artifact/reconstruction/aliasing.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
-constexpr std::size_t most = 8;  // aliased voxels
-using Number = std::complex<double>;
-using Column = std::array<Number, most>;
+constexpr std::size_t most = 8;     // aliased voxels
+constexpr std::int64_t lanes = 16;  // columns side by side
+using Row = std::array<double, lanes>;
 
-/// Solves G x = b for a Hermitian G [n, n] of unit diagonal, in place, by Cholesky.
-void solve(std::array<Column, most>& g, std::size_t n, Column& b) {
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      for (std::size_t k = 0; k < j; ++k) g[i][j] -= g[i][k] * std::conj(g[j][k]);
-      g[i][j] /= g[j][j];
-      g[i][i] -= std::norm(g[i][j]);
+struct Numbers {
+  alignas(64) Row re{}, im{};
+};
+
+/// What the coils tell of the voxels that alias to one row, column by column: G = S^H S, of which
+/// the lower triangle is kept, and b = S^H n.
+struct Equations {
+  std::array<std::array<Numbers, most>, most> g;
+  std::array<Numbers, most> b;
+
+  void clear(std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+      std::fill_n(g[i].begin(), i + 1, Numbers{});
+      b[i] = {};
     }
-    if (!(g[i][i].real() > 1e-10))
-      throw DataError("g-factor: the coils see aliased voxels alike: they cannot be unfolded");
-    g[i][i] = std::sqrt(g[i][i].real());
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k) b[i] -= g[i][k] * b[k];
-    b[i] /= g[i][i];
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) b[i] -= std::conj(g[k][i]) * b[k];
-    b[i] /= g[i][i];
+};
+
+/// to += conj(x) y
+inline void add_product(const Numbers& x, const Numbers& y, Numbers& to) {
+  for (std::size_t l = 0; l < lanes; ++l) {
+    to.re[l] += x.re[l] * y.re[l] + x.im[l] * y.im[l];
+    to.im[l] += x.re[l] * y.im[l] - x.im[l] * y.re[l];
   }
 }
 
-/// Sensitivities and noise of one slice; coils follow each other at a distance of a plane.
+/// to -= x conj(y)
+inline void take_product(const Numbers& x, const Numbers& y, Numbers& to) {
+  for (std::size_t l = 0; l < lanes; ++l) {
+    to.re[l] -= x.re[l] * y.re[l] + x.im[l] * y.im[l];
+    to.im[l] -= x.im[l] * y.re[l] - x.re[l] * y.im[l];
+  }
+}
+
+/// to -= x y
+inline void subtract(const Numbers& x, const Numbers& y, Numbers& to) {
+  for (std::size_t l = 0; l < lanes; ++l) {
+    to.re[l] -= x.re[l] * y.re[l] - x.im[l] * y.im[l];
+    to.im[l] -= x.re[l] * y.im[l] + x.im[l] * y.re[l];
+  }
+}
+
+/// to *= factor
+inline void scale(const Row& factor, Numbers& to) {
+  for (std::size_t l = 0; l < lanes; ++l) {
+    to.re[l] *= factor[l];
+    to.im[l] *= factor[l];
+  }
+}
+
+/// One coil, which sees[i] the i-th of the voxels.
+MR_SIMD void add_coil(const std::array<Numbers, most>& sees, const Numbers& noise, std::size_t n,
+                      Equations& to) {
+  for (std::size_t i = 0; i < n; ++i) {
+    add_product(sees[i], noise, to.b[i]);
+    for (std::size_t j = 0; j <= i; ++j) add_product(sees[i], sees[j], to.g[i][j]);
+  }
+}
+
+/// A voxel that no coil sees takes no part: its equation becomes x = 0. Seen ones have G_ii = 1.
+MR_SIMD void leave_out_unseen(std::size_t n, Equations& of) {
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t l = 0; l < lanes; ++l)
+      of.g[i][i].re[l] = of.g[i][i].re[l] > 0.5 ? of.g[i][i].re[l] : 1;
+}
+
+/// Solves G x = b in place, by Cholesky; false where G is singular.
+MR_SIMD bool solve(std::size_t n, Equations& of) {
+  auto& [g, b] = of;
+  std::array<Row, most> inverse;  // of the factor's diagonal
+  double least = 1;
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      for (std::size_t k = 0; k < j; ++k) take_product(g[i][k], g[j][k], g[i][j]);
+      scale(inverse[j], g[i][j]);
+      take_product(g[i][j], g[i][j], g[i][i]);
+    }
+    for (std::size_t l = 0; l < lanes; ++l) inverse[i][l] = 1 / std::sqrt(g[i][i].re[l]);
+    for (const double pivot : g[i][i].re) least = pivot > 1e-10 ? std::min(least, pivot) : 0;
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t k = 0; k < i; ++k) subtract(g[i][k], b[k], b[i]);
+    scale(inverse[i], b[i]);
+  }
+  for (std::size_t i = n; i-- > 0;) {
+    for (std::size_t k = i + 1; k < n; ++k) take_product(b[k], g[k][i], b[i]);
+    scale(inverse[i], b[i]);
+  }
+  return least > 0;
+}
+
+// Some columns of a row; those beyond the end stay 0.
+
+MR_SIMD void load_pairs(const float* pairs, std::int64_t columns, Numbers& to) {
+  for (std::int64_t l = 0; l < columns; ++l) {
+    to.re[static_cast<std::size_t>(l)] = static_cast<double>(pairs[2 * l]);
+    to.im[static_cast<std::size_t>(l)] = static_cast<double>(pairs[2 * l + 1]);
+  }
+}
+
+MR_SIMD void load(const float* re, const float* im, std::int64_t columns, Numbers& to) {
+  for (std::int64_t l = 0; l < columns; ++l) {
+    to.re[static_cast<std::size_t>(l)] = static_cast<double>(re[l]);
+    to.im[static_cast<std::size_t>(l)] = static_cast<double>(im[l]);
+  }
+}
+
+/// Adds sigma x to some columns of a row.
+MR_SIMD void add_scaled(double sigma, const Numbers& x, std::int64_t columns, float* re,
+                        float* im) {
+  for (std::int64_t l = 0; l < columns; ++l) {
+    re[l] += static_cast<float>(sigma * x.re[static_cast<std::size_t>(l)]);
+    im[l] += static_cast<float>(sigma * x.im[static_cast<std::size_t>(l)]);
+  }
+}
+
+/// Sensitivities and noise of one slice.
 struct Slice {
   const Array<std::complex<float>>& sensitivities;  // [coil, lines, readout]
   const std::vector<float>& noise;                  // [coil, part, step, readout]
   Aliasing rows;
 
-  /// (S^H S)^-1 S^H n of the voxels that alias to row `first`, column x; a voxel that no coil sees
-  /// takes no part.
-  std::size_t unfold(std::int64_t first, std::int64_t x, std::array<std::int64_t, most>& places,
-                     Column& noise_of) const;
-};
-
-std::size_t Slice::unfold(std::int64_t first, std::int64_t x,
-                          std::array<std::int64_t, most>& places, Column& noise_of) const {
-  const auto coils = sensitivities.shape(0), columns = sensitivities.shape(2);
-  const auto plane = sensitivities.shape(1) * columns, folded = rows.step() * columns;
-  std::size_t n = 0;
-  for (std::int64_t m = 0; m < rows.partners(first); ++m) {
-    const auto at = (first + m * rows.step()) * columns + x;
-    double power = 0;
-    for (std::int64_t c = 0; c < coils; ++c)
-      power += static_cast<double>(std::norm(sensitivities[c * plane + at]));
-    if (power > 0.5) places[n++] = at;  // 1, or 0
-  }
-  std::array<Column, most> gram{};
-  for (std::int64_t c = 0; c < coils; ++c) {
-    const auto at = static_cast<std::size_t>(2 * c * folded + first * columns + x);
-    const Number noise_here(static_cast<double>(noise[at]),
-                            static_cast<double>(noise[at + static_cast<std::size_t>(folded)]));
-    Column seen{};
-    for (std::size_t i = 0; i < n; ++i) seen[i] = Number(sensitivities[c * plane + places[i]]);
-    for (std::size_t i = 0; i < n; ++i) {
-      noise_of[i] += std::conj(seen[i]) * noise_here;
-      for (std::size_t j = 0; j <= i; ++j) gram[i][j] += std::conj(seen[i]) * seen[j];
+  /// (S^H S)^-1 S^H n of the voxels that alias to row `first`, some columns from x on, in of.b.
+  void unfold(std::int64_t first, std::int64_t x, std::int64_t count, Equations& of) const {
+    const auto columns = sensitivities.shape(2), plane = sensitivities.shape(1) * columns;
+    const auto folded = rows.step() * columns, at = first * columns + x;
+    const auto n = static_cast<std::size_t>(rows.partners(first));
+    of.clear(n);
+    std::array<Numbers, most> sees;
+    Numbers own;
+    for (std::int64_t c = 0; c < sensitivities.shape(0); ++c) {
+      const auto* seen = reinterpret_cast<const float*>(sensitivities.data() + c * plane + at);
+      for (std::size_t i = 0; i < n; ++i, seen += 2 * folded) load_pairs(seen, count, sees[i]);
+      const auto* drawn = noise.data() + 2 * c * folded + at;
+      load(drawn, drawn + folded, count, own);
+      add_coil(sees, own, n, of);
     }
+    leave_out_unseen(n, of);
+    if (!solve(n, of))
+      throw DataError("g-factor: the coils see aliased voxels alike: they cannot be unfolded");
   }
-  solve(gram, n, noise_of);
-  return n;
-}
+};
 
 void add_noise(const CoilArray& array, RandomKey key, const Aliasing& rows, double sigma,
                std::int64_t slice, std::int64_t columns, float* re, float* im) {
@@ -83,14 +165,14 @@ void add_noise(const CoilArray& array, RandomKey key, const Aliasing& rows, doub
   std::vector<float> noise(static_cast<std::size_t>(2 * array.size() * rows.step() * columns));
   fill_normal(sub_key(key, static_cast<std::uint64_t>(slice)), 0, noise.data(), noise.size());
   const Slice one{s, noise, rows};
-  std::array<std::int64_t, most> places{};
+  Equations equations;
   for (std::int64_t y = 0; y < rows.step(); ++y)
-    for (std::int64_t x = 0; x < columns; ++x) {
-      Column unfolded{};
-      const auto n = one.unfold(y, x, places, unfolded);
-      for (std::size_t i = 0; i < n; ++i) {
-        re[places[i]] += static_cast<float>(sigma * unfolded[i].real());
-        im[places[i]] += static_cast<float>(sigma * unfolded[i].imag());
+    for (std::int64_t x = 0; x < columns; x += lanes) {
+      const auto count = std::min(lanes, columns - x);
+      one.unfold(y, x, count, equations);
+      for (std::int64_t i = 0; i < rows.partners(y); ++i) {
+        const auto at = (y + i * rows.step()) * columns + x;
+        add_scaled(sigma, equations.b[static_cast<std::size_t>(i)], count, re + at, im + at);
       }
     }
 }
