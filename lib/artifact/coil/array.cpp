@@ -1,9 +1,11 @@
 #include "artifact/coil/array.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -18,14 +20,48 @@ void require_grid(const image::Volume& map, const image::Volume& volume,
   if (!map.is_complex()) throw DataError(artifact + ": the coils map: want complex voxels");
 }
 
+MR_SIMD void add_squares(const float* pairs, std::int64_t n, double* sum) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto a = static_cast<double>(pairs[2 * i]), b = static_cast<double>(pairs[2 * i + 1]);
+    sum[i] += a * a + b * b;
+  }
+}
+
+MR_SIMD void invert_roots(const double* squares, std::int64_t n, float* scales) {
+  for (std::int64_t i = 0; i < n; ++i)
+    scales[i] = squares[i] > 0 ? static_cast<float>(1 / std::sqrt(squares[i])) : 0.0f;
+}
+
+MR_SIMD void scale_pairs(const float* scales, std::int64_t n, float* pairs) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const bool seen = scales[i] > 0;
+    pairs[2 * i] = seen ? pairs[2 * i] * scales[i] : 0;
+    pairs[2 * i + 1] = seen ? pairs[2 * i + 1] * scales[i] : 0;
+  }
+}
+
 /// Each voxel's coils divided by the root of the sum of their squares.
 void normalise(Array<std::complex<float>>& s) {
-  const auto plane = s.shape(1) * s.shape(2);
-  for (std::int64_t i = 0; i < plane; ++i) {
-    double sum = 0;
-    for (auto at = i; at < s.size(); at += plane) sum += static_cast<double>(std::norm(s[at]));
-    const double scale = sum > 0 ? 1 / std::sqrt(sum) : 0;
-    for (auto at = i; at < s.size(); at += plane) s[at] *= static_cast<float>(scale);
+  const auto columns = s.shape(2), plane = s.shape(1) * columns;
+  std::vector<double> squares(static_cast<std::size_t>(columns));
+  std::vector<float> scales(squares.size());
+  for (std::int64_t row = 0; row < plane; row += columns) {
+    std::fill(squares.begin(), squares.end(), 0.0);
+    const auto pairs = [&](std::int64_t coil) {
+      return reinterpret_cast<float*>(s.data() + coil * plane + row);
+    };
+    for (std::int64_t c = 0; c < s.shape(0); ++c) add_squares(pairs(c), columns, squares.data());
+    invert_roots(squares.data(), columns, scales.data());
+    for (std::int64_t c = 0; c < s.shape(0); ++c) scale_pairs(scales.data(), columns, pairs(c));
+  }
+}
+
+MR_SIMD void scale_to(const float* magnitude, std::int64_t n, float* re, float* im) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float before = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
+    const float factor = magnitude[i] / before;
+    re[i] = before > 0 ? re[i] * factor : magnitude[i];
+    im[i] = before > 0 ? im[i] * factor : im[i];
   }
 }
 
@@ -53,15 +89,10 @@ std::int64_t whole(const Values& values, const std::string& name, const std::str
 }
 
 void set_magnitude(const float* magnitude, std::int64_t n, float* re, float* im) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float before = im ? std::hypot(re[i], im[i]) : 0.0f;
-    if (before > 0) {
-      re[i] *= magnitude[i] / before;
-      im[i] *= magnitude[i] / before;
-    } else {
-      re[i] = magnitude[i];
-    }
-  }
+  if (im)
+    scale_to(magnitude, n, re, im);
+  else
+    std::copy_n(magnitude, n, re);
 }
 
 CoilArray::CoilArray(const Context& context, double loops, const std::string& artifact)
@@ -80,12 +111,17 @@ Array<std::complex<float>> CoilArray::from_map(std::int64_t slice) const {
   Array<std::complex<float>> out({coils_, grid_.size[1], grid_.size[2]});
   const auto frame = count(map_->shape()) / coils_;
   const auto line = stride(*map_, roles_.phase_encode), readout = stride(*map_, roles_.readout);
-  std::int64_t i = 0;
+  auto* to = out.data();
   for (std::int64_t c = 0; c < coils_; ++c)
-    for (std::int64_t y = 0; y < out.shape(1); ++y)
-      for (std::int64_t x = 0; x < out.shape(2); ++x)
-        out[i++] = map_->complex_voxels[c * frame + slice * stride(*map_, roles_.slice) + y * line +
-                                        x * readout];
+    for (std::int64_t y = 0; y < out.shape(1); ++y) {
+      const auto* from =
+          map_->complex_voxels.data() + c * frame + slice * stride(*map_, roles_.slice) + y * line;
+      if (readout == 1)
+        std::copy_n(from, out.shape(2), to);
+      else
+        for (std::int64_t x = 0; x < out.shape(2); ++x) to[x] = from[x * readout];
+      to += out.shape(2);
+    }
   return out;
 }
 

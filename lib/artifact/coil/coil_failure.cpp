@@ -4,6 +4,7 @@
 
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -22,24 +23,38 @@ std::vector<double> draw_weights(RandomKey key, std::int64_t coils, const Values
   return weights;
 }
 
+MR_SIMD void add_power(float weight, const float* pairs, std::int64_t n, float* all, float* left) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float power = pairs[2 * i] * pairs[2 * i] + pairs[2 * i + 1] * pairs[2 * i + 1];
+    all[i] += power;
+    left[i] += weight * power;
+  }
+}
+
+MR_SIMD void multiply_root(const float* all, const float* left, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i)
+    values[i] *= all[i] > 0 ? __builtin_sqrtf(left[i] / all[i]) : 1.0f;
+}
+
 /// RSS' = RSS sqrt(sum w_c^2 |S_c|^2), S_c the sensitivities of RSS 1; where no coil sees anything,
 /// the image stays.
-std::vector<float> shading(const CoilArray& array, const std::vector<double>& weights,
-                           std::int64_t slice) {
+void shade(const CoilArray& array, const std::vector<double>& weights, std::int64_t slice,
+           float* re, float* im) {
   const auto s = array.sensitivities(slice);
-  const auto n = s.shape(1) * s.shape(2);
-  std::vector<float> factor(static_cast<std::size_t>(n));
-  for (std::int64_t i = 0; i < n; ++i) {
-    double all = 0, left = 0;
-    for (std::size_t c = 0; c < weights.size(); ++c) {
-      const auto power = static_cast<double>(std::norm(s[static_cast<std::int64_t>(c) * n + i]));
-      all += power;
-      left += weights[c] * weights[c] * power;
+  const auto columns = s.shape(2), plane = s.shape(1) * columns;
+  std::vector<float> all(static_cast<std::size_t>(columns)), left(all.size());
+  for (std::int64_t row = 0; row < plane; row += columns) {
+    std::fill(all.begin(), all.end(), 0.0f);
+    std::fill(left.begin(), left.end(), 0.0f);
+    const auto* seen = s.data() + row;
+    for (const double weight : weights) {
+      add_power(static_cast<float>(weight * weight), reinterpret_cast<const float*>(seen), columns,
+                all.data(), left.data());
+      seen += plane;
     }
-    factor[static_cast<std::size_t>(i)] =
-        all > 0 ? static_cast<float>(std::sqrt(left / all)) : 1.0f;
+    multiply_root(all.data(), left.data(), columns, re + row);
+    if (im) multiply_root(all.data(), left.data(), columns, im + row);
   }
-  return factor;
 }
 
 bool acts(const Values& values) {
@@ -65,11 +80,7 @@ Drawn draw(const Context& context, const Values& values) {
   } else {
     drawn.apply = [array, weights](Block& block, int threads) {
       for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-        const auto factor = shading(array, weights, slice);
-        for (std::size_t i = 0; i < factor.size(); ++i) {
-          re[i] *= factor[i];
-          if (im) im[i] *= factor[i];
-        }
+        shade(array, weights, slice, re, im);
       });
     };
   }

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -24,20 +26,39 @@ MR_SIMD void step(float rho, float fresh, const float* z, std::int64_t n, float*
   for (std::int64_t i = 0; i < n; ++i) x[i] = rho * x[i] + fresh * z[i];
 }
 
-/// Calls body(coil, x) for coils 0 .. last; x [2 n], real parts first, before phase and scale.
-template <typename Body>
-void for_coils(const Noise& noise, std::int64_t slice, std::int64_t n, std::int64_t last,
-               Body body) {
-  const auto own = sub_key(noise.key, static_cast<std::uint64_t>(slice));
-  std::vector<float> z(static_cast<std::size_t>(2 * n)), x(z.size());
-  const auto fresh = static_cast<float>(std::sqrt(1 - noise.rho * noise.rho));
-  for (std::int64_t c = 0; c <= last; ++c) {
-    fill_normal(sub_key(own, static_cast<std::uint64_t>(c)), 0, z.data(), z.size());
-    step(c == 0 ? 0.0f : static_cast<float>(noise.rho), c == 0 ? 1.0f : fresh, z.data(), 2 * n,
-         x.data());
-    body(static_cast<std::size_t>(c), x.data());
+constexpr std::int64_t at_once = 2048;  // voxels whose noise stays in the cache
+
+/// x of one coil after the other, for `count` voxels of a slice of n from `first` on. A coil's
+/// stream holds the real parts of the slice, then the imaginary ones.
+class Rows {
+ public:
+  Rows(const Noise& noise, std::int64_t slice, std::int64_t n, std::int64_t first)
+      : count(std::min(at_once, n - first)),
+        rho_(noise.rho),
+        key_(sub_key(noise.key, static_cast<std::uint64_t>(slice))),
+        n_(static_cast<std::uint64_t>(n)),
+        first_(static_cast<std::uint64_t>(first)) {}
+
+  const std::int64_t count;
+
+  /// Of the next coil [2 count], real parts first, before phase and scale.
+  const float* next() {
+    const auto key = sub_key(key_, coil_);
+    const auto size = static_cast<std::size_t>(count);
+    fill_normal(key, first_, z_.data(), size);
+    fill_normal(key, n_ + first_, z_.data() + count, size);
+    const double fresh = coil_ == 0 ? 1 : std::sqrt(1 - rho_ * rho_);
+    step(static_cast<float>(rho_), static_cast<float>(fresh), z_.data(), 2 * count, x_.data());
+    ++coil_;
+    return x_.data();
   }
-}
+
+ private:
+  double rho_;
+  RandomKey key_;
+  std::uint64_t n_, first_, coil_ = 0;
+  std::array<float, 2 * at_once> z_, x_{};
+};
 
 /// The factor of coil c's noise.
 std::complex<float> factor(const Noise& noise, std::size_t c) {
@@ -62,16 +83,22 @@ MR_SIMD void add_power(const float* s, float f_re, float f_im, const float* x, c
   }
 }
 
+MR_SIMD void take_root(std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] = __builtin_sqrtf(values[i]);
+}
+
 /// One coil of a multi-coil image, which is the frame that the block belongs to.
 void add_to_coil(const Noise& noise, std::int64_t coil, Block& block, int threads) {
   block.make_complex();
   const auto n = block.plane_size();
   for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-    for_coils(noise, slice, n, coil, [&](std::size_t c, const float* x) {
-      if (static_cast<std::int64_t>(c) != coil) return;
-      const auto f = factor(noise, c);
-      add_turned(f.real(), f.imag(), x, n, re, im);
-    });
+    for (std::int64_t first = 0; first < n; first += at_once) {
+      Rows rows(noise, slice, n, first);
+      const float* x = nullptr;
+      for (std::int64_t c = 0; c <= coil; ++c) x = rows.next();
+      const auto f = factor(noise, static_cast<std::size_t>(coil));
+      add_turned(f.real(), f.imag(), x, rows.count, re + first, im + first);
+    }
   });
 }
 
@@ -80,16 +107,19 @@ void combine(const Noise& noise, const CoilArray& array, Block& block, int threa
   const auto n = block.plane_size();
   for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
     const auto s = array.sensitivities(slice);
-    const std::vector<float> zero(im ? 0 : static_cast<std::size_t>(n));
-    std::vector<float> sum(static_cast<std::size_t>(n));
-    for_coils(noise, slice, n, noise.coils() - 1, [&](std::size_t c, const float* x) {
-      const auto f = factor(noise, c);
-      const auto* seen = s.data() + static_cast<std::int64_t>(c) * n;
-      add_power(reinterpret_cast<const float*>(seen), f.real(), f.imag(), x, re,
-                im ? im : zero.data(), n, sum.data());
-    });
-    for (auto& value : sum) value = std::sqrt(value);
-    set_magnitude(sum.data(), n, re, im);
+    const std::array<float, at_once> zero{};
+    for (std::int64_t first = 0; first < n; first += at_once) {
+      Rows rows(noise, slice, n, first);
+      const float* imaginary = im ? im + first : zero.data();
+      std::array<float, at_once> sum{};
+      for (std::int64_t c = 0; c < noise.coils(); ++c) {
+        const auto f = factor(noise, static_cast<std::size_t>(c));
+        add_power(reinterpret_cast<const float*>(s.data() + c * n + first), f.real(), f.imag(),
+                  rows.next(), re + first, imaginary, rows.count, sum.data());
+      }
+      take_root(rows.count, sum.data());
+      set_magnitude(sum.data(), rows.count, re + first, im ? im + first : nullptr);
+    }
   });
 }
 

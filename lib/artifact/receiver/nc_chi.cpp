@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -25,6 +27,35 @@ MR_SIMD void take_root(std::int64_t n, float* values) {
   for (std::int64_t i = 0; i < n; ++i) values[i] = __builtin_sqrtf(values[i]);
 }
 
+constexpr std::int64_t at_once = 2048;  // voxels whose noise stays in the cache
+
+/// Sums of squares of `count` voxels of a slice of n, from voxel `first` on. The noise of the real
+/// parts comes first in a coil's stream, then that of the imaginary parts.
+struct Coils {
+  std::int64_t count;
+  float sigma;
+  RandomKey key;  // of a slice
+
+  void add(std::int64_t n, std::int64_t first, std::int64_t voxels, const float* re,
+           const float* im, float* sum) const {
+    const auto share = static_cast<float>(1 / std::sqrt(static_cast<double>(count)));
+    std::array<float, at_once> noise;
+    const auto draw = [&](std::int64_t coil, std::int64_t from) {
+      fill_normal(sub_key(key, static_cast<std::uint64_t>(coil)), static_cast<std::uint64_t>(from),
+                  noise.data(), static_cast<std::size_t>(voxels));
+    };
+    for (std::int64_t c = 0; c < count; ++c) {
+      draw(c, first);
+      add_power(share, sigma, re, noise.data(), voxels, sum);
+      draw(c, n + first);
+      if (im)
+        add_power(share, sigma, im, noise.data(), voxels, sum);
+      else
+        add_noise_power(sigma, noise.data(), voxels, sum);
+    }
+  }
+};
+
 bool acts(const Values& values) {
   return std::isfinite(values.at("snr"));
 }
@@ -40,20 +71,16 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.apply = [key = context.frame_stream("noise"), coils, sigma = static_cast<float>(sigma)](
                     Block& block, int threads) {
     const auto n = block.plane_size();
-    const auto share = static_cast<float>(1 / std::sqrt(static_cast<double>(coils)));
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      std::vector<float> noise(static_cast<std::size_t>(2 * n)), sum(static_cast<std::size_t>(n));
-      const auto own = sub_key(key, static_cast<std::uint64_t>(slice));
-      for (std::int64_t c = 0; c < coils; ++c) {
-        fill_normal(sub_key(own, static_cast<std::uint64_t>(c)), 0, noise.data(), noise.size());
-        add_power(share, sigma, re, noise.data(), n, sum.data());
-        if (im)
-          add_power(share, sigma, im, noise.data() + n, n, sum.data());
-        else
-          add_noise_power(sigma, noise.data() + n, n, sum.data());
+      const Coils array{coils, sigma, sub_key(key, static_cast<std::uint64_t>(slice))};
+      for (std::int64_t first = 0; first < n; first += at_once) {
+        const auto voxels = std::min(at_once, n - first);
+        float* imaginary = im ? im + first : nullptr;
+        std::array<float, at_once> sum{};
+        array.add(n, first, voxels, re + first, imaginary, sum.data());
+        take_root(voxels, sum.data());
+        set_magnitude(sum.data(), voxels, re + first, imaginary);
       }
-      take_root(n, sum.data());
-      set_magnitude(sum.data(), n, re, im);
     });
   };
   return drawn;
