@@ -2,11 +2,17 @@
 #include <cmath>
 
 #include "artifact/object/warp.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
 constexpr double pi = 3.14159265358979323846;
+
+/// out[i] = offset + slope (i - n / 2).
+MR_SIMD void fill_ramp(double offset, double slope, std::int32_t n, double* out) {
+  for (std::int32_t i = 0; i < n; ++i) out[i] = offset + slope * static_cast<double>(i - n / 2);
+}
 
 bool acts(const Values& values) {
   return values.at("shift_percent") != 0 || values.at("rotation_deg") != 0;
@@ -32,14 +38,14 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.values.set("shift_phase_encode_mm", shift_y)
       .set("shift_readout_mm", shift_x)
       .set("rotation_deg", rotation_deg);  // from readout to phase encoding
+  // R^-1 (r - shift) - r along a line, where y is constant.
   drawn.apply = [=](Block& block, int threads) {
     warp(block, threads, [&](std::int64_t, std::int64_t line, double* dy, double* dx) {
+      const auto n = static_cast<std::int32_t>(readout);
       const double y = static_cast<double>(line - lines / 2) * dy_mm;
-      for (std::int64_t i = 0; i < readout; ++i) {
-        const double x = static_cast<double>(i - readout / 2) * dx_mm;
-        dx[i] = (cosine * (x - shift_x) + sine * (y - shift_y) - x) / dx_mm;
-        dy[i] = (-sine * (x - shift_x) + cosine * (y - shift_y) - y) / dy_mm;
-      }
+      fill_ramp((sine * (y - shift_y) - cosine * shift_x) / dx_mm, cosine - 1, n, dx);
+      fill_ramp((cosine * (y - shift_y) + sine * shift_x - y) / dy_mm, -sine * dx_mm / dy_mm, n,
+                dy);
     });
   };
   return drawn;
