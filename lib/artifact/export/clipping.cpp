@@ -1,9 +1,14 @@
 #include <algorithm>
 
 #include "artifact/export/intensity.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
+
+MR_SIMD void cut(float limit, std::int64_t n, float* x) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = std::min(x[i], limit);
+}
 
 bool acts(const Values& values) {
   return values.at("share_percent") != 0;
@@ -12,16 +17,14 @@ bool acts(const Values& values) {
 /// What is brighter than the foreground's percentile is cut to it, never wrapped. The gain stays
 /// as it falls out.
 Drawn draw(const Context& context, const Values& values) {
-  auto foreground = clean_magnitudes(context, Where::foreground);
-  const double limit = quantile(foreground, 1 - values.at("share_percent") / 100);
+  const double limit =
+      clean_quantiles(context, Where::foreground, {1 - values.at("share_percent") / 100})[0];
   Drawn drawn;
   drawn.values.set("limit", limit);
   drawn.apply = [limit = static_cast<float>(limit), complex_image = context.volume.is_complex()](
                     Block& block, int threads) {
     const auto n = block.plane_size();
-    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {
-      for (std::int64_t i = 0; i < n; ++i) x[i] = std::min(x[i], limit);
-    });
+    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) { cut(limit, n, x); });
   };
   return drawn;
 }

@@ -1,20 +1,42 @@
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
+#include "artifact/elementary.h"
 #include "artifact/export/intensity.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
-/// p0 + (p99.9 - p0) ((x - p0) / (p99.9 - p0))^gamma, times a gain.
+/// p0 + (p99.9 - p0) ((x - p0) / (p99.9 - p0))^gamma, times a gain; the power to at most 2^60.
 struct Curve {
   double gamma, black, white, gain = 1;
-  float operator()(float x) const {
-    const double share = std::max(0.0, (static_cast<double>(x) - black) / (white - black));
-    return static_cast<float>(gain * (black + (white - black) * std::pow(share, gamma)));
-  }
 };
+
+MR_SIMD void map(const Curve& curve, std::int64_t n, float* x) {
+  const auto gamma = static_cast<float>(curve.gamma), black = static_cast<float>(curve.black);
+  const auto per_range = static_cast<float>(1 / (curve.white - curve.black));
+  const auto offset = static_cast<float>(curve.gain * curve.black);
+  const auto range = static_cast<float>(curve.gain * (curve.white - curve.black));
+  const float least = std::numeric_limits<float>::min();  // of which there is a fast logarithm
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float share = (x[i] - black) * per_range;
+    const float power = fast_exp(gamma * fast_log(std::max(share, least)));
+    x[i] = offset + range * power * static_cast<float>(share > least);
+  }
+}
+
+/// That keeps the foreground's mean.
+double gain(const Context& context, const Curve& curve) {
+  double before = 0, after = 0;
+  for_clean_magnitudes(context, Where::foreground, [&](float* x, std::int64_t n) {
+    before += sum_of(x, n);
+    map(curve, n, x);
+    after += sum_of(x, n);
+  });
+  return before / after;
+}
 
 bool acts(const Values& values) {
   return values.at("gamma") != 1;
@@ -23,27 +45,16 @@ bool acts(const Values& values) {
 /// Brightness as a display or a vendor's post-processing sets it; not physics of the scanner. The
 /// curve alone changes the gain (1.4 at gamma 0.5), so by default the foreground's mean is kept.
 Drawn draw(const Context& context, const Values& values) {
-  auto all = clean_magnitudes(context, Where::everywhere);
-  Curve curve{values.at("gamma"), static_cast<double>(*std::min_element(all.begin(), all.end())),
-              context.facts.peak};
+  Curve curve{values.at("gamma"), least_clean_magnitude(context), context.facts.peak};
   if (!(curve.white > curve.black))
     throw DataError("gamma: want a 99.9th percentile above the darkest voxel, both are " +
                     std::to_string(curve.white));
-  if (values.at("keep_mean") >= 0.5) {
-    double before = 0, after = 0;
-    for (const float x : clean_magnitudes(context, Where::foreground)) {
-      before += static_cast<double>(x);
-      after += static_cast<double>(curve(x));
-    }
-    curve.gain = before / after;
-  }
+  if (values.at("keep_mean") >= 0.5) curve.gain = gain(context, curve);
   Drawn drawn;
   drawn.values.set("black", curve.black).set("white", curve.white).set("gain", curve.gain);
   drawn.apply = [curve, complex_image = context.volume.is_complex()](Block& block, int threads) {
     const auto n = block.plane_size();
-    on_magnitude(block, complex_image, threads, [&](float* values_of_slice, std::int64_t) {
-      std::transform(values_of_slice, values_of_slice + n, values_of_slice, curve);
-    });
+    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) { map(curve, n, x); });
   };
   return drawn;
 }

@@ -16,11 +16,23 @@ void on_magnitude(Block& block, bool complex_image, int threads,
 
 enum class Where { everywhere, foreground };
 
-/// Magnitudes of the whole clean image, all frames.
-std::vector<float> clean_magnitudes(const Context& context, Where where);
+/// Calls body(values, how many) for the magnitudes of the whole clean image, all frames, in pieces
+/// that it may overwrite.
+void for_clean_magnitudes(const Context& context, Where where,
+                          const std::function<void(float* values, std::int64_t n)>& body);
 
-/// Of values, not empty, which are reordered; share 0 is the smallest, 1 the largest.
+double least_clean_magnitude(const Context& context);
+
+/// In an order that does not depend on the machine's vector width.
+double sum_of(const float* values, std::int64_t n);
+std::int64_t sum_of(const std::uint8_t* mask, std::int64_t n);
+
+/// Of the magnitudes of the whole clean image, all frames; share 0 is the smallest, 1 the largest.
 /// source  Hyndman and Fan 1996, Am Stat 50:361, type 7
-double quantile(std::vector<float>& values, double share);
+std::vector<double> clean_quantiles(const Context& context, Where where,
+                                    const std::vector<double>& shares);
+
+/// The same of values, not empty.
+double quantile(const std::vector<float>& values, double share);
 
 }  // namespace mr::artifact

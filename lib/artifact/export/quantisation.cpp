@@ -2,9 +2,15 @@
 #include <limits>
 
 #include "artifact/export/intensity.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
+
+MR_SIMD void round_to(double step, std::int64_t n, float* x) {
+  for (std::int64_t i = 0; i < n; ++i)
+    x[i] = static_cast<float>(step * __builtin_nearbyint(static_cast<double>(x[i]) / step));
+}
 
 bool acts(const Values& values) {
   return std::isfinite(values.at("levels"));
@@ -18,10 +24,8 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.values.set("step", step);
   drawn.apply = [step, complex_image = context.volume.is_complex()](Block& block, int threads) {
     const auto n = block.plane_size();
-    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {
-      for (std::int64_t i = 0; i < n; ++i)
-        x[i] = static_cast<float>(step * std::nearbyint(static_cast<double>(x[i]) / step));
-    });
+    on_magnitude(block, complex_image, threads,
+                 [&](float* x, std::int64_t) { round_to(step, n, x); });
   };
   return drawn;
 }

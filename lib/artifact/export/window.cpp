@@ -3,9 +3,21 @@
 #include "artifact/export/intensity.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
+
+struct Ramp {
+  double low, high, black, slope;
+};
+
+MR_SIMD void map(Ramp ramp, std::int64_t n, float* x) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double inside = std::min(std::max(static_cast<double>(x[i]), ramp.low), ramp.high);
+    x[i] = static_cast<float>(ramp.black + ramp.slope * (inside - ramp.low));
+  }
+}
 
 bool acts(const Values& values) {
   return values.at("low_percent") != 0 || values.at("high_percent") != 100;
@@ -15,25 +27,21 @@ bool acts(const Values& values) {
 /// writes what it shows. Percentiles are of all voxels, air included, as in common normalisation,
 /// so that 0 and 100 are the identity.
 Drawn draw(const Context& context, const Values& values) {
-  auto all = clean_magnitudes(context, Where::everywhere);
-  const double low = quantile(all, values.at("low_percent") / 100);
-  const double high = quantile(all, values.at("high_percent") / 100);
-  const double black = quantile(all, 0), white = quantile(all, 1);
+  const auto limits =
+      clean_quantiles(context, Where::everywhere,
+                      {values.at("low_percent") / 100, values.at("high_percent") / 100});
+  const double low = limits[0], high = limits[1];
   if (!(high > low))
     throw DataError("window: percentiles " + shortest(values.at("low_percent")) + " and " +
                     shortest(values.at("high_percent")) + " of the image are " + shortest(low) +
                     " and " + shortest(high) + ": want the second one higher");
+  const double black = least_clean_magnitude(context), white = context.facts.maximum;
   Drawn drawn;
   drawn.values.set("low", low).set("high", high).set("black", black).set("white", white);
-  drawn.apply = [low, high, black, white, complex_image = context.volume.is_complex()](
-                    Block& block, int threads) {
+  const Ramp ramp{low, high, black, (white - black) / (high - low)};
+  drawn.apply = [ramp, complex_image = context.volume.is_complex()](Block& block, int threads) {
     const auto n = block.plane_size();
-    const double slope = (white - black) / (high - low);
-    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {
-      for (std::int64_t i = 0; i < n; ++i)
-        x[i] = static_cast<float>(black +
-                                  slope * (std::clamp(static_cast<double>(x[i]), low, high) - low));
-    });
+    on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) { map(ramp, n, x); });
   };
   return drawn;
 }
