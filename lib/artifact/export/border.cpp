@@ -1,21 +1,42 @@
 #include <algorithm>
 
 #include "artifact/export/intensity.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
+MR_SIMD void unite(const std::uint8_t* row, std::int64_t n, std::uint8_t* seen) {
+  for (std::int64_t i = 0; i < n; ++i) seen[i] |= row[i];
+}
+
+/// Mixes a line with the padding, whose share grows as `kept_line` and `kept` fall.
+MR_SIMD void cover(double kept_line, const double* kept, double padding, std::int64_t n, float* x) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double share = kept_line * kept[i];
+    const auto mixed =
+        static_cast<float>(share * static_cast<double>(x[i]) + (1 - share) * padding);
+    x[i] = share < 1 ? mixed : x[i];
+  }
+}
+
 /// First and one past the last index of the foreground along a stored axis, over all frames.
 std::array<std::int64_t, 2> extent(const Context& context, int axis) {
   const auto n = context.volume.length(axis), apart = stride(context.volume, axis);
-  std::array<std::int64_t, 2> range{n, 0};
+  const auto row = context.volume.length(0);
   const auto& foreground = context.facts.foreground;
-  for (std::int64_t i = 0; i < foreground.size(); ++i) {
-    if (foreground[i] == 0) continue;
-    const auto at = i / apart % n;
-    range = {std::min(range[0], at), std::max(range[1], at + 1)};
+  std::vector<std::uint8_t> seen(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < foreground.size(); i += row) {
+    if (axis == 0)
+      unite(foreground.data() + i, n, seen.data());
+    else if (auto& at = seen[static_cast<std::size_t>(i / apart % n)]; at == 0)
+      at = sum_of(foreground.data() + i, row) > 0;
   }
-  return range;
+  const auto first = std::find(seen.begin(), seen.end(), 1);
+  const auto end = std::find(seen.rbegin(), seen.rend(), 1).base();
+  return first == seen.end()
+             ? std::array<std::int64_t, 2>{n, 0}
+             : std::array<std::int64_t, 2>{first - seen.begin(), end - seen.begin()};
 }
 
 /// Share of each voxel, an interval [i, i + 1], that lies within [from, to].
@@ -56,13 +77,10 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.apply = [lines, readout, padding, complex_image = context.volume.is_complex()](
                     Block& block, int threads) {
     on_magnitude(block, complex_image, threads, [&](float* x, std::int64_t) {
-      for (const double kept_y : lines)
-        for (const double kept_x : readout) {
-          const double kept = kept_x * kept_y;
-          if (kept < 1)
-            *x = static_cast<float>(kept * static_cast<double>(*x) + (1 - kept) * padding);
-          ++x;
-        }
+      for (const double kept : lines) {
+        cover(kept, readout.data(), padding, block.readout(), x);
+        x += block.readout();
+      }
     });
   };
   return drawn;
