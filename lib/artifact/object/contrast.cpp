@@ -1,11 +1,31 @@
 #include "artifact/object/contrast.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
+namespace {
+
+inline bool is_tissue(float t) {
+  const auto whole = static_cast<float>(static_cast<std::int32_t>(t));
+  return t >= 0 && t < static_cast<float>(tissue_count) && t == whole;
+}
+
+MR_SIMD std::int64_t count_wrong(const float* tissue, std::int64_t n) {
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 0; i < n; ++i) wrong += !is_tissue(tissue[i]);
+  return wrong;
+}
+
+MR_SIMD void scale(const float* tissue, const float* factors, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] *= factors[static_cast<std::int32_t>(tissue[i])];
+}
+
+}  // namespace
 
 double time_of(const char* artifact, const char* name, const Values& values,
                const std::optional<double>& stated) {
@@ -38,22 +58,27 @@ std::array<Relaxation, tissue_count> relaxation_of(const char* artifact, const C
 }
 
 MapSlices tissue_slices(const char* artifact, const Context& context) {
-  for (const float t : context.maps.at(Map::tissue).voxels)
-    if (!(t >= 0 && t < static_cast<float>(tissue_count) && t == std::floor(t)))
-      throw DataError(std::string(artifact) + ": the tissue map: want whole numbers 0.." +
-                      std::to_string(tissue_count - 1) + ", got " +
-                      shortest(static_cast<double>(t)));
+  const auto& map = context.maps.at(Map::tissue).voxels;
+  if (count_wrong(map.data(), map.size()) > 0) {
+    const float wrong =
+        *std::find_if(map.begin(), map.end(), [](float t) { return !is_tissue(t); });
+    throw DataError(std::string(artifact) + ": the tissue map: want whole numbers 0.." +
+                    std::to_string(tissue_count - 1) + ", got " +
+                    shortest(static_cast<double>(wrong)));
+  }
   return map_slices(context, Map::tissue);
 }
 
 void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& block,
                      int threads) {
+  const std::vector<float> table(factors.begin(), factors.end());
+  const auto n = block.readout();
   for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-    const auto& tissue = (*tissues)[static_cast<std::size_t>(slice)];
-    for (std::int64_t i = 0; i < tissue.size(); ++i) {
-      const auto factor = static_cast<float>(factors[static_cast<std::size_t>(tissue[i])]);
-      re[i] *= factor;
-      if (im) im[i] *= factor;
+    std::vector<float> copy;
+    for (std::int64_t line = 0; line < block.lines(); ++line) {
+      const float* tissue = tissues.line(slice, line, copy);
+      scale(tissue, table.data(), n, re + line * n);
+      if (im) scale(tissue, table.data(), n, im + line * n);
     }
   });
 }

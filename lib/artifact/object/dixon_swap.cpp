@@ -1,9 +1,31 @@
-#include <cmath>
+#include <algorithm>
+#include <memory>
 
+#include "artifact/elementary.h"
+#include "artifact/export/intensity.h"
 #include "artifact/object/smooth_field.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
+
+/// sqrt(x^2 + yz^2) (1 + 0.15 tanh(field)) along a line.
+MR_SIMD void bend(double yz2, std::int32_t centre, double spacing, std::int32_t n, double* field) {
+  for (std::int32_t i = 0; i < n; ++i) {
+    const double x = static_cast<double>(i - centre) * spacing;
+    const float tanh = 1 - 2 / (fast_exp(2 * static_cast<float>(field[i])) + 1);
+    field[i] = __builtin_sqrt(x * x + yz2) * (1 + 0.15 * static_cast<double>(tanh));
+  }
+}
+
+/// Of a line: what of the object lies within the radius, and the signal that fat has.
+MR_SIMD void choose(const double* distance, double radius, const float* fat, double fat_signal,
+                    std::int64_t n, std::uint8_t* object, float* signal) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    object[i] &= static_cast<std::uint8_t>(distance[i] <= radius);
+    signal[i] = static_cast<float>(fat_signal * static_cast<double>(fat[i]));
+  }
+}
 
 /// Distance from a centre [mm], bent by a smooth field: its level sets are a ball with dents. The
 /// bend is so weak that the distance still grows along every ray from the centre, for which its
@@ -22,10 +44,8 @@ class BentDistance {
     field_.line(slice, line, out);
     const double z = static_cast<double>(slice - centre_[0]) * spacing_[0];
     const double y = static_cast<double>(line - centre_[1]) * spacing_[1];
-    for (std::int64_t i = 0; i < readout_; ++i) {
-      const double x = static_cast<double>(i - centre_[2]) * spacing_[2];
-      out[i] = std::sqrt(x * x + y * y + z * z) * (1 + 0.15 * std::tanh(out[i]));
-    }
+    bend(y * y + z * z, static_cast<std::int32_t>(centre_[2]), spacing_[2],
+         static_cast<std::int32_t>(readout_), out);
   }
   Record cosines() const { return field_.record(); }
 
@@ -38,14 +58,17 @@ class BentDistance {
 
 /// A voxel of the object, uniformly.
 std::array<std::int64_t, 3> pick(const Context& context, const std::vector<std::uint8_t>& object) {
-  std::uint64_t inside = 0;
-  for (const auto o : object) inside += o;
-  auto left = below(context.stream("centre"), 0, inside);
-  std::int64_t at = 0;
-  for (; object[static_cast<std::size_t>(at)] == 0 || left-- > 0; ++at) {
+  const auto readout = context.readout(), lines = context.lines();
+  const auto inside = sum_of(object.data(), static_cast<std::int64_t>(object.size()));
+  auto left = static_cast<std::int64_t>(
+      below(context.stream("centre"), 0, static_cast<std::uint64_t>(inside)));
+  std::int64_t line = 0;
+  const auto* row = object.data();
+  for (; left >= sum_of(row, readout); row += readout, ++line) left -= sum_of(row, readout);
+  std::int64_t x = 0;
+  for (; row[x] == 0 || left-- > 0; ++x) {
   }
-  const auto readout = context.readout(), plane = context.lines() * readout;
-  return {at / plane, at % plane / readout, at % readout};
+  return {line / lines, line % lines, x};
 }
 
 bool acts(const Values& values) {
@@ -56,13 +79,14 @@ bool acts(const Values& values) {
 /// instead, F = fat share x signal of pure fat, in phase with the water. Air, where both hold
 /// noise, stays as it is.
 Drawn draw(const Context& context, const Values& values) {
-  const auto object = object_with_fat(context);
-  const auto centre = pick(context, object);
+  const auto object = std::make_shared<const std::vector<std::uint8_t>>(object_with_fat(context));
+  const auto centre = pick(context, *object);
   const BentDistance distance(context, context.stream("shape"), centre);
   const auto evaluate = [distance](std::int64_t slice, std::int64_t line, double* out) {
     distance.line(slice, line, out);
   };
-  const double radius = object_quantile(context, object, values.at("area_percent") / 100, evaluate);
+  const double radius =
+      object_quantiles(context, *object, {values.at("area_percent") / 100}, evaluate)[0];
   const double fat_signal = values.at("fat_signal") * context.facts.signal;
   Drawn drawn;
   drawn.values.set("centre", centre)
@@ -71,21 +95,20 @@ Drawn draw(const Context& context, const Values& values) {
       .set("fat_signal", fat_signal);
   drawn.apply = [fat_map = map_slices(context, Map::fat), object, evaluate, radius, fat_signal](
                     Block& block, int threads) {
+    const auto n = block.readout();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      const auto& fat = (*fat_map)[static_cast<std::size_t>(slice)];
-      const auto* inside = object.data() + slice * block.plane_size();
-      std::vector<double> d(static_cast<std::size_t>(block.readout()));
-      for (std::int64_t line = 0, i = 0; line < block.lines(); ++line) {
-        evaluate(slice, line, d.data());
-        for (const double value : d) {
-          if (inside[i] != 0 && value <= radius) {
-            const auto along = phasor(re[i], im, i);
-            const auto signal = static_cast<float>(fat_signal * static_cast<double>(fat[i]));
-            re[i] = signal * along.re;
-            if (im) im[i] = signal * along.im;
-          }
-          ++i;
-        }
+      std::vector<double> distances(static_cast<std::size_t>(n));
+      std::vector<float> signal(distances.size()), copy;
+      std::vector<std::uint8_t> swapped(distances.size());
+      for (std::int64_t line = 0; line < block.lines(); ++line) {
+        const auto at = line * n;
+        const auto* inside = object->data() + slice * block.plane_size() + at;
+        if (sum_of(inside, n) == 0) continue;
+        std::copy_n(inside, n, swapped.begin());
+        evaluate(slice, line, distances.data());
+        choose(distances.data(), radius, fat_map.line(slice, line, copy), fat_signal, n,
+               swapped.data(), signal.data());
+        replace_in_phase(swapped.data(), signal.data(), n, re + at, im ? im + at : nullptr);
       }
     });
   };

@@ -1,33 +1,40 @@
 #include <cmath>
 
+#include "artifact/export/intensity.h"
 #include "artifact/object/smooth_field.h"
 #include "artifact/object/warp.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
+/// mask (dy^2 + dx^2)
+MR_SIMD void take_squares(const std::uint8_t* mask, const double* dy, const double* dx,
+                          std::int64_t n, float* squares) {
+  for (std::int64_t i = 0; i < n; ++i)
+    squares[i] = static_cast<float>(dy[i] * dy[i] + dx[i] * dx[i]) * static_cast<float>(mask[i]);
+}
+
 /// Root mean square length of the displacement over the frame's foreground [voxel].
 double rms(const Context& context, const SmoothField& along_lines,
            const SmoothField& along_readout) {
-  const auto& roles = context.roles;
-  const auto& volume = context.volume;
-  const auto n = context.readout();
-  const auto first = context.frame * context.slices() * context.lines() * n;
+  const auto n = context.readout(), lines = context.lines(), slices = context.slices();
+  const auto foreground = foreground_slices(context);
   std::vector<double> dy(static_cast<std::size_t>(n)), dx(dy.size());
+  std::vector<float> squares(dy.size());
+  std::vector<std::uint8_t> copy;
   double sum = 0, inside = 0;
-  for (std::int64_t s = 0; s < context.slices(); ++s)
-    for (std::int64_t y = 0; y < context.lines(); ++y) {
+  for (std::int64_t s = 0; s < slices; ++s)
+    for (std::int64_t y = 0; y < lines; ++y) {
+      const auto* mask = foreground.line(s, y, copy);
+      const auto count = sum_of(mask, n);
+      if (count == 0) continue;
       along_lines.line(s, y, dy.data());
       along_readout.line(s, y, dx.data());
-      for (std::int64_t x = 0; x < n; ++x) {
-        const auto at = first + s * stride(volume, roles.slice) +
-                        y * stride(volume, roles.phase_encode) + x * stride(volume, roles.readout);
-        const auto i = static_cast<std::size_t>(x);
-        if (context.facts.foreground[at] == 0) continue;
-        sum += dy[i] * dy[i] + dx[i] * dx[i];
-        inside += 1;
-      }
+      take_squares(mask, dy.data(), dx.data(), n, squares.data());
+      sum += sum_of(squares.data(), n);
+      inside += static_cast<double>(count);
     }
   return inside > 0 ? std::sqrt(sum / inside) : 0;
 }
@@ -49,15 +56,11 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.values.set("phase_encode_cosines", along_lines.record())
       .set("readout_cosines", along_readout.record())
       .set("scale", scale);
-  drawn.apply = [along_lines, along_readout, scale, n = context.readout()](Block& block,
-                                                                           int threads) {
+  drawn.apply = [dy_field = along_lines.scaled(scale), dx_field = along_readout.scaled(scale)](
+                    Block& block, int threads) {
     warp(block, threads, [&](std::int64_t slice, std::int64_t line, double* dy, double* dx) {
-      along_lines.line(slice, line, dy);
-      along_readout.line(slice, line, dx);
-      for (std::int64_t x = 0; x < n; ++x) {
-        dy[x] *= scale;
-        dx[x] *= scale;
-      }
+      dy_field.line(slice, line, dy);
+      dx_field.line(slice, line, dx);
     });
   };
   return drawn;

@@ -1,9 +1,26 @@
-#include <cmath>
+#include <algorithm>
 
+#include "artifact/elementary.h"
 #include "artifact/object/smooth_field.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
+
+MR_SIMD void take_absolute(std::int64_t n, double* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] = __builtin_fabs(values[i]);
+}
+
+/// fat_signal fat / (1 + exp(-(b - limit) / width)) along a line.
+MR_SIMD void unsuppressed(const double* b, double limit, double width, const float* fat,
+                          double fat_signal, std::int64_t n, float* signal) {
+  const double per_width = 1 / width;
+  const auto full = static_cast<float>(fat_signal);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto past = static_cast<float>((limit - b[i]) * per_width);
+    signal[i] = full * fat[i] / (1 + fast_exp(past));
+  }
+}
 
 bool acts(const Values& values) {
   return values.at("area_percent") != 0;
@@ -19,12 +36,13 @@ Drawn draw(const Context& context, const Values& values) {
   const auto off_resonance = [field, n = context.readout()](std::int64_t slice, std::int64_t line,
                                                             double* out) {
     field.line(slice, line, out);
-    for (std::int64_t x = 0; x < n; ++x) out[x] = std::fabs(out[x]);
+    take_absolute(n, out);
   };
-  const double limit =
-      object_quantile(context, object, 1 - values.at("area_percent") / 100, off_resonance);
+  const auto quantiles =
+      object_quantiles(context, object, {1 - values.at("area_percent") / 100, 0.5}, off_resonance);
+  const double limit = quantiles[0];
   // A tenth of the field's median: the edge of the failure is a blur, not a line.
-  const double width = std::max(1e-9, 0.1 * object_quantile(context, object, 0.5, off_resonance));
+  const double width = std::max(1e-9, 0.1 * quantiles[1]);
   const double fat_signal = values.at("fat_signal") * context.facts.signal;
   Drawn drawn;
   drawn.values.set("cosines", field.record())
@@ -33,19 +51,16 @@ Drawn draw(const Context& context, const Values& values) {
       .set("fat_signal", fat_signal);
   drawn.apply = [fat_map = map_slices(context, Map::fat), off_resonance, limit, width, fat_signal](
                     Block& block, int threads) {
+    const auto n = block.readout();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      const auto& fat = (*fat_map)[static_cast<std::size_t>(slice)];
-      std::vector<double> b(static_cast<std::size_t>(block.readout()));
-      for (std::int64_t line = 0, i = 0; line < block.lines(); ++line) {
+      std::vector<double> b(static_cast<std::size_t>(n));
+      std::vector<float> signal(b.size()), copy;
+      for (std::int64_t line = 0; line < block.lines(); ++line) {
+        const auto at = line * n;
         off_resonance(slice, line, b.data());
-        for (const double value : b) {
-          const double eta = 1 / (1 + std::exp(-(value - limit) / width));
-          const auto added = static_cast<float>(eta * fat_signal * static_cast<double>(fat[i]));
-          const auto along = phasor(re[i], im, i);
-          re[i] += added * along.re;
-          if (im) im[i] += added * along.im;
-          ++i;
-        }
+        unsuppressed(b.data(), limit, width, fat_map.line(slice, line, copy), fat_signal, n,
+                     signal.data());
+        add_in_phase(signal.data(), n, re + at, im ? im + at : nullptr);
       }
     });
   };

@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <cmath>
 
+#include "artifact/export/intensity.h"
 #include "artifact/object/contrast.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -17,24 +20,53 @@ bool is_fibrous(Tissue tissue) {
   return tissue == Tissue::ligament || tissue == Tissue::meniscus;
 }
 
+/// Image and model along a row, where there is foreground and the tissue is one of water.
+MR_SIMD void weigh(const std::uint8_t* foreground, const float* tissue, const float* is_water,
+                   const float* model, const float* image, std::int64_t n, float* seen,
+                   float* modelled) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto t = static_cast<std::int32_t>(tissue[i]);
+    const float weight = is_water[t] * static_cast<float>(foreground[i]);
+    seen[i] = weight * image[i];
+    modelled[i] = weight * model[t];
+  }
+}
+
 /// Mean of the image / mean of the model's signal, over the water tissues of the foreground.
 double signal_unit(const Context& context, const PerTissue& model) {
   const auto& volume = context.volume;
   const auto& tissue = context.maps.at(Map::tissue).voxels;
-  const auto first = context.frame * tissue.size();
-  double image = 0, modelled = 0;
-  for (std::int64_t i = 0; i < tissue.size(); ++i) {
-    const auto t = static_cast<std::size_t>(tissue[i]);
-    if (context.facts.foreground[first + i] == 0 ||
-        properties(static_cast<Tissue>(t)).fat_fraction > 0.5)
-      continue;
-    image += static_cast<double>(volume.is_complex() ? std::abs(volume.complex_voxels[first + i])
-                                                     : volume.voxels[first + i]);
-    modelled += model[t];
+  const std::vector<float> model_of(model.begin(), model.end());
+  std::vector<float> is_water;
+  for (int t = 0; t < tissue_count; ++t)
+    is_water.push_back(properties(static_cast<Tissue>(t)).fat_fraction > 0.5 ? 0.0f : 1.0f);
+  const auto n = volume.length(0);
+  std::vector<float> magnitude(static_cast<std::size_t>(n)), seen(magnitude.size()),
+      modelled(magnitude.size());
+  double image = 0, of_model = 0;
+  for (std::int64_t row = 0; row < tissue.size(); row += n) {
+    const auto at = context.frame * tissue.size() + row;
+    const auto* foreground = context.facts.foreground.data() + at;
+    if (sum_of(foreground, n) == 0) continue;
+    const float* values = magnitude.data();
+    if (volume.is_complex())
+      std::transform(volume.complex_voxels.data() + at, volume.complex_voxels.data() + at + n,
+                     magnitude.begin(), [](const auto& z) { return std::abs(z); });
+    else
+      values = volume.voxels.data() + at;
+    weigh(foreground, tissue.data() + row, is_water.data(), model_of.data(), values, n, seen.data(),
+          modelled.data());
+    image += sum_of(seen.data(), n);
+    of_model += sum_of(modelled.data(), n);
   }
-  if (!(modelled > 0))
+  if (!(of_model > 0))
     throw DataError("magic-angle: the tissue map has no water tissue in the image's foreground");
-  return image / modelled;
+  return image / of_model;
+}
+
+/// The tissue's signal along a row.
+MR_SIMD void look_up(const float* tissue, const float* of_tissue, std::int64_t n, float* signal) {
+  for (std::int64_t i = 0; i < n; ++i) signal[i] = of_tissue[static_cast<std::int32_t>(tissue[i])];
 }
 
 bool acts(const Values& values) {
@@ -65,15 +97,15 @@ Drawn draw(const Context& context, const Values& values) {
   for (auto& g : gain) g *= unit;
   Drawn drawn;
   drawn.values.set("te_ms", te).set("tr_ms", tr).set("unit", unit).set("added", by_name(gain));
-  drawn.apply = [tissues, gain](Block& block, int threads) {
+  drawn.apply = [tissues, added = std::vector<float>(gain.begin(), gain.end())](Block& block,
+                                                                                int threads) {
+    const auto n = block.readout();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      const auto& tissue = (*tissues)[static_cast<std::size_t>(slice)];
-      for (std::int64_t i = 0; i < tissue.size(); ++i) {
-        const auto added = static_cast<float>(gain[static_cast<std::size_t>(tissue[i])]);
-        if (added == 0) continue;
-        const auto along = phasor(re[i], im, i);
-        re[i] += added * along.re;
-        if (im) im[i] += added * along.im;
+      std::vector<float> signal(static_cast<std::size_t>(n)), copy;
+      for (std::int64_t line = 0; line < block.lines(); ++line) {
+        const auto at = line * n;
+        look_up(tissues.line(slice, line, copy), added.data(), n, signal.data());
+        add_in_phase(signal.data(), n, re + at, im ? im + at : nullptr);
       }
     });
   };
