@@ -85,6 +85,7 @@ Artifact zipper();
 Artifact line_loss();
 Artifact g_factor();
 Artifact parallel_residual();
+Artifact sense_maps();
 Artifact nonstationary_noise();
 Artifact coil_shading();
 Artifact ref_bias();
@@ -171,6 +172,7 @@ const std::vector<Artifact>& artifacts() {
       line_loss(),
       g_factor(),
       parallel_residual(),
+      sense_maps(),
       nonstationary_noise(),
       coil_shading(),
       ref_rician(),

@@ -236,6 +236,38 @@ def test_g_factor(corrupt, shape, spacing, mode, phase_encode, level):
     assert abs(np.mean(white[1:] * white[:-1].conj())) < 8 / np.sqrt(white.size)
 
 
+# ---- sense-maps ----
+
+@geometries
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("step, r", [("sense-maps:2", 2), ("sense-maps,shift_px=2.5,acceleration=3", 3)])
+def test_sense_with_wrong_maps(corrupt, shape, spacing, mode, phase_encode, is_complex, step, r):
+    image = with_phase(anatomy(shape)) if is_complex else anatomy(shape)
+    got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
+    axes, drawn = roles(record), record["drawn"]
+    assert abs(drawn["shift_px"]) == record["parameters"]["shift_px"] and drawn["acceleration"] == r
+    axis = axes["phase_encode"]
+    maps = np.moveaxis(loop_maps(shape, spacing, axes, 8), axis + 1, 1)
+    lines, n = np.moveaxis(image, axis, 0).astype(complex), shape[axis]
+    place = np.clip(np.arange(n) - drawn["shift_px"], 0, n - 1)
+    low = np.floor(place).astype(int)
+    part = (place - low)[None, :, None, None]
+    believed = (1 - part) * maps[:, low] + part * maps[:, np.minimum(low + 1, n - 1)]
+    believed /= np.sqrt((np.abs(believed)**2).sum(0))
+    want, period = np.empty_like(lines), -(-n // r)
+    for first in range(period):
+        rows = np.arange(first, n, period)
+        measured = (maps[:, rows] * lines[rows]).sum(1)
+        s = believed[:, rows]
+        gram = np.einsum("ci...,cj...->...ij", s.conj(), s)
+        seen = np.einsum("ci...,c...->...i", s.conj(), measured)
+        want[rows] = np.moveaxis(np.linalg.solve(gram, seen[..., None])[..., 0], -1, 0)
+    want = np.moveaxis(want, 0, axis)
+    want = want if is_complex else np.abs(want)
+    assert nrmse(image, want) > 1e-3
+    assert nrmse(got, want) < 2e-5  # sensitivities are single precision, and R = 3 amplifies
+
+
 # ---- parallel-residual ----
 
 @geometries

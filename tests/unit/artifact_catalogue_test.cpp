@@ -45,7 +45,7 @@ bool takes(const Row& row, const Volume& image) {
 
 /// Displacements of many voxels come round to the other end of such small images, or half round.
 std::vector<Volume> wide_enough(const Row& row) {
-  if (row.name == "chemical-shift" || row.name == "epi-distortion")
+  if (row.name == "chemical-shift" || row.name == "epi-distortion" || row.name == "sense-maps")
     return {two_d({1, 2, 96, 80}), three_d({1, 2, 96, 80})};
   return {flat(), deep()};
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "artifact/elementary.h"
 #include "artifact/object/contrast.h"
@@ -63,6 +64,10 @@ MR_SIMD void gradient_echo_row(FlipAngle flip, const float* column, const float*
   }
 }
 
+MR_SIMD void look_up(const float* tissue, const float* of_tissue, std::int64_t n, float* out) {
+  for (std::int64_t x = 0; x < n; ++x) out[x] = of_tissue[static_cast<std::int32_t>(tissue[x])];
+}
+
 MR_SIMD void multiply(const float* factor, std::int64_t n, float* values) {
   for (std::int64_t i = 0; i < n; ++i) values[i] *= factor[i];
 }
@@ -71,7 +76,7 @@ MR_SIMD void multiply(const float* factor, std::int64_t n, float* values) {
 struct Saturation {
   double flip_rad = 0;  // 0: a spin echo
   std::array<float, tissue_count> e1{}, scale{};
-  MapSlices tissues;  // null: all is of the first
+  std::optional<MapSlices> tissues;  // without: all is of the first
 
   Saturation(double flip, double tr, const std::array<double, tissue_count>& t1) : flip_rad(flip) {
     for (std::size_t t = 0; t < t1.size(); ++t) {
@@ -113,7 +118,7 @@ void shade(const StandingWave& wave, const Roles& roles, double deviation,
            const Saturation& saturation, const Block& shape, std::int64_t slice, float* re,
            float* im) {
   const auto n = shape.readout();
-  std::vector<float> column, factor(static_cast<std::size_t>(n)), e1(factor), scale(factor);
+  std::vector<float> column, copy, factor(static_cast<std::size_t>(n)), e1(factor), scale(factor);
   for (std::int64_t x = 0; x < n; ++x)
     column.push_back(static_cast<float>(wave.factor(static_cast<std::size_t>(roles.readout), x)));
   std::fill(e1.begin(), e1.end(), saturation.e1[0]);
@@ -127,13 +132,11 @@ void shade(const StandingWave& wave, const Roles& roles, double deviation,
     if (is_spin_echo) {
       spin_echo_row(flip, column.data(), n, factor.data());
     } else {
-      if (saturation.tissues)
-        for (std::int64_t x = 0; x < n; ++x) {
-          const auto t = static_cast<std::size_t>(
-              (*saturation.tissues)[static_cast<std::size_t>(slice)][line * n + x]);
-          e1[static_cast<std::size_t>(x)] = saturation.e1[t];
-          scale[static_cast<std::size_t>(x)] = saturation.scale[t];
-        }
+      if (saturation.tissues) {
+        const float* tissue = saturation.tissues->line(slice, line, copy);
+        look_up(tissue, saturation.e1.data(), n, e1.data());
+        look_up(tissue, saturation.scale.data(), n, scale.data());
+      }
       gradient_echo_row(flip, column.data(), e1.data(), scale.data(), n, factor.data());
     }
     multiply(factor.data(), n, re + line * n);

@@ -2,14 +2,10 @@
 #include <cmath>
 
 #include "artifact/object/contrast.h"
+#include "artifact/object/signal.h"
 
 namespace mr::artifact {
 namespace {
-
-/// exp(-TE/T2) (1 - exp(-TR/T1)).
-double spin_echo(const Relaxation& r, double te, double tr) {
-  return std::exp(-te / r.t2_ms) * -std::expm1(-tr / r.t1_ms);
-}
 
 bool acts(const Values& values) {
   return values.at("way_percent") != 0;
@@ -36,7 +32,8 @@ Drawn draw(const Context& context, const Values& values) {
                              here[t].t2_ms + way * (there.t2_ms - here[t].t2_ms)};
     // Where less than 1 % is left at TE the voxel holds neighbours and noise: see contrast-te.
     if (std::exp(-te / here[t].t2_ms) >= 0.01)
-      factors[t] = spin_echo(between, te, tr) / spin_echo(here[t], te, tr);
+      factors[t] = spin_echo(te, tr, between.t1_ms, between.t2_ms) /
+                   spin_echo(te, tr, here[t].t1_ms, here[t].t2_ms);
   }
   const double loss = down ? 3 / (3 - 1.5 * way) : 1;  // SNR before / after
   const double sigma =

@@ -6,122 +6,12 @@
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
 #include "artifact/reconstruction/aliasing.h"
+#include "artifact/reconstruction/unfolding.h"
 #include "base/error.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
-
-constexpr std::size_t most = 8;     // aliased voxels
-constexpr std::int64_t lanes = 16;  // columns side by side
-using Row = std::array<double, lanes>;
-
-struct Numbers {
-  alignas(64) Row re{}, im{};
-};
-
-/// What the coils tell of the voxels that alias to one row, column by column: G = S^H S, of which
-/// the lower triangle is kept, and b = S^H n.
-struct Equations {
-  std::array<std::array<Numbers, most>, most> g;
-  std::array<Numbers, most> b;
-
-  void clear(std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) {
-      std::fill_n(g[i].begin(), i + 1, Numbers{});
-      b[i] = {};
-    }
-  }
-};
-
-/// to += conj(x) y
-inline void add_product(const Numbers& x, const Numbers& y, Numbers& to) {
-  for (std::size_t l = 0; l < lanes; ++l) {
-    to.re[l] += x.re[l] * y.re[l] + x.im[l] * y.im[l];
-    to.im[l] += x.re[l] * y.im[l] - x.im[l] * y.re[l];
-  }
-}
-
-/// to -= x conj(y)
-inline void take_product(const Numbers& x, const Numbers& y, Numbers& to) {
-  for (std::size_t l = 0; l < lanes; ++l) {
-    to.re[l] -= x.re[l] * y.re[l] + x.im[l] * y.im[l];
-    to.im[l] -= x.im[l] * y.re[l] - x.re[l] * y.im[l];
-  }
-}
-
-/// to -= x y
-inline void subtract(const Numbers& x, const Numbers& y, Numbers& to) {
-  for (std::size_t l = 0; l < lanes; ++l) {
-    to.re[l] -= x.re[l] * y.re[l] - x.im[l] * y.im[l];
-    to.im[l] -= x.re[l] * y.im[l] + x.im[l] * y.re[l];
-  }
-}
-
-/// to *= factor
-inline void scale(const Row& factor, Numbers& to) {
-  for (std::size_t l = 0; l < lanes; ++l) {
-    to.re[l] *= factor[l];
-    to.im[l] *= factor[l];
-  }
-}
-
-/// One coil, which sees[i] the i-th of the voxels.
-MR_SIMD void add_coil(const std::array<Numbers, most>& sees, const Numbers& noise, std::size_t n,
-                      Equations& to) {
-  for (std::size_t i = 0; i < n; ++i) {
-    add_product(sees[i], noise, to.b[i]);
-    for (std::size_t j = 0; j <= i; ++j) add_product(sees[i], sees[j], to.g[i][j]);
-  }
-}
-
-/// A voxel that no coil sees takes no part: its equation becomes x = 0. Seen ones have G_ii = 1.
-MR_SIMD void leave_out_unseen(std::size_t n, Equations& of) {
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t l = 0; l < lanes; ++l)
-      of.g[i][i].re[l] = of.g[i][i].re[l] > 0.5 ? of.g[i][i].re[l] : 1;
-}
-
-/// Solves G x = b in place, by Cholesky; false where G is singular.
-MR_SIMD bool solve(std::size_t n, Equations& of) {
-  auto& [g, b] = of;
-  std::array<Row, most> inverse;  // of the factor's diagonal
-  double least = 1;
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      for (std::size_t k = 0; k < j; ++k) take_product(g[i][k], g[j][k], g[i][j]);
-      scale(inverse[j], g[i][j]);
-      take_product(g[i][j], g[i][j], g[i][i]);
-    }
-    for (std::size_t l = 0; l < lanes; ++l) inverse[i][l] = 1 / std::sqrt(g[i][i].re[l]);
-    for (const double pivot : g[i][i].re) least = pivot > 1e-10 ? std::min(least, pivot) : 0;
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k) subtract(g[i][k], b[k], b[i]);
-    scale(inverse[i], b[i]);
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) take_product(b[k], g[k][i], b[i]);
-    scale(inverse[i], b[i]);
-  }
-  return least > 0;
-}
-
-// Some columns of a row; those beyond the end stay 0.
-
-MR_SIMD void load_pairs(const float* pairs, std::int64_t columns, Numbers& to) {
-  for (std::int64_t l = 0; l < columns; ++l) {
-    to.re[static_cast<std::size_t>(l)] = static_cast<double>(pairs[2 * l]);
-    to.im[static_cast<std::size_t>(l)] = static_cast<double>(pairs[2 * l + 1]);
-  }
-}
-
-MR_SIMD void load(const float* re, const float* im, std::int64_t columns, Numbers& to) {
-  for (std::int64_t l = 0; l < columns; ++l) {
-    to.re[static_cast<std::size_t>(l)] = static_cast<double>(re[l]);
-    to.im[static_cast<std::size_t>(l)] = static_cast<double>(im[l]);
-  }
-}
 
 /// Adds sigma x to some columns of a row.
 MR_SIMD void add_scaled(double sigma, const Numbers& x, std::int64_t columns, float* re,
@@ -144,7 +34,7 @@ struct Slice {
     const auto folded = rows.step() * columns, at = first * columns + x;
     const auto n = static_cast<std::size_t>(rows.partners(first));
     of.clear(n);
-    std::array<Numbers, most> sees;
+    std::array<Numbers, most_aliased> sees;
     Numbers own;
     for (std::int64_t c = 0; c < sensitivities.shape(0); ++c) {
       const auto* seen = reinterpret_cast<const float*>(sensitivities.data() + c * plane + at);
@@ -153,7 +43,6 @@ struct Slice {
       load(drawn, drawn + folded, count, own);
       add_coil(sees, own, n, of);
     }
-    leave_out_unseen(n, of);
     if (!solve(n, of))
       throw DataError("g-factor: the coils see aliased voxels alike: they cannot be unfolded");
   }
@@ -167,8 +56,8 @@ void add_noise(const CoilArray& array, RandomKey key, const Aliasing& rows, doub
   const Slice one{s, noise, rows};
   Equations equations;
   for (std::int64_t y = 0; y < rows.step(); ++y)
-    for (std::int64_t x = 0; x < columns; x += lanes) {
-      const auto count = std::min(lanes, columns - x);
+    for (std::int64_t x = 0; x < columns; x += unfolded_columns) {
+      const auto count = std::min(unfolded_columns, columns - x);
       one.unfold(y, x, count, equations);
       for (std::int64_t i = 0; i < rows.partners(y); ++i) {
         const auto at = (y + i * rows.step()) * columns + x;
