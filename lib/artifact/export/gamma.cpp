@@ -22,8 +22,8 @@ MR_SIMD void map(const Curve& curve, std::int64_t n, float* x) {
   const float least = std::numeric_limits<float>::min();  // of which there is a fast logarithm
   for (std::int64_t i = 0; i < n; ++i) {
     const float share = (x[i] - black) * per_range;
-    const float power = fast_exp(gamma * fast_log(std::max(share, least)));
-    x[i] = offset + range * power * static_cast<float>(share > least);
+    const float power = fast_exp(gamma * fast_log(__builtin_fabsf(share) + least));
+    x[i] = offset + range * power * static_cast<float>(share > 0);
   }
 }
 
