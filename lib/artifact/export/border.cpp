@@ -13,10 +13,8 @@ MR_SIMD void unite(const std::uint8_t* row, std::int64_t n, std::uint8_t* seen) 
 /// Mixes a line with the padding, whose share grows as `kept_line` and `kept` fall.
 MR_SIMD void cover(double kept_line, const double* kept, double padding, std::int64_t n, float* x) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const double share = kept_line * kept[i];
-    const auto mixed =
-        static_cast<float>(share * static_cast<double>(x[i]) + (1 - share) * padding);
-    x[i] = share < 1 ? mixed : x[i];
+    const double share = kept_line * kept[i], value = static_cast<double>(x[i]);
+    x[i] = static_cast<float>(share * value + (1 - share) * padding);
   }
 }
 
