@@ -10,19 +10,29 @@
 namespace mr::artifact {
 namespace {
 
-inline bool is_tissue(float t) {
-  const auto whole = static_cast<float>(static_cast<std::int32_t>(t));
-  return t >= 0 && t < static_cast<float>(tissue_count) && t == whole;
+bool is_tissue(float t) {
+  return t >= 0 && t < tissue_count && t == std::floor(t);
 }
 
-MR_SIMD std::int64_t count_wrong(const float* tissue, std::int64_t n) {
-  std::int64_t wrong = 0;
-  for (std::int64_t i = 0; i < n; ++i) wrong += !is_tissue(tissue[i]);
-  return wrong;
+MR_SIMD std::int32_t count_known(const float* tissue, std::int64_t n) {
+  std::int32_t known = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    for (int t = 0; t < tissue_count; ++t) known += tissue[i] == static_cast<float>(t);
+  return known;
 }
 
-MR_SIMD void scale(const float* tissue, const float* factors, std::int64_t n, float* values) {
-  for (std::int64_t i = 0; i < n; ++i) values[i] *= factors[static_cast<std::int32_t>(tissue[i])];
+MR_SIMD void multiply(const float* by, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] *= by[i];
+}
+
+/// In pieces, whose number of voxels fits the counter.
+bool all_known(const Array<float>& tissue) {
+  constexpr std::int64_t piece = 1 << 20;
+  for (std::int64_t first = 0; first < tissue.size(); first += piece) {
+    const auto n = std::min(piece, tissue.size() - first);
+    if (count_known(tissue.data() + first, n) != n) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -57,9 +67,16 @@ std::array<Relaxation, tissue_count> relaxation_of(const char* artifact, const C
   return all;
 }
 
+void look_up(const float* tissue, const PerTissue& numbers, std::int64_t n, float* out) {
+  std::array<float, tissue_count> table{};
+  std::copy(numbers.begin(), numbers.end(), table.begin());
+  // Not vector code: gathers are slower than loads one by one.
+  for (std::int64_t i = 0; i < n; ++i) out[i] = table[static_cast<std::size_t>(tissue[i])];
+}
+
 MapSlices tissue_slices(const char* artifact, const Context& context) {
   const auto& map = context.maps.at(Map::tissue).voxels;
-  if (count_wrong(map.data(), map.size()) > 0) {
+  if (!all_known(map)) {
     const float wrong =
         *std::find_if(map.begin(), map.end(), [](float t) { return !is_tissue(t); });
     throw DataError(std::string(artifact) + ": the tissue map: want whole numbers 0.." +
@@ -71,14 +88,13 @@ MapSlices tissue_slices(const char* artifact, const Context& context) {
 
 void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& block,
                      int threads) {
-  const std::vector<float> table(factors.begin(), factors.end());
   const auto n = block.readout();
   for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-    std::vector<float> copy;
+    std::vector<float> by(static_cast<std::size_t>(n)), copy;
     for (std::int64_t line = 0; line < block.lines(); ++line) {
-      const float* tissue = tissues.line(slice, line, copy);
-      scale(tissue, table.data(), n, re + line * n);
-      if (im) scale(tissue, table.data(), n, im + line * n);
+      look_up(tissues.line(slice, line, copy), factors, n, by.data());
+      multiply(by.data(), n, re + line * n);
+      if (im) multiply(by.data(), n, im + line * n);
     }
   });
 }

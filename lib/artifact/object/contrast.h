@@ -27,6 +27,9 @@ std::array<Relaxation, tissue_count> relaxation_of(const char* artifact, const C
 /// throws DataError where a voxel of the map is not the index of a tissue
 MapSlices tissue_slices(const char* artifact, const Context& context);
 
+/// out = the number of each of n voxels' tissues.
+void look_up(const float* tissue, const PerTissue& numbers, std::int64_t n, float* out);
+
 /// Multiplies each voxel by its tissue's factor.
 void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& block, int threads);
 

@@ -20,30 +20,26 @@ bool is_fibrous(Tissue tissue) {
   return tissue == Tissue::ligament || tissue == Tissue::meniscus;
 }
 
-/// Image and model along a row, where there is foreground and the tissue is one of water.
-MR_SIMD void weigh(const std::uint8_t* foreground, const float* tissue, const float* is_water,
-                   const float* model, const float* image, std::int64_t n, float* seen,
-                   float* modelled) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const auto t = static_cast<std::int32_t>(tissue[i]);
-    const float weight = is_water[t] * static_cast<float>(foreground[i]);
-    seen[i] = weight * image[i];
-    modelled[i] = weight * model[t];
-  }
+MR_SIMD void multiply(const float* by, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] *= by[i];
+}
+
+/// Makes 0 what the mask, 0 or 1, leaves out.
+MR_SIMD void mask_out(const std::uint8_t* mask, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] *= static_cast<float>(mask[i]);
 }
 
 /// Mean of the image / mean of the model's signal, over the water tissues of the foreground.
 double signal_unit(const Context& context, const PerTissue& model) {
   const auto& volume = context.volume;
   const auto& tissue = context.maps.at(Map::tissue).voxels;
-  const std::vector<float> model_of(model.begin(), model.end());
-  std::vector<float> is_water;
-  for (int t = 0; t < tissue_count; ++t)
-    is_water.push_back(properties(static_cast<Tissue>(t)).fat_fraction > 0.5 ? 0.0f : 1.0f);
+  PerTissue is_water;
+  for (std::size_t t = 0; t < is_water.size(); ++t)
+    is_water[t] = properties(static_cast<Tissue>(t)).fat_fraction > 0.5 ? 0 : 1;
   const auto n = volume.length(0);
-  std::vector<float> magnitude(static_cast<std::size_t>(n)), seen(magnitude.size()),
-      modelled(magnitude.size());
-  double image = 0, of_model = 0;
+  std::vector<float> magnitude(static_cast<std::size_t>(n)), of_water(magnitude.size()),
+      of_model(magnitude.size());
+  double image = 0, modelled = 0;
   for (std::int64_t row = 0; row < tissue.size(); row += n) {
     const auto at = context.frame * tissue.size() + row;
     const auto* foreground = context.facts.foreground.data() + at;
@@ -54,19 +50,17 @@ double signal_unit(const Context& context, const PerTissue& model) {
                      magnitude.begin(), [](const auto& z) { return std::abs(z); });
     else
       values = volume.voxels.data() + at;
-    weigh(foreground, tissue.data() + row, is_water.data(), model_of.data(), values, n, seen.data(),
-          modelled.data());
-    image += sum_of(seen.data(), n);
-    of_model += sum_of(modelled.data(), n);
+    look_up(tissue.data() + row, is_water, n, of_water.data());
+    look_up(tissue.data() + row, model, n, of_model.data());
+    mask_out(foreground, n, of_water.data());
+    multiply(of_water.data(), n, of_model.data());
+    modelled += sum_of(of_model.data(), n);
+    multiply(values, n, of_water.data());
+    image += sum_of(of_water.data(), n);
   }
-  if (!(of_model > 0))
+  if (!(modelled > 0))
     throw DataError("magic-angle: the tissue map has no water tissue in the image's foreground");
-  return image / of_model;
-}
-
-/// The tissue's signal along a row.
-MR_SIMD void look_up(const float* tissue, const float* of_tissue, std::int64_t n, float* signal) {
-  for (std::int64_t i = 0; i < n; ++i) signal[i] = of_tissue[static_cast<std::int32_t>(tissue[i])];
+  return image / modelled;
 }
 
 bool acts(const Values& values) {
@@ -97,14 +91,13 @@ Drawn draw(const Context& context, const Values& values) {
   for (auto& g : gain) g *= unit;
   Drawn drawn;
   drawn.values.set("te_ms", te).set("tr_ms", tr).set("unit", unit).set("added", by_name(gain));
-  drawn.apply = [tissues, added = std::vector<float>(gain.begin(), gain.end())](Block& block,
-                                                                                int threads) {
+  drawn.apply = [tissues, gain](Block& block, int threads) {
     const auto n = block.readout();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       std::vector<float> signal(static_cast<std::size_t>(n)), copy;
       for (std::int64_t line = 0; line < block.lines(); ++line) {
         const auto at = line * n;
-        look_up(tissues.line(slice, line, copy), added.data(), n, signal.data());
+        look_up(tissues.line(slice, line, copy), gain, n, signal.data());
         add_in_phase(signal.data(), n, re + at, im ? im + at : nullptr);
       }
     });

@@ -56,8 +56,9 @@ MR_SIMD void replace_complex(const std::uint8_t* replaced, const float* signal, 
                              float* re, float* im) {
   for (std::int64_t i = 0; i < n; ++i) {
     const auto along = phasor(re[i], im[i]);
-    re[i] = replaced[i] != 0 ? signal[i] * along.re : re[i];
-    im[i] = replaced[i] != 0 ? signal[i] * along.im : im[i];
+    const float new_re = signal[i] * along.re, new_im = signal[i] * along.im;
+    re[i] = replaced[i] != 0 ? new_re : re[i];
+    im[i] = replaced[i] != 0 ? new_im : im[i];
   }
 }
 
