@@ -24,28 +24,27 @@ class LineFft {
   LineFft(std::int64_t n, Numbers numbers);  // throws DataError when n is not in 1 .. 2^30
 
   std::int64_t bins() const { return numbers_ == Numbers::real ? n_ / 2 + 1 : n_; }
-  Complex* line(std::int64_t lane) { return image_.data() + lane * n_; }    // Numbers::complex
-  float* real_line(std::int64_t lane) { return real_.data() + lane * n_; }  // Numbers::real
-  Complex* spectrum(std::int64_t lane) { return spectrum_.data() + lane * bins(); }
+  Complex* line(std::int64_t lane) { return image_.data() + lane * pitch_; }    // Numbers::complex
+  float* real_line(std::int64_t lane) { return real_.data() + lane * pitch_; }  // Numbers::real
+  Complex* spectrum(std::int64_t lane) { return spectrum_.data() + lane * pitch_; }
 
   void forward();   // lines to spectra: sum over x of line[x] exp(-2 pi i k x / n)
   void backward();  // spectra, which may be destroyed, to lines, with the opposite sign
 
  private:
-  std::int64_t n_;
+  std::int64_t n_, pitch_;
   Numbers numbers_;
   void* forward_;
   void* backward_;
-  Array<Complex> image_, spectrum_;
+  Array<Complex> image_, spectrum_;  // [lanes, pitch]
   Array<float> real_;
 };
 
-/// Transforms up to `columns` neighbouring columns of an image at once. A cache line of the image
-/// holds several columns, and with them goes through the cache once.
+/// Transforms up to `columns` neighbouring columns of an image at once, as lines of its buffers. A
+/// cache line of the image holds several columns, and with them goes through the cache once.
 class ColumnFft {
  public:
   static constexpr std::int64_t columns = 32;
-  static constexpr std::int64_t lanes = 8;  // columns that one plan transforms side by side
   enum class Side { image, spectrum };
 
   ColumnFft(std::int64_t n, Numbers numbers);  // throws as LineFft
@@ -69,8 +68,7 @@ class ColumnFft {
   /// Bin k of every column times weights[k]; weights [n]. Numbers::complex.
   void multiply(const Complex* weights, std::int64_t width);
 
-  /// The spectra of columns [group * lanes, (group + 1) * lanes): bin k of lane l at [k][l].
-  Complex* spectra(std::int64_t group) { return spectrum_.data() + group * bins() * lanes; }
+  Complex* spectrum(std::int64_t column) { return spectrum_.data() + column * pitch_; }
 
   void forward(std::int64_t width);
   void backward(std::int64_t width);
@@ -79,11 +77,11 @@ class ColumnFft {
   const Complex* buffer(Side side) const {
     return side == Side::image ? image_.data() : spectrum_.data();
   }
-  std::int64_t n_;
+  std::int64_t n_, pitch_;
   Numbers numbers_;
   void* forward_;
   void* backward_;
-  Array<Complex> image_, spectrum_;  // [columns / lanes, n, lanes]
+  Array<Complex> image_, spectrum_;  // [columns, pitch]
   Array<float> real_;
 };
 

@@ -215,7 +215,6 @@ struct Turn {
 };
 
 constexpr std::int64_t steps_at_once = 8;
-using Doubles = double __attribute__((vector_size(64)));
 
 /// bin k times its phase
 MR_SIMD void turn_line(Turn turn, std::int64_t n, std::int64_t bins, float* pairs) {
@@ -245,31 +244,12 @@ MR_SIMD void turn_line(Turn turn, std::int64_t n, std::int64_t bins, float* pair
   }
 }
 
-/// The same for `ColumnFft::lanes` columns, bin k of lane l at [k][l].
-MR_SIMD void turn_columns(const double* step_re, const double* step_im, std::int64_t n,
-                          std::int64_t bins, float* pairs) {
-  const auto a = *reinterpret_cast<const Doubles*>(step_re);
-  const auto b = *reinterpret_cast<const Doubles*>(step_im);
-  Doubles re = a * 0 + 1 / static_cast<double>(n), im = a * 0;
-  alignas(64) double c[ColumnFft::lanes], s[ColumnFft::lanes];
-  for (std::int64_t k = 0; k < bins; ++k) {
-    *reinterpret_cast<Doubles*>(c) = re;
-    *reinterpret_cast<Doubles*>(s) = im;
-    float* row = pairs + 2 * k * ColumnFft::lanes;
-    for (std::int64_t l = 0; l < ColumnFft::lanes; ++l) {
-      const auto cosine = static_cast<float>(c[l]), sine = static_cast<float>(s[l]);
-      const float x = row[2 * l], y = row[2 * l + 1];
-      row[2 * l] = x * cosine - y * sine;
-      row[2 * l + 1] = x * sine + y * cosine;
-    }
-    const Doubles next = re * a - im * b;
-    im = re * b + im * a;
-    re = next;
-  }
+/// Both signs of the unpaired frequency of an even length meet in its last bin: the mean of their
+/// phases is the cosine, so the imaginary part goes.
+void turn_spectrum(Turn turn, std::int64_t n, std::int64_t bins, Complex* spectrum) {
+  turn_line(turn, n, bins, reinterpret_cast<float*>(spectrum));
+  if (n % 2 == 0) spectrum[bins - 1].imag(0);
 }
-
-// Both signs of the unpaired frequency of an even length meet in its last bin: the mean of their
-// phases is the cosine, so the imaginary part goes.
 
 /// Shifts long lines that are contiguous by a linear phase.
 class PhaseShift {
@@ -284,11 +264,8 @@ class PhaseShift {
       for (std::int64_t l = 0; l < width; ++l)
         std::copy_n(image + lines_.start(first + l), n, fft_.real_line(l));
       fft_.forward();
-      for (std::int64_t l = 0; l < width; ++l) {
-        turn_line({lines_.displacement(first + l), n}, n, fft_.bins(),
-                  reinterpret_cast<float*>(fft_.spectrum(l)));
-        if (n % 2 == 0) fft_.spectrum(l)[fft_.bins() - 1].imag(0);
-      }
+      for (std::int64_t l = 0; l < width; ++l)
+        turn_spectrum({lines_.displacement(first + l), n}, n, fft_.bins(), fft_.spectrum(l));
       fft_.backward();
       for (std::int64_t l = 0; l < width; ++l)
         std::copy_n(fft_.real_line(l), n, image + lines_.start(first + l));
@@ -308,24 +285,13 @@ class ColumnShift {
   explicit ColumnShift(const Lines& lines) : lines_(lines), fft_(lines.n, Numbers::real) {}
 
   void move(const std::vector<float*>& images, std::int64_t first, std::int64_t width) {
-    constexpr auto side_by_side = ColumnFft::lanes;
-    alignas(64) double step_re[at_once] = {}, step_im[at_once] = {};
-    for (std::int64_t c = 0; c < width; ++c) {
-      const Turn turn(lines_.displacement(first + c), lines_.n);
-      step_re[c] = turn.step_re;
-      step_im[c] = turn.step_im;
-    }
+    const auto n = lines_.n;
     for (auto* image : images) {
       auto* columns = image + lines_.start(first);
       fft_.load(columns, lines_.stride, width);
       fft_.forward(width);
-      for (std::int64_t g = 0; g * side_by_side < width; ++g) {
-        turn_columns(step_re + g * side_by_side, step_im + g * side_by_side, lines_.n, fft_.bins(),
-                     reinterpret_cast<float*>(fft_.spectra(g)));
-        if (lines_.n % 2 == 0)
-          for (std::int64_t l = 0; l < side_by_side; ++l)
-            fft_.spectra(g)[(fft_.bins() - 1) * side_by_side + l].imag(0);
-      }
+      for (std::int64_t c = 0; c < width; ++c)
+        turn_spectrum({lines_.displacement(first + c), n}, n, fft_.bins(), fft_.spectrum(c));
       fft_.backward(width);
       fft_.store(columns, lines_.stride, width);
     }

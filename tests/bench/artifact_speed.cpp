@@ -142,6 +142,7 @@ int main(int argc, char** argv) {
   auto image = is_3d ? samples::three_d({1, 160, 256, 256}) : samples::two_d({1, 32, 320, 320});
   image.acquisition.te_ms = 30;
   image.acquisition.tr_ms = 2500;
+  image.acquisition.sequence = "tse";
   image.acquisition.ti_ms = 150;
   image.acquisition.flip_deg = 20;
   image.acquisition.field_t = 3;
