@@ -40,19 +40,25 @@ const std::vector<ReadyRecipe>& ready_recipes() {
          {"artifact": "ref-ghosting", "parameters": {"percent": 5}, "probability": 0.2},
          {"artifact": "ref-spike", "parameters": {"percent": 5}, "probability": 0.2},
          {"artifact": "ref-rician", "parameters": {"percent": 5}, "probability": 0.2}]})"},
-      {"ref-rood", "About level 3 of ROOD-MRI (Boone et al. 2023), each in one image of seven",
+      {"ref-rood", "About level 3 of ROOD-MRI (Boone et al. 2023), each in one image of nine",
+       // Elastic: control points 18 mm to either side, uniform; cubic B-splines leave 0.479 of the
+       // variance along each axis: 18 / sqrt(3) 0.479^1.5 sqrt(2) = 4.9 mm in two components.
        R"({"schema": "mr-recipe/1", "steps": [
+         {"artifact": "position", "parameters": {"shift_mm": {"uniform": [0, 24]},
+                                                 "rotation_deg": {"uniform": [0, 18]}},
+          "probability": 0.111},
+         {"artifact": "elastic", "parameters": {"rms_mm": 4.9}, "probability": 0.111},
          {"artifact": "thick-slice", "parameters": {"thickness": 6.4, "gap_percent": 0},
-          "probability": 0.143},
-         {"artifact": "ref-bias", "parameters": {"percent": 0.9}, "probability": 0.143},
+          "probability": 0.111},
+         {"artifact": "ref-bias", "parameters": {"percent": 0.9}, "probability": 0.111},
          {"artifact": "motion", "parameters": {"translation_mm": 6, "rotation_deg": 3,
-                                               "events": 6}, "probability": 0.143},
+                                               "events": 6}, "probability": 0.111},
          {"artifact": "ghosting", "parameters": {"period_lines": 7, "modulation": 1.5},
-          "probability": 0.143},
-         {"artifact": "rician", "parameters": {"snr": 4}, "probability": 0.143},
-         {"artifact": "blur", "parameters": {"sigma_px": 2.4}, "probability": 0.143},
+          "probability": 0.111},
+         {"artifact": "rician", "parameters": {"snr": 4}, "probability": 0.111},
+         {"artifact": "blur", "parameters": {"sigma_px": 2.4}, "probability": 0.111},
          {"artifact": "gamma", "parameters": {"gamma": 0.58, "keep_mean": 0},
-          "probability": 0.143}]})"},
+          "probability": 0.111}]})"},
   };
   return all;
 }

@@ -469,31 +469,35 @@ def warped(image, axes, dy, dx):
 
 @geometries
 @both
-def test_elastic(corrupt, shape, spacing, mode, phase_encode, is_complex):
+@pytest.mark.parametrize("step", ["elastic:3", "elastic,rms_mm=2.5"])
+def test_elastic(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
     image = sample(shape, is_complex)
-    got, record, _ = corrupt(image, spacing, "elastic:3", "--mode", mode, "--phase-encode",
-                             phase_encode)
+    got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
     axes, drawn = roles(record), record["drawn"]
     dy, dx = (drawn["scale"] * cosine_series(drawn[f"{role}_cosines"], shape, axes)
               for role in ("phase_encode", "readout"))
     foreground = otsu(np.abs(image))
-    assert np.sqrt((dy**2 + dx**2)[foreground].mean()) == pytest.approx(3, rel=1e-6)
+    in_mm = "mm" in step
+    assert np.sqrt((dy**2 + dx**2)[foreground].mean()) == pytest.approx(2.5 if in_mm else 3, rel=1e-6)
+    if in_mm:
+        dy, dx = (d / spacing[axes[role]] for d, role in ((dy, "phase_encode"), (dx, "readout")))
     want = warped(image, axes, dy, dx)
     assert nrmse(got, want if is_complex else np.abs(want)) < FLOAT32
 
 
 @geometries
 @both
-def test_position(corrupt, shape, spacing, mode, phase_encode, is_complex):
+@pytest.mark.parametrize("step", ["position:3", "position:3,shift_mm=3.2"])
+def test_position(corrupt, shape, spacing, mode, phase_encode, is_complex, step):
     image = sample(shape, is_complex)
-    got, record, _ = corrupt(image, spacing, "position:3", "--mode", mode, "--phase-encode",
-                             phase_encode)
+    got, record, _ = corrupt(image, spacing, step, "--mode", mode, "--phase-encode", phase_encode)
     axes, drawn = roles(record), record["drawn"]
     mm = {role: along((np.arange(shape[axis]) - shape[axis] // 2) * spacing[axis], axis)
           for role, axis in axes.items()}
     side = min(shape[axes[r]] * spacing[axes[r]] for r in ("phase_encode", "readout"))
     shift = drawn["shift_readout_mm"] + 1j * drawn["shift_phase_encode_mm"]
-    assert abs(shift) == pytest.approx(0.06 * side) and abs(drawn["rotation_deg"]) == 7
+    assert abs(shift) == pytest.approx(3.2 if "mm" in step else 0.06 * side)
+    assert abs(drawn["rotation_deg"]) == 7
     place = mm["readout"] + 1j * mm["phase_encode"] + 0 * mm["slice"]
     before = (place - shift) * np.exp(-1j * np.radians(drawn["rotation_deg"]))
     want = warped(image, axes, (before - place).imag / spacing[axes["phase_encode"]],

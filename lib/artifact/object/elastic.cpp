@@ -16,7 +16,7 @@ MR_SIMD void take_squares(const std::uint8_t* mask, const double* dy, const doub
     squares[i] = static_cast<float>(dy[i] * dy[i] + dx[i] * dx[i]) * static_cast<float>(mask[i]);
 }
 
-/// Root mean square length of the displacement over the frame's foreground [voxel].
+/// Root mean square length of the displacement over the frame's foreground, in the fields' unit.
 double rms(const Context& context, const SmoothField& along_lines,
            const SmoothField& along_readout) {
   const auto n = context.readout(), lines = context.lines(), slices = context.slices();
@@ -40,7 +40,7 @@ double rms(const Context& context, const SmoothField& along_lines,
 }
 
 bool acts(const Values& values) {
-  return values.at("rms_voxels") != 0;
+  return values.at("rms_voxels") != 0 || values.at("rms_mm") != 0;
 }
 
 /// Soft tissue lies otherwise than it did: a smooth displacement within the slices, of stated root
@@ -51,13 +51,19 @@ Drawn draw(const Context& context, const Values& values) {
   const double unscaled = rms(context, along_lines, along_readout);
   if (!(unscaled > 1e-6))
     throw DataError("elastic: the foreground is too small for a displacement that varies");
-  const double scale = values.at("rms_voxels") / unscaled;
+  // Both fields are in voxels, or both in mm.
+  const bool in_mm = values.at("rms_mm") != 0;
+  const double scale = values.at(in_mm ? "rms_mm" : "rms_voxels") / unscaled;
+  const auto voxels = [&](int axis) {
+    return in_mm ? scale / context.volume.spacing_mm[static_cast<std::size_t>(axis)] : scale;
+  };
   Drawn drawn;
   drawn.values.set("phase_encode_cosines", along_lines.record())
       .set("readout_cosines", along_readout.record())
       .set("scale", scale);
-  drawn.apply = [dy_field = along_lines.scaled(scale), dx_field = along_readout.scaled(scale)](
-                    Block& block, int threads) {
+  drawn.apply = [dy_field = along_lines.scaled(voxels(context.roles.phase_encode)),
+                 dx_field = along_readout.scaled(voxels(context.roles.readout))](Block& block,
+                                                                                 int threads) {
     warp(block, threads, [&](std::int64_t slice, std::int64_t line, double* dy, double* dx) {
       dy_field.line(slice, line, dy);
       dx_field.line(slice, line, dx);
@@ -79,6 +85,13 @@ Artifact elastic() {
              0,
              100,
              {1, 2, 3, 5, 8},
+             0},
+            {"rms_mm",
+             "mm",
+             "the same in mm, in place of rms_voxels where it is not 0",
+             0,
+             100,
+             {0, 0, 0, 0, 0},
              0}},
            0,
            false},

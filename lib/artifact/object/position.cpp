@@ -15,7 +15,8 @@ MR_SIMD void fill_ramp(double offset, double slope, std::int32_t n, double* out)
 }
 
 bool acts(const Values& values) {
-  return values.at("shift_percent") != 0 || values.at("rotation_deg") != 0;
+  return values.at("shift_percent") != 0 || values.at("shift_mm") != 0 ||
+         values.at("rotation_deg") != 0;
 }
 
 /// The patient lies elsewhere and turned, within the slices, in all of them alike: a rigid motion
@@ -26,9 +27,10 @@ Drawn draw(const Context& context, const Values& values) {
       context.volume.spacing_mm[static_cast<std::size_t>(context.roles.phase_encode)];
   const double dx_mm = context.volume.spacing_mm[static_cast<std::size_t>(context.roles.readout)];
   const auto lines = context.lines(), readout = context.readout();
-  const double shift_mm =
-      values.at("shift_percent") / 100 *
+  const double side_mm =
       std::min(dy_mm * static_cast<double>(lines), dx_mm * static_cast<double>(readout));
+  const double shift_mm = values.at("shift_mm") != 0 ? values.at("shift_mm")
+                                                     : values.at("shift_percent") / 100 * side_mm;
   const double direction = 2 * pi * uniform(key, 0);
   const double shift_y = shift_mm * std::sin(direction), shift_x = shift_mm * std::cos(direction);
   const double rotation_deg = values.at("rotation_deg") * (uniform(key, 1) < 0.5 ? -1 : 1);
@@ -64,6 +66,13 @@ Artifact position() {
              0,
              50,
              {2, 4, 6, 9, 12},
+             0},
+            {"shift_mm",
+             "mm",
+             "length of the shift, in place of shift_percent where it is not 0",
+             0,
+             1000,
+             {0, 0, 0, 0, 0},
              0},
             {"rotation_deg",
              "deg",
