@@ -2,11 +2,54 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
+namespace {
+
+MR_SIMD void evaluate(const double* c, const double* x, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i)
+    values[i] = static_cast<float>(c[0] + x[i] * (c[1] + x[i] * (c[2] + x[i] * c[3])));
+}
+
+/// Over the foreground; in lanes, so that the order of additions does not depend on the machine's
+/// vector width.
+struct Moments {
+  static constexpr std::size_t lanes = 8;
+  std::array<double, lanes> n{}, sum{}, squares{}, least{}, most{};
+};
+
+MR_SIMD void add_row(const std::uint8_t* mask, const double* c, const double* x, std::int64_t n,
+                     Moments& moments) {
+  constexpr auto lanes = static_cast<std::int64_t>(Moments::lanes);
+  for (std::int64_t first = 0; first < n; first += lanes)
+    for (std::int64_t l = 0; l < std::min(lanes, n - first); ++l) {
+      const auto i = static_cast<std::size_t>(l);
+      const double at = x[first + l], m = mask[first + l];
+      const double value = m * (c[0] + at * (c[1] + at * (c[2] + at * c[3])));
+      const double least = moments.least[i], most = moments.most[i];
+      const double low = m > 0 ? value : least, high = m > 0 ? value : most;
+      moments.n[i] += m;
+      moments.sum[i] += value;
+      moments.squares[i] += value * value;
+      moments.least[i] = low < least ? low : least;
+      moments.most[i] = high > most ? high : most;
+    }
+}
+
+/// Foreground of any frame: coils see one field.
+Array<std::uint8_t> any_frame(const Array<std::uint8_t>& foreground, std::int64_t voxels) {
+  Array<std::uint8_t> any({voxels});
+  for (std::int64_t first = 0; first < foreground.size(); first += voxels)
+    for (std::int64_t i = 0; i < voxels; ++i) any[i] |= foreground[first + i];
+  return any;
+}
+
+}  // namespace
 
 std::array<double, HarmonicField::terms> solid_harmonics(double x, double y, double z) {
   const double xx = x * x, yy = y * y, zz = z * z;
@@ -32,22 +75,22 @@ double HarmonicField::at(const Point& x) const {
   return std::inner_product(h.begin(), h.end(), coefficients_.begin(), offset_);
 }
 
-/// Calls body(value) for each voxel of the foreground of any frame: coils see one field.
-template <typename Body>
-void HarmonicField::for_foreground(const Context& context, Body body) const {
-  const auto& foreground = context.facts.foreground;
-  const auto voxels = size_[0] * size_[1] * size_[2];
-  for (std::int64_t v = 0; v < voxels; ++v) {
-    bool inside = false;
-    for (std::int64_t i = v; i < foreground.size(); i += voxels) inside |= foreground[i] != 0;
-    if (!inside) continue;
-    const std::array<std::int64_t, 3> index = {v % size_[0], v / size_[0] % size_[1],
-                                               v / size_[0] / size_[1]};
-    Point x;
-    for (std::size_t a = 0; a < 3; ++a)
-      x[a] = static_cast<double>(index[a] - size_[a] / 2) * spacing_[a];
-    body(at(x));
-  }
+HarmonicField::Cubic HarmonicField::along(std::size_t axis, Point x) const {
+  const auto value = [&](double coordinate) {
+    x[axis] = coordinate;
+    return at(x);
+  };
+  const double before = value(-1), middle = value(0), after = value(1), far = value(2);
+  const double even = (after + before) / 2 - middle, odd = (after - before) / 2;
+  const double third = (far - middle - 4 * even - 2 * odd) / 6;
+  return {middle, odd - third, even, third};
+}
+
+std::vector<double> HarmonicField::coordinates(std::size_t axis) const {
+  std::vector<double> all;
+  for (std::int64_t i = 0; i < size_[axis]; ++i)
+    all.push_back(static_cast<double>(i - size_[axis] / 2) * spacing_[axis]);
+  return all;
 }
 
 HarmonicField::HarmonicField(const Context& context, const std::string& purpose,
@@ -62,19 +105,25 @@ HarmonicField::HarmonicField(const Context& context, const std::string& purpose,
   const auto key = context.stream(purpose);
   for (std::size_t t = 0; t < terms; ++t) coefficients_[t] = normal(key, t);
 
-  double n = 0, sum = 0, squares = 0;
-  for_foreground(context, [&](double value) {
-    n += 1;
-    sum += value;
-  });
-  if (n > 0) offset_ = -sum / n;
-  for_foreground(context, [&](double value) {
-    squares += value * value;
-    peak_ = std::max(peak_, std::fabs(value));
-  });
+  const auto mask = any_frame(context.facts.foreground, size_[0] * size_[1] * size_[2]);
+  const auto i = coordinates(0), j = coordinates(1), k = coordinates(2);
+  Moments lanes;
+  lanes.least.fill(std::numeric_limits<double>::infinity());
+  lanes.most.fill(-std::numeric_limits<double>::infinity());
+  const auto* row = mask.data();
+  for (const double z : k)
+    for (const double y : j) {
+      add_row(row, along(0, {0, y, z}).data(), i.data(), size_[0], lanes);
+      row += size_[0];
+    }
+  const auto total = [](const auto& of) { return std::accumulate(of.begin(), of.end(), 0.0); };
+  const double n = total(lanes.n), mean = n > 0 ? total(lanes.sum) / n : 0;
+  offset_ = -mean;
+  peak_ = std::max(*std::max_element(lanes.most.begin(), lanes.most.end()) - mean,
+                   mean - *std::min_element(lanes.least.begin(), lanes.least.end()));
   if (!(peak_ > 1e-6))
     throw DataError(artifact + ": the foreground is too small for a field that varies");
-  rms_ = std::sqrt(squares / n);
+  rms_ = std::sqrt(std::max(0.0, total(lanes.squares) / n - mean * mean));
 }
 
 void HarmonicField::scale(double factor) {
@@ -89,14 +138,12 @@ Array<float> HarmonicField::slice(std::int64_t index) const {
   const auto p = static_cast<std::size_t>(roles_.phase_encode);
   const auto r = static_cast<std::size_t>(roles_.readout);
   Array<float> out({size_[p], size_[r]});
-  Point x;
+  Point x{};
   x[s] = static_cast<double>(index - size_[s] / 2) * spacing_[s];
+  const auto samples = coordinates(r);
   for (std::int64_t line = 0; line < size_[p]; ++line) {
     x[p] = static_cast<double>(line - size_[p] / 2) * spacing_[p];
-    for (std::int64_t sample = 0; sample < size_[r]; ++sample) {
-      x[r] = static_cast<double>(sample - size_[r] / 2) * spacing_[r];
-      out[line * size_[r] + sample] = static_cast<float>(at(x));
-    }
+    evaluate(along(r, x).data(), samples.data(), size_[r], out.data() + line * size_[r]);
   }
   return out;
 }

@@ -30,9 +30,11 @@ class HarmonicField {
 
  private:
   using Point = std::array<double, 3>;  // along i, j, k
+  using Cubic = std::array<double, 4>;  // coefficients of 1, x, x^2, x^3
   double at(const Point& x) const;
-  template <typename Body>
-  void for_foreground(const Context& context, Body body) const;
+  /// The field along a line, as a function of coordinate `axis`; x holds the other two.
+  Cubic along(std::size_t axis, Point x) const;
+  std::vector<double> coordinates(std::size_t axis) const;
 
   Roles roles_;
   std::array<std::int64_t, 3> size_{};

@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "artifact/elementary.h"
 #include "artifact/field/foreground.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
-
-constexpr double pi = 3.14159265358979323846;
 
 /// A Gaussian field of width sigma about a source that lies sigma off the slice in which it does
 /// most harm: there its gradient through the slice is largest.
@@ -17,21 +17,33 @@ struct Source {
   double sigma_mm = 1;
 };
 
-/// sin(pi x) / (pi x): signal of a slice over which the phase runs evenly through x turns.
-double sinc(double x) {
-  return std::fabs(x) < 1e-9 ? 1 : std::sin(pi * x) / (pi * x);
-}
+/// Turns of the phase through the slice, 1 at source.worst_mm: a product over the axes.
+struct Turns {
+  Source source;
+  std::size_t slice_axis;
 
-/// Turns of the phase through the slice, 1 at source.worst_mm.
-double relative_turns(const Source& source, const std::array<double, 3>& at_mm,
-                      std::size_t slice_axis) {
-  double square = 0, depth = 0;  // from the source, in sigma
-  for (std::size_t a = 0; a < 3; ++a) {
-    double d = (at_mm[a] - source.worst_mm[a]) / source.sigma_mm;
-    if (a == slice_axis) depth = d -= source.side;
-    square += d * d;
+  double distance(std::size_t axis, double at_mm) const {  // from the source, in sigma
+    const double d = (at_mm - source.worst_mm[axis]) / source.sigma_mm;
+    return axis == slice_axis ? d - source.side : d;
   }
-  return -source.side * depth * std::exp((1 - square) / 2);
+  double within(std::size_t axis, double at_mm) const {
+    const double d = distance(axis, at_mm);
+    return std::exp(-d * d / 2);
+  }
+  double through(double at_mm) const {
+    const double d = distance(slice_axis, at_mm);
+    return -source.side * d * std::exp((1 - d * d) / 2);
+  }
+};
+
+/// Multiplies by sin(pi x) / (pi x), x = peak turns[i]: the signal of a slice over which the phase
+/// runs evenly through x turns.
+MR_SIMD void dephase(float peak, const float* turns, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float angle = 3.14159265f * peak * turns[i];
+    const float sinc = fast_sine_cosine(angle).sine / angle;
+    values[i] *= angle * angle > 1e-12f ? sinc : 1.0f;
+  }
 }
 
 Source draw_source(const Context& context, double width) {
@@ -65,20 +77,27 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.values.set("worst_mm", source.worst_mm)
       .set("side", source.side)
       .set("sigma_mm", source.sigma_mm);
-  drawn.apply = [source, roles = context.roles, spacing = context.volume.spacing_mm,
+  drawn.apply = [turns = Turns{source, static_cast<std::size_t>(context.roles.slice)},
+                 roles = context.roles, spacing = context.volume.spacing_mm,
                  peak = values.at("peak_turns")](Block& block, int threads) {
-    const auto s = static_cast<std::size_t>(roles.slice);
-    const auto p = static_cast<std::size_t>(roles.phase_encode);
-    const auto r = static_cast<std::size_t>(roles.readout);
+    const auto factors = [&](int axis, std::int64_t n) {
+      const auto a = static_cast<std::size_t>(axis);
+      std::vector<float> along;
+      for (std::int64_t i = 0; i < n; ++i)
+        along.push_back(static_cast<float>(turns.within(a, static_cast<double>(i) * spacing[a])));
+      return along;
+    };
+    const auto n = block.readout();
+    const auto lines = factors(roles.phase_encode, block.lines()), row = factors(roles.readout, n);
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      std::array<double, 3> at_mm{};
-      at_mm[s] = static_cast<double>(slice) * spacing[s];
-      for (std::int64_t i = 0; i < block.plane_size(); ++i) {
-        at_mm[p] = static_cast<double>(i / block.readout()) * spacing[p];
-        at_mm[r] = static_cast<double>(i % block.readout()) * spacing[r];
-        const auto factor = static_cast<float>(sinc(peak * relative_turns(source, at_mm, s)));
-        re[i] *= factor;
-        if (im) im[i] *= factor;
+      const double of_slice =
+          peak * turns.through(static_cast<double>(slice) * spacing[turns.slice_axis]);
+      for (std::size_t y = 0; y < lines.size(); ++y) {
+        const auto most = static_cast<float>(of_slice) * lines[y];
+        if (std::fabs(most) < 1e-4f) continue;  // the factor is 1 - 2e-8 at least
+        const auto first = static_cast<std::int64_t>(y) * n;
+        dephase(most, row.data(), n, re + first);
+        if (im) dephase(most, row.data(), n, im + first);
       }
     });
     block.make_complex();  // beyond the first null the signal is negative
