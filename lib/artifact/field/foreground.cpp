@@ -1,56 +1,73 @@
 #include "artifact/field/foreground.h"
 
+#include <algorithm>
+
+#include "kspace/simd.h"
+
 namespace mr::artifact {
 namespace {
 
-/// Whether a voxel is foreground in any frame; outside of the image none is.
-class Object {
- public:
-  explicit Object(const Context& context) : foreground_(context.facts.foreground) {
-    for (std::size_t a = 0; a < 3; ++a) size_[a] = context.volume.length(static_cast<int>(a));
-  }
-  bool holds(const Voxel& voxel) const {
-    for (std::size_t a = 0; a < 3; ++a)
-      if (voxel[a] < 0 || voxel[a] >= size_[a]) return false;
-    const auto voxels = size_[0] * size_[1] * size_[2];
-    for (auto i = (voxel[2] * size_[1] + voxel[1]) * size_[0] + voxel[0]; i < foreground_.size();
-         i += voxels)
-      if (foreground_[i]) return true;
-    return false;
-  }
-  template <typename Wanted>
-  std::vector<Voxel> select(Wanted wanted) const {
-    std::vector<Voxel> found;
-    Voxel v{};
-    for (v[2] = 0; v[2] < size_[2]; ++v[2])
-      for (v[1] = 0; v[1] < size_[1]; ++v[1])
-        for (v[0] = 0; v[0] < size_[0]; ++v[0])
-          if (holds(v) && wanted(v)) found.push_back(v);
-    return found;
-  }
+MR_SIMD void unite(const std::uint8_t* from, std::int64_t n, std::uint8_t* to) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] |= from[i];
+}
 
- private:
-  const Array<std::uint8_t>& foreground_;
-  std::array<std::int64_t, 3> size_{};
-};
+MR_SIMD void keep_both(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
+                       std::uint8_t* to) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] &= a[i] & b[i];
+}
+
+MR_SIMD void take_away(const std::uint8_t* from, std::int64_t n, std::uint8_t* to) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] ^= from[i];
+}
+
+/// Keeps voxels of `inner` that have both neighbours along a stored axis in the mask.
+void erode(const Array<std::uint8_t>& mask, int axis, Array<std::uint8_t>& inner) {
+  const auto n = mask.shape(2 - axis);
+  std::int64_t stride = 1;
+  for (int faster = 0; faster < axis; ++faster) stride *= mask.shape(2 - faster);
+  for (std::int64_t start = 0; start < mask.size(); start += n * stride) {
+    auto* first = inner.data() + start;
+    const auto* from = mask.data() + start;
+    if (n > 2) keep_both(from, from + 2 * stride, (n - 2) * stride, first + stride);
+    std::fill_n(first, stride, std::uint8_t{0});
+    std::fill_n(first + (n - 1) * stride, stride, std::uint8_t{0});
+  }
+}
+
+std::vector<Voxel> voxels_of(const Array<std::uint8_t>& mask) {
+  std::vector<Voxel> found;
+  const auto* row = mask.data();
+  const auto n = mask.shape(2);
+  for (std::int64_t k = 0; k < mask.shape(0); ++k)
+    for (std::int64_t j = 0; j < mask.shape(1); ++j, row += n)
+      for (const auto* at = std::find(row, row + n, 1); at != row + n;
+           at = std::find(at + 1, row + n, 1))
+        found.push_back({at - row, j, k});
+  return found;
+}
 
 }  // namespace
 
+Array<std::uint8_t> foreground_of_any_frame(const Context& context) {
+  const auto& volume = context.volume;
+  Array<std::uint8_t> any({volume.length(2), volume.length(1), volume.length(0)});
+  const auto& foreground = context.facts.foreground;
+  for (std::int64_t first = 0; first < foreground.size(); first += any.size())
+    unite(foreground.data() + first, any.size(), any.data());
+  return any;
+}
+
 std::vector<Voxel> foreground_voxels(const Context& context) {
-  return Object(context).select([](const Voxel&) { return true; });
+  return voxels_of(foreground_of_any_frame(context));
 }
 
 std::vector<Voxel> foreground_rim(const Context& context) {
-  const Object object(context);
-  return object.select([&](const Voxel& voxel) {
-    for (const int axis : {context.roles.phase_encode, context.roles.readout})
-      for (const std::int64_t step : {-1, 1}) {
-        auto neighbour = voxel;
-        neighbour[static_cast<std::size_t>(axis)] += step;
-        if (!object.holds(neighbour)) return true;
-      }
-    return false;
-  });
+  auto rim = foreground_of_any_frame(context);
+  auto inner = rim;
+  for (const int axis : {context.roles.phase_encode, context.roles.readout})
+    erode(rim, axis, inner);
+  take_away(inner.data(), inner.size(), rim.data());
+  return voxels_of(rim);
 }
 
 }  // namespace mr::artifact

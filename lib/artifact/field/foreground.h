@@ -9,7 +9,10 @@ namespace mr::artifact {
 
 using Voxel = std::array<std::int64_t, 3>;  // along i, j, k
 
-/// Of the foreground of any frame: coils and repetitions see one object.
+/// 1 where any frame has foreground, [k, j, i]: coils and repetitions see one object.
+Array<std::uint8_t> foreground_of_any_frame(const Context& context);
+
+/// Of the foreground of any frame.
 std::vector<Voxel> foreground_voxels(const Context& context);
 
 /// Those with a neighbour within their slice that is not foreground, or that the image ends at.

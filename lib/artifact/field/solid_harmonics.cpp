@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "artifact/field/foreground.h"
 #include "base/error.h"
 #include "kspace/simd.h"
 
@@ -39,14 +40,6 @@ MR_SIMD void add_row(const std::uint8_t* mask, const double* c, const double* x,
       moments.least[i] = low < least ? low : least;
       moments.most[i] = high > most ? high : most;
     }
-}
-
-/// Foreground of any frame: coils see one field.
-Array<std::uint8_t> any_frame(const Array<std::uint8_t>& foreground, std::int64_t voxels) {
-  Array<std::uint8_t> any({voxels});
-  for (std::int64_t first = 0; first < foreground.size(); first += voxels)
-    for (std::int64_t i = 0; i < voxels; ++i) any[i] |= foreground[first + i];
-  return any;
 }
 
 }  // namespace
@@ -105,7 +98,7 @@ HarmonicField::HarmonicField(const Context& context, const std::string& purpose,
   const auto key = context.stream(purpose);
   for (std::size_t t = 0; t < terms; ++t) coefficients_[t] = normal(key, t);
 
-  const auto mask = any_frame(context.facts.foreground, size_[0] * size_[1] * size_[2]);
+  const auto mask = foreground_of_any_frame(context);
   const auto i = coordinates(0), j = coordinates(1), k = coordinates(2);
   Moments lanes;
   lanes.least.fill(std::numeric_limits<double>::infinity());
