@@ -433,16 +433,27 @@ TEST_CASE("a constant field moves the image as a whole, along the right axis") {
   }
 }
 
+namespace {
+
+void displace_line(const std::vector<float>& moves, Ends ends, std::vector<float>& line) {
+  mr::Array<float> distance({1, static_cast<std::int64_t>(moves.size())});
+  std::copy(moves.begin(), moves.end(), distance.begin());
+  displace(distance, mr::artifact::Role::readout, ends, line.data(), nullptr);
+}
+
+}  // namespace
+
 TEST_CASE("blips up and down move voxels by opposite distances") {
   const std::vector<float> moves(20, 2.25f), back(20, -2.25f);
-  std::vector<double> up(20, 0.0), down;
+  std::vector<float> up(20, 0.0f), down;
   up[10] = 100;
   down = up;
-  displace_line(moves.data(), 20, Ends::wrap, up);
-  displace_line(back.data(), 20, Ends::wrap, down);
-  const auto centre = [](const std::vector<double>& line) {
+  displace_line(moves, Ends::wrap, up);
+  displace_line(back, Ends::wrap, down);
+  const auto centre = [](const std::vector<float>& line) {
     double moment = 0;
-    for (std::size_t i = 0; i < line.size(); ++i) moment += static_cast<double>(i) * line[i];
+    for (std::size_t i = 0; i < line.size(); ++i)
+      moment += static_cast<double>(i) * static_cast<double>(line[i]);
     return moment / 100;
   };
   CHECK(centre(up) == doctest::Approx(12.25));
@@ -457,23 +468,23 @@ TEST_CASE("blips up and down move voxels by opposite distances") {
 TEST_CASE("a line that is stretched thins out by the Jacobian; one that is shrunk piles up") {
   std::vector<float> moves(40);
   for (std::size_t i = 0; i < 40; ++i) moves[i] = 0.25f * (static_cast<float>(i) - 20);
-  std::vector<double> line(40, 0.0);
-  std::fill(line.begin() + 12, line.begin() + 28, 1.0);
+  std::vector<float> line(40, 0.0f);
+  std::fill(line.begin() + 12, line.begin() + 28, 1.0f);
   auto stretched = line;
-  displace_line(moves.data(), 40, Ends::wrap, stretched);
+  displace_line(moves, Ends::wrap, stretched);
   CHECK(stretched[20] == doctest::Approx(1 / 1.25));
   for (auto& m : moves) m *= -2;
-  displace_line(moves.data(), 40, Ends::wrap, line);
+  displace_line(moves, Ends::wrap, line);
   CHECK(line[20] == doctest::Approx(1 / 0.5));
 }
 
 TEST_CASE("signal beyond the end of a line comes in at the other end, or is lost") {
   const std::vector<float> moves(10, 4.0f);
-  std::vector<double> line(10, 1.0), kept = line;
-  displace_line(moves.data(), 10, Ends::wrap, kept);
+  std::vector<float> line(10, 1.0f), kept = line;
+  displace_line(moves, Ends::wrap, kept);
   CHECK(kept == line);
-  displace_line(moves.data(), 10, Ends::lose, line);
-  for (std::size_t i = 0; i < 10; ++i) CHECK(line[i] == (i < 4 ? 0.0 : 1.0));
+  displace_line(moves, Ends::lose, line);
+  for (std::size_t i = 0; i < 10; ++i) CHECK(line[i] == (i < 4 ? 0.0f : 1.0f));
 }
 
 TEST_CASE("the drawn field obeys Laplace's equation") {

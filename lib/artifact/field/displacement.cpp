@@ -1,68 +1,220 @@
 #include "artifact/field/displacement.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "artifact/field/foreground.h"
 #include "artifact/field/solid_harmonics.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
+/// In lanes, since compilers do not reorder maxima.
+using Lanes = std::array<float, 16>;
+
+MR_SIMD void add_peak(const std::uint8_t* mask, const float* values, std::int64_t n, Lanes& peak) {
+  constexpr std::int64_t lanes = 16;
+  for (std::int64_t first = 0; first < n; first += lanes)
+    for (std::int64_t l = 0; l < std::min(lanes, n - first); ++l) {
+      const float size = mask[first + l] ? std::fabs(values[first + l]) : 0.0f;
+      auto& most = peak[static_cast<std::size_t>(l)];
+      most = size > most ? size : most;
+    }
+}
+
 /// Largest magnitude of a map within the foreground of any frame.
 double peak_of(const image::Volume& map, const Context& context) {
-  const auto& foreground = context.facts.foreground;
-  const auto voxels = count(map.shape()) / map.frames();
-  double peak = 0;
-  for (std::int64_t i = 0; i < foreground.size(); ++i)
-    if (foreground[i])
-      peak = std::max(peak, std::fabs(static_cast<double>(map.voxels[i % voxels])));
-  return peak;
+  const auto mask = foreground_of_any_frame(context);
+  Lanes peak{};
+  add_peak(mask.data(), map.voxels.data(), mask.size(), peak);
+  return static_cast<double>(*std::max_element(peak.begin(), peak.end()));
+}
+
+/// The axis that voxels move along: n cells, of which what leaves the image is lost or comes back.
+struct Axis {
+  std::int64_t n;
+  Ends ends;
+};
+
+/// Where the boxes of some voxels come to lie that follow each other in memory: most cover one cell
+/// or two.
+struct Boxes {
+  std::vector<std::int32_t> cell;  // the first one, plus 1
+  std::vector<float> share, next;  // of that cell and of the one behind it; 0 for wide boxes
+  std::vector<float> low, high;    // edges, from the voxel's own first edge
+  bool any_wide = false;
+
+  explicit Boxes(std::int64_t voxels)
+      : cell(static_cast<std::size_t>(voxels)),
+        share(cell.size()),
+        next(cell.size()),
+        low(cell.size()),
+        high(cell.size()) {}
+
+  bool is_wide(std::size_t i) const { return high[i] > std::floor(low[i]) + 2; }
+};
+
+/// Edges that the distances of neighbours `before` and `after` and their own set.
+MR_SIMD void find_edges(const float* before, const float* own, const float* after, std::int64_t n,
+                        float* low, float* high) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float a = (before[i] + own[i]) / 2, b = 1 + (own[i] + after[i]) / 2;
+    low[i] = a < b ? a : b;
+    high[i] = a < b ? b : a;
+  }
+}
+
+/// share, next and cell of boxes; voxel i is voxel first + i step of its line. Returns how many are
+/// wide.
+MR_SIMD std::int32_t share_out(const float* low, const float* high, std::int64_t voxels,
+                               std::int32_t first, std::int32_t step, std::int32_t cells, bool wrap,
+                               float* share, float* next, std::int32_t* cell) {
+  const auto n = static_cast<float>(cells);
+  const float by_n = 1 / n;
+  std::int32_t wide = 0;
+  for (std::int64_t i = 0; i < voxels; ++i) {
+    const float whole = __builtin_floorf(low[i]), edge = whole + 1;
+    const float part = high[i] > edge ? (edge - low[i]) / (high[i] - low[i]) : 1.0f;
+    const float at = static_cast<float>(first + static_cast<std::int32_t>(i) * step) + whole;
+    const float turned = at - n * __builtin_floorf(at * by_n);  // off by n where rounding was
+    const float low_turned = turned < 0 ? turned + n : turned;
+    const float wrapped = low_turned >= n ? low_turned - n : low_turned;
+    const float place = wrap ? wrapped : at;
+    const bool inside = place >= -1 && place < n, narrow = !(high[i] > edge + 1);
+    share[i] = inside && narrow ? part : 0.0f;
+    next[i] = inside && narrow ? 1 - part : 0.0f;
+    cell[i] = inside ? static_cast<std::int32_t>(place) + 1 : 0;
+    wide += narrow ? 0 : 1;
+  }
+  return wide;
+}
+
+MR_SIMD void add_row(const float* from, std::int64_t n, float* to) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
+}
+
+MR_SIMD void add_planes(const float* a, const float* b, std::int64_t n, float* sum) {
+  for (std::int64_t i = 0; i < n; ++i) sum[i] = a[i] + b[i];
+}
+
+/// Sums of what arrives in the cells of `width` lines side by side, of one part of the image. A
+/// voxel's two shares go into two planes [n + 1, width], so that neighbours do not wait for each
+/// other: row c + 1 of `own` belongs to cell c, and so does row c of `behind`.
+class Sums {
+ public:
+  Sums(Axis axis, std::int64_t width)
+      : axis_(axis), width_(width), own_(static_cast<std::size_t>((axis.n + 1) * width)) {
+    behind_ = own_;
+  }
+
+  /// values[i] belongs to line i * apart, where it is voxel first + i step.
+  void add(const Boxes& boxes, std::int64_t first, std::int64_t step, std::int64_t apart,
+           const float* values) {
+    const auto voxels = static_cast<std::int64_t>(boxes.cell.size());
+    for (std::int64_t i = 0; i < voxels; ++i) {
+      const auto b = static_cast<std::size_t>(i);
+      const auto at = static_cast<std::size_t>(boxes.cell[b] * width_ + i * apart);
+      own_[at] += boxes.share[b] * values[i];
+      behind_[at] += boxes.next[b] * values[i];
+    }
+    for (std::int64_t i = 0; boxes.any_wide && i < voxels; ++i) {
+      const auto b = static_cast<std::size_t>(i);
+      if (boxes.is_wide(b))
+        add_wide(static_cast<double>(boxes.low[b]), static_cast<double>(boxes.high[b]),
+                 first + i * step, i * apart, values[i]);
+    }
+  }
+
+  /// Writes the sums, row by row, and starts again.
+  void take(float* values) {
+    if (axis_.ends == Ends::wrap)
+      add_row(behind_.data() + axis_.n * width_, width_, behind_.data());
+    add_planes(own_.data() + width_, behind_.data(), axis_.n * width_, values);
+    std::fill(own_.begin(), own_.end(), 0.0f);
+    std::fill(behind_.begin(), behind_.end(), 0.0f);
+  }
+
+ private:
+  void add_wide(double low, double high, std::int64_t voxel, std::int64_t line, float value) {
+    for (double cell = std::floor(low); cell < high; ++cell) {
+      const double covered = std::min(high, cell + 1) - std::max(low, cell);
+      auto to = voxel + static_cast<std::int64_t>(cell);
+      if (axis_.ends == Ends::wrap) to = (to % axis_.n + axis_.n) % axis_.n;
+      if (to < 0 || to >= axis_.n) continue;
+      own_[static_cast<std::size_t>((to + 1) * width_ + line)] +=
+          static_cast<float>(covered / (high - low)) * value;
+    }
+  }
+
+  Axis axis_;
+  std::int64_t width_;
+  std::vector<float> own_, behind_;
+};
+
+/// Boxes of voxels that are voxel first + i step of their lines.
+void find_boxes(const float* before, const float* own, const float* after, std::int64_t first,
+                std::int64_t step, Axis axis, Boxes& boxes) {
+  const auto voxels = static_cast<std::int64_t>(boxes.cell.size());
+  find_edges(before, own, after, voxels, boxes.low.data(), boxes.high.data());
+  boxes.any_wide = share_out(boxes.low.data(), boxes.high.data(), voxels,
+                             static_cast<std::int32_t>(first), static_cast<std::int32_t>(step),
+                             static_cast<std::int32_t>(axis.n), axis.ends == Ends::wrap,
+                             boxes.share.data(), boxes.next.data(), boxes.cell.data()) > 0;
+}
+
+/// Line by line.
+void displace_rows(const Array<float>& distance, Ends ends, float* re, float* im) {
+  const auto n = distance.shape(1);
+  const Axis axis{n, ends};
+  Boxes boxes(n);
+  Sums sums(axis, 1);
+  std::vector<float> padded(static_cast<std::size_t>(n + 2));
+  for (std::int64_t start = 0; start < distance.size(); start += n) {
+    std::copy_n(distance.data() + start, n, padded.data() + 1);
+    padded.front() = distance[start];
+    padded.back() = distance[start + n - 1];
+    find_boxes(padded.data(), padded.data() + 1, padded.data() + 2, 0, 1, axis, boxes);
+    for (float* part : {re, im}) {
+      if (!part) continue;
+      sums.add(boxes, 0, 1, 0, part + start);
+      sums.take(part + start);
+    }
+  }
+}
+
+/// All columns at once.
+void displace_columns(const Array<float>& distance, Ends ends, float* re, float* im) {
+  const auto n = distance.shape(0), columns = distance.shape(1);
+  const Axis axis{n, ends};
+  Boxes boxes(columns);
+  std::vector<Sums> sums(im ? 2 : 1, Sums(axis, columns));
+  const auto row = [&](std::int64_t line) {
+    return distance.data() + std::clamp(line, std::int64_t{0}, n - 1) * columns;
+  };
+  for (std::int64_t line = 0; line < n; ++line) {
+    find_boxes(row(line - 1), row(line), row(line + 1), line, 0, axis, boxes);
+    sums[0].add(boxes, line, 0, 1, re + line * columns);
+    if (im) sums[1].add(boxes, line, 0, 1, im + line * columns);
+  }
+  sums[0].take(re);
+  if (im) sums[1].take(im);
+}
+
+MR_SIMD void scale(double factor, std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i)
+    values[i] = static_cast<float>(factor * static_cast<double>(values[i]));
 }
 
 }  // namespace
 
-void displace_line(const float* distance, std::int64_t n, Ends ends, std::vector<double>& values) {
-  const auto edge = [&](std::int64_t j) {  // between voxels j - 1 and j, before + 1/2 and after
-    const auto before = static_cast<double>(distance[std::max(j - 1, std::int64_t{0})]);
-    const auto after = static_cast<double>(distance[std::min(j, n - 1)]);
-    return static_cast<double>(j) + (before + after) / 2;
-  };
-  std::vector<double> out(values.size(), 0.0);
-  for (std::int64_t j = 0; j < n; ++j) {
-    const double value = values[static_cast<std::size_t>(j)];
-    const auto [low, high] = std::minmax({edge(j), edge(j + 1)});
-    const auto first = static_cast<std::int64_t>(std::floor(low));
-    const auto last = std::max(first, static_cast<std::int64_t>(std::ceil(high)) - 1);
-    for (auto cell = first; cell <= last; ++cell) {
-      if (ends == Ends::lose && (cell < 0 || cell >= n)) continue;
-      const double covered =
-          std::min(high, static_cast<double>(cell + 1)) - std::max(low, static_cast<double>(cell));
-      const double share = first == last ? 1 : covered / (high - low);
-      out[static_cast<std::size_t>((cell % n + n) % n)] += share * value;
-    }
-  }
-  values.swap(out);
-}
-
 void displace(const Array<float>& distance, Role along, Ends ends, float* re, float* im) {
-  const auto lines = distance.shape(0), readout = distance.shape(1);
-  const bool by_readout = along == Role::readout;
-  const auto n = by_readout ? readout : lines, others = by_readout ? lines : readout;
-  const auto step = by_readout ? std::int64_t{1} : readout, apart = by_readout ? readout : 1;
-  std::vector<float> moves(static_cast<std::size_t>(n));
-  std::vector<double> values(moves.size());
-  for (std::int64_t line = 0; line < others; ++line)
-    for (float* part : {re, im}) {
-      if (!part) continue;
-      for (std::int64_t i = 0; i < n; ++i) {
-        moves[static_cast<std::size_t>(i)] = distance[line * apart + i * step];
-        values[static_cast<std::size_t>(i)] = static_cast<double>(part[line * apart + i * step]);
-      }
-      displace_line(moves.data(), n, ends, values);
-      for (std::int64_t i = 0; i < n; ++i)
-        part[line * apart + i * step] = static_cast<float>(values[static_cast<std::size_t>(i)]);
-    }
+  if (along == Role::readout)
+    displace_rows(distance, ends, re, im);
+  else
+    displace_columns(distance, ends, re, im);
 }
 
 std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Context& context,
@@ -83,9 +235,9 @@ std::function<Array<float>(std::int64_t slice)> displacement_by_field(const Cont
                     std::to_string(peak_hz) + " Hz");
   record.set("field", "map");
   record.set("hz_per_voxel", peak_hz / peak);
-  return [map = &map, roles = context.roles, scale = peak / peak_hz](std::int64_t slice) {
+  return [map = &map, roles = context.roles, factor = peak / peak_hz](std::int64_t slice) {
     auto distance = map_slice(roles, *map, slice);
-    for (auto& d : distance) d = static_cast<float>(scale * static_cast<double>(d));
+    scale(factor, distance.size(), distance.data());
     return distance;
   };
 }

@@ -8,16 +8,13 @@ namespace mr::artifact {
 /// away, as it does with frequencies far beyond the field of view.
 enum class Ends { wrap, lose };
 
-/// Moves what each voxel of a line holds by its own distance and adds it where it arrives: signals
-/// pile up where the displacement shrinks the line and thin out where it stretches it. Every voxel
-/// is a box whose edges move by the mean of the two neighbours' distances, and is spread evenly
-/// over where its box comes to lie; so the sum along the line stays, also where the order of voxels
-/// is turned round.
-/// distance  [n], voxels
-void displace_line(const float* distance, std::int64_t n, Ends ends, std::vector<double>& values);
-
-/// Every line of one slice along the readout or along phase encoding; im may be null.
-/// distance  [lines, readout], voxels
+/// Moves what each voxel holds by its own distance along the line that it lies on, and adds it
+/// where it arrives: signals pile up where the displacement shrinks the line and thin out where it
+/// stretches it. Every voxel is a box whose edges move by the mean of the two neighbours'
+/// distances, and is spread evenly over where its box comes to lie; so the sum along the line
+/// stays, also where the order of voxels is turned round.
+/// distance  [lines, readout] of a slice, voxels
+/// im        may be null
 void displace(const Array<float>& distance, Role along, Ends ends, float* re, float* im);
 
 /// A displacement in voxels, slice by slice, whose largest value in the foreground is `peak`: from

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "artifact/field/displacement.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -30,6 +31,10 @@ double half_widths(std::int64_t i, std::int64_t n) {
   return n > 1 ? static_cast<double>(i - n / 2) / static_cast<double>(n / 2) : 0;
 }
 
+MR_SIMD void add_to_all(double constant, const double* values, std::int64_t n, float* sums) {
+  for (std::int64_t i = 0; i < n; ++i) sums[i] = static_cast<float>(constant + values[i]);
+}
+
 bool acts(const Values& values) {
   return values.at("edge_px") != 0;
 }
@@ -44,13 +49,15 @@ Drawn draw(const Context& context, const Values& values) {
       .set("slice", g.slice)
       .set("constant", g.constant);
   drawn.apply = [g, slices = context.slices()](Block& block, int threads) {
+    const auto n = block.readout();
+    std::vector<double> along_line;
+    for (std::int64_t x = 0; x < n; ++x) along_line.push_back(g.readout * half_widths(x, n));
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      Array<float> distance({block.lines(), block.readout()});
-      for (std::int64_t i = 0; i < distance.size(); ++i)
-        distance[i] =
-            static_cast<float>(g.constant + g.slice * half_widths(slice, slices) +
-                               g.lines * half_widths(i / block.readout(), block.lines()) +
-                               g.readout * half_widths(i % block.readout(), block.readout()));
+      Array<float> distance({block.lines(), n});
+      const double of_slice = g.constant + g.slice * half_widths(slice, slices);
+      for (std::int64_t line = 0; line < block.lines(); ++line)
+        add_to_all(of_slice + g.lines * half_widths(line, block.lines()), along_line.data(), n,
+                   distance.data() + line * n);
       displace(distance, Role::phase_encode, Ends::wrap, re, im);
     });
   };
