@@ -3,7 +3,8 @@
 #pragma once
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define MR_SIMD __attribute__((target_clones("avx512f", "fma", "default"), optimize("O3")))
+#define MR_SIMD \
+  __attribute__((target_clones("avx512f", "fma", "default"), optimize("O3", "no-trapping-math")))
 #else
 #define MR_SIMD
 #endif

@@ -12,24 +12,28 @@
 namespace mr::artifact {
 namespace {
 
-/// In lanes, since compilers do not reorder maxima.
+/// In lanes, since compilers do not reorder maxima. n  a multiple of the lanes
 using Lanes = std::array<float, 16>;
 
 MR_SIMD void add_peak(const std::uint8_t* mask, const float* values, std::int64_t n, Lanes& peak) {
-  constexpr std::int64_t lanes = 16;
-  for (std::int64_t first = 0; first < n; first += lanes)
-    for (std::int64_t l = 0; l < std::min(lanes, n - first); ++l) {
-      const float size = mask[first + l] ? std::fabs(values[first + l]) : 0.0f;
-      auto& most = peak[static_cast<std::size_t>(l)];
-      most = size > most ? size : most;
+  Lanes most = peak;
+  for (std::int64_t first = 0; first < n; first += static_cast<std::int64_t>(most.size()))
+    for (std::size_t l = 0; l < most.size(); ++l) {
+      const float size = std::fabs(values[first + static_cast<std::int64_t>(l)]);
+      const bool larger = (mask[first + static_cast<std::int64_t>(l)] != 0) & (size > most[l]);
+      most[l] = larger ? size : most[l];
     }
+  peak = most;
 }
 
 /// Largest magnitude of a map within the foreground of any frame.
 double peak_of(const image::Volume& map, const Context& context) {
   const auto mask = foreground_of_any_frame(context);
   Lanes peak{};
-  add_peak(mask.data(), map.voxels.data(), mask.size(), peak);
+  const auto whole = mask.size() / 16 * 16;
+  add_peak(mask.data(), map.voxels.data(), whole, peak);
+  for (auto i = whole; i < mask.size(); ++i)
+    if (mask[i]) peak[0] = std::max(peak[0], std::fabs(map.voxels[i]));
   return static_cast<double>(*std::max_element(peak.begin(), peak.end()));
 }
 
@@ -67,29 +71,31 @@ MR_SIMD void find_edges(const float* before, const float* own, const float* afte
   }
 }
 
-/// share, next and cell of boxes; voxel i is voxel first + i step of its line. Returns how many are
-/// wide.
-MR_SIMD std::int32_t share_out(const float* low, const float* high, std::int64_t voxels,
-                               std::int32_t first, std::int32_t step, std::int32_t cells, bool wrap,
-                               float* share, float* next, std::int32_t* cell) {
-  const auto n = static_cast<float>(cells);
-  const float by_n = 1 / n;
+/// share, next and cell of boxes; voxel i is voxel first + i step of its line. Where nothing wraps
+/// `period` is 0. Returns whether some are wide.
+MR_SIMD bool share_out(const float* low, const float* high, std::int64_t voxels, float first,
+                       float step, float cells, float period, float* share, float* next,
+                       std::int32_t* cell) {
+  const float by_cells = 1 / cells;
   std::int32_t wide = 0;
-  for (std::int64_t i = 0; i < voxels; ++i) {
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(voxels); ++i) {
     const float whole = __builtin_floorf(low[i]), edge = whole + 1;
-    const float part = high[i] > edge ? (edge - low[i]) / (high[i] - low[i]) : 1.0f;
-    const float at = static_cast<float>(first + static_cast<std::int32_t>(i) * step) + whole;
-    const float turned = at - n * __builtin_floorf(at * by_n);  // off by n where rounding was
-    const float low_turned = turned < 0 ? turned + n : turned;
-    const float wrapped = low_turned >= n ? low_turned - n : low_turned;
-    const float place = wrap ? wrapped : at;
-    const bool inside = place >= -1 && place < n, narrow = !(high[i] > edge + 1);
-    share[i] = inside && narrow ? part : 0.0f;
-    next[i] = inside && narrow ? 1 - part : 0.0f;
-    cell[i] = inside ? static_cast<std::int32_t>(place) + 1 : 0;
-    wide += narrow ? 0 : 1;
+    const float split = (edge - low[i]) / (high[i] - low[i]);  // above 1 within one cell
+    const float part = split < 1 ? split : 1.0f;
+    const float at = first + static_cast<float>(i) * step + whole;
+    const float turned = at - period * __builtin_floorf(at * by_cells);  // or off by one period
+    const float not_below = turned + (turned < 0 ? period : 0.0f);
+    const float place = not_below - (not_below >= cells ? period : 0.0f);
+    const float from_first = place >= -1 ? place : -1.0f;
+    const float within = from_first < cells ? from_first : -1.0f;
+    const float in_place = within == place ? 1.0f : 0.0f;
+    const float kept = high[i] > edge + 1 ? 0.0f : in_place;
+    share[i] = kept * part;
+    next[i] = kept * (1 - part);
+    cell[i] = static_cast<std::int32_t>(within) + 1;
+    wide |= high[i] > edge + 1 ? 1 : 0;
   }
-  return wide;
+  return wide != 0;
 }
 
 MR_SIMD void add_row(const float* from, std::int64_t n, float* to) {
@@ -159,10 +165,11 @@ void find_boxes(const float* before, const float* own, const float* after, std::
                 std::int64_t step, Axis axis, Boxes& boxes) {
   const auto voxels = static_cast<std::int64_t>(boxes.cell.size());
   find_edges(before, own, after, voxels, boxes.low.data(), boxes.high.data());
-  boxes.any_wide = share_out(boxes.low.data(), boxes.high.data(), voxels,
-                             static_cast<std::int32_t>(first), static_cast<std::int32_t>(step),
-                             static_cast<std::int32_t>(axis.n), axis.ends == Ends::wrap,
-                             boxes.share.data(), boxes.next.data(), boxes.cell.data()) > 0;
+  const auto cells = static_cast<float>(axis.n);
+  boxes.any_wide =
+      share_out(boxes.low.data(), boxes.high.data(), voxels, static_cast<float>(first),
+                static_cast<float>(step), cells, axis.ends == Ends::wrap ? cells : 0.0f,
+                boxes.share.data(), boxes.next.data(), boxes.cell.data());
 }
 
 /// Line by line.

@@ -7,8 +7,10 @@
 namespace mr::artifact {
 namespace {
 
+// Inlined, so that they become code of the caller's vector width.
+
 /// to += conj(x) y
-inline void add_product(const Numbers& x, const Numbers& y, Numbers& to) {
+[[gnu::always_inline]] inline void add_product(const Numbers& x, const Numbers& y, Numbers& to) {
   for (std::size_t l = 0; l < unfolded_columns; ++l) {
     to.re[l] += x.re[l] * y.re[l] + x.im[l] * y.im[l];
     to.im[l] += x.re[l] * y.im[l] - x.im[l] * y.re[l];
@@ -16,7 +18,7 @@ inline void add_product(const Numbers& x, const Numbers& y, Numbers& to) {
 }
 
 /// to -= x conj(y)
-inline void take_product(const Numbers& x, const Numbers& y, Numbers& to) {
+[[gnu::always_inline]] inline void take_product(const Numbers& x, const Numbers& y, Numbers& to) {
   for (std::size_t l = 0; l < unfolded_columns; ++l) {
     to.re[l] -= x.re[l] * y.re[l] + x.im[l] * y.im[l];
     to.im[l] -= x.im[l] * y.re[l] - x.re[l] * y.im[l];
@@ -24,7 +26,7 @@ inline void take_product(const Numbers& x, const Numbers& y, Numbers& to) {
 }
 
 /// to -= x y
-inline void subtract(const Numbers& x, const Numbers& y, Numbers& to) {
+[[gnu::always_inline]] inline void subtract(const Numbers& x, const Numbers& y, Numbers& to) {
   for (std::size_t l = 0; l < unfolded_columns; ++l) {
     to.re[l] -= x.re[l] * y.re[l] - x.im[l] * y.im[l];
     to.im[l] -= x.re[l] * y.im[l] + x.im[l] * y.re[l];
@@ -32,7 +34,7 @@ inline void subtract(const Numbers& x, const Numbers& y, Numbers& to) {
 }
 
 /// to *= factor
-inline void scale(const Numbers::Row& factor, Numbers& to) {
+[[gnu::always_inline]] inline void scale(const Numbers::Row& factor, Numbers& to) {
   for (std::size_t l = 0; l < unfolded_columns; ++l) {
     to.re[l] *= factor[l];
     to.im[l] *= factor[l];
@@ -60,15 +62,17 @@ MR_SIMD bool solve(std::size_t n, Equations& of) {
   leave_out_unseen(n, of);
   auto& [g, b] = of;
   std::array<Numbers::Row, most_aliased> inverse;  // of the factor's diagonal
-  double least = 1;
+  Numbers::Row singular{};
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       for (std::size_t k = 0; k < j; ++k) take_product(g[i][k], g[j][k], g[i][j]);
       scale(inverse[j], g[i][j]);
       take_product(g[i][j], g[i][j], g[i][i]);
     }
-    for (std::size_t l = 0; l < unfolded_columns; ++l) inverse[i][l] = 1 / std::sqrt(g[i][i].re[l]);
-    for (const double pivot : g[i][i].re) least = pivot > 1e-10 ? std::min(least, pivot) : 0;
+    for (std::size_t l = 0; l < unfolded_columns; ++l) {
+      singular[l] += g[i][i].re[l] > 1e-10 ? 0.0 : 1.0;
+      inverse[i][l] = 1 / std::sqrt(g[i][i].re[l]);
+    }
   }
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t k = 0; k < i; ++k) subtract(g[i][k], b[k], b[i]);
@@ -78,7 +82,7 @@ MR_SIMD bool solve(std::size_t n, Equations& of) {
     for (std::size_t k = i + 1; k < n; ++k) take_product(b[k], g[k][i], b[i]);
     scale(inverse[i], b[i]);
   }
-  return least > 0;
+  return std::all_of(singular.begin(), singular.end(), [](double times) { return times == 0; });
 }
 
 MR_SIMD void load_pairs(const float* pairs, std::int64_t columns, Numbers& to) {
