@@ -9,7 +9,7 @@ namespace mr::artifact {
 /// exp(x) to 2e-7 for |x| < 41, about 2^-60 or 2^60 beyond, so that images stay finite: 2^k exp(r),
 /// |r| <= ln(2) / 2, Taylor to r^7. Adding 1.5 2^23 rounds to a whole number, which then stands in
 /// the lowest bits; ln 2 is taken off in two parts, the first of few bits.
-inline float fast_exp(float x) {
+[[gnu::always_inline]] inline float fast_exp(float x) {
   const float rounder = 12582912.0f, rounded = x * 1.44269504f + rounder;
   const float whole = rounded - rounder;
   const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
@@ -30,7 +30,7 @@ inline float fast_exp(float x) {
 /// log(x) of a normal positive number, to 2e-7 of max(1, |log x|): x = 2^k m, m within
 /// [sqrt(1/2), sqrt(2)), log m = 2 artanh((m - 1) / (m + 1)), whose series is taken to the 9th
 /// power.
-inline float fast_log(float x) {
+[[gnu::always_inline]] inline float fast_log(float x) {
   std::int32_t bits;
   __builtin_memcpy(&bits, &x, sizeof bits);
   const std::int32_t k = (bits - 0x3F3504F3) >> 23;  // exponent above sqrt(1/2)
@@ -51,7 +51,7 @@ struct SineCosine {
 
 /// Of an angle [rad], to 2e-7 for |angle| < 1000: the angle less the nearest quarter turn, taken
 /// off in three parts, by Taylor series to the 9th power.
-inline SineCosine fast_sine_cosine(float angle) {
+[[gnu::always_inline]] inline SineCosine fast_sine_cosine(float angle) {
   const float rounder = 12582912.0f, rounded = angle * 0.636619772f + rounder;
   const float whole = rounded - rounder;
   const float r = ((angle - whole * 1.5703125f) - whole * 4.837512970e-4f) - whole * 7.54978995e-8f;

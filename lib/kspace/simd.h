@@ -3,8 +3,7 @@
 #pragma once
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define MR_SIMD \
-  __attribute__((target_clones("avx512f", "fma", "default"), optimize("O3", "no-trapping-math")))
+#define MR_SIMD __attribute__((target_clones("avx512f", "fma", "default"), optimize("O3")))
 #else
 #define MR_SIMD
 #endif

@@ -2,6 +2,7 @@
 
 #include "artifact/engine.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -12,19 +13,16 @@ bool acts(const Values& values) {
   return values.at("ghost") != 0 || values.at("echo_shift") != 0;
 }
 
-/// I cos(phi(x) / 2) + i sin(phi(x) / 2) I(y - N / 2), N even, at once for both halves of a slice.
-void mix_halves(const std::vector<double>& half_phi, std::int64_t lines, float* re, float* im) {
-  const auto columns = static_cast<std::int64_t>(half_phi.size()), apart = lines / 2 * columns;
-  for (std::int64_t x = 0; x < columns; ++x) {
-    const double angle = half_phi[static_cast<std::size_t>(x)];
-    const auto c = static_cast<float>(std::cos(angle)), s = static_cast<float>(std::sin(angle));
-    for (auto at = x; at < apart; at += columns) {
-      const float a = re[at], b = im[at], a2 = re[at + apart], b2 = im[at + apart];
-      re[at] = c * a - s * b2;
-      im[at] = c * b + s * a2;
-      re[at + apart] = c * a2 - s * b;
-      im[at + apart] = c * b2 + s * a;
-    }
+/// I cos(phi(x) / 2) + i sin(phi(x) / 2) I(y - N / 2), N even, at once for a row and the one half a
+/// field of view away.
+MR_SIMD void mix_rows(const float* cosine, const float* sine, std::int64_t n, float* re, float* im,
+                      float* far_re, float* far_im) {
+  for (std::int64_t x = 0; x < n; ++x) {
+    const float a = re[x], b = im[x], a2 = far_re[x], b2 = far_im[x];
+    re[x] = cosine[x] * a - sine[x] * b2;
+    im[x] = cosine[x] * b + sine[x] * a2;
+    far_re[x] = cosine[x] * a2 - sine[x] * b;
+    far_im[x] = cosine[x] * b2 + sine[x] * a;
   }
 }
 
@@ -37,17 +35,23 @@ Drawn draw(const Context& context, const Values& values) {
   if (lines % 2 != 0)
     throw DataError("nyquist-ghost: want an even number of lines, got " + std::to_string(lines));
   const double phi = 2 * std::asin(values.at("ghost"));
-  std::vector<double> half_phi;
-  for (std::int64_t x = 0; x < readout; ++x)
-    half_phi.push_back(phi / 2 + pi * values.at("echo_shift") *
-                                     static_cast<double>(x - readout / 2) /
-                                     static_cast<double>(readout));
+  std::vector<float> cosine, sine;
+  for (std::int64_t x = 0; x < readout; ++x) {
+    const double half_phi = phi / 2 + pi * values.at("echo_shift") *
+                                          static_cast<double>(x - readout / 2) /
+                                          static_cast<double>(readout);
+    cosine.push_back(static_cast<float>(std::cos(half_phi)));
+    sine.push_back(static_cast<float>(std::sin(half_phi)));
+  }
   Drawn drawn;
   drawn.values.set("phase_rad", phi);
-  drawn.apply = [half_phi](Block& block, int threads) {
+  drawn.apply = [cosine, sine](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t) {
-      mix_halves(half_phi, block.lines(), re, im);
+      const auto n = block.readout(), half = block.plane_size() / 2;
+      for (std::int64_t row = 0; row < half; row += n)
+        mix_rows(cosine.data(), sine.data(), n, re + row, im + row, re + half + row,
+                 im + half + row);
     });
   };
   return drawn;

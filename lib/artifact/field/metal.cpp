@@ -221,7 +221,7 @@ Artifact metal() {
        false},
       acts,
       draw,
-      true,
+      false,
       {},
       true};
 }

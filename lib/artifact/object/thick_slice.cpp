@@ -56,16 +56,22 @@ MR_SIMD void add_scaled(float factor, const float* x, std::int64_t n, float* to)
   for (std::int64_t i = 0; i < n; ++i) to[i] += factor * x[i];
 }
 
+/// In pieces of all slices that stay in the cache.
 void resample(const std::vector<std::vector<double>>& rows, Array<float>& values, int threads) {
+  constexpr std::int64_t piece = 1024;
   const auto slices = values.shape(0), n = values.shape(1) * values.shape(2);
-  Array<float> out(values.shape());
-  parallel_for(threads, slices, [&](std::int64_t s) {
-    const auto& row = rows[static_cast<std::size_t>(s)];
-    for (std::int64_t from = 0; from < slices; ++from)
-      if (const auto w = static_cast<float>(row[static_cast<std::size_t>(from)]); w != 0)
-        add_scaled(w, values.data() + from * n, n, out.data() + s * n);
+  parallel_for(threads, (n + piece - 1) / piece, [&](std::int64_t p) {
+    const auto first = p * piece, width = std::min(piece, n - first);
+    Array<float> out({slices, piece});
+    for (std::int64_t s = 0; s < slices; ++s) {
+      const auto& row = rows[static_cast<std::size_t>(s)];
+      for (std::int64_t from = 0; from < slices; ++from)
+        if (const auto w = static_cast<float>(row[static_cast<std::size_t>(from)]); w != 0)
+          add_scaled(w, values.data() + from * n + first, width, out.data() + s * piece);
+    }
+    for (std::int64_t s = 0; s < slices; ++s)
+      std::copy_n(out.data() + s * piece, width, values.data() + s * n + first);
   });
-  values = std::move(out);
 }
 
 bool acts(const Values& values) {

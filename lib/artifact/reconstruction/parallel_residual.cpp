@@ -1,8 +1,11 @@
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "artifact/engine.h"
 #include "artifact/reconstruction/aliasing.h"
+#include "kspace/phase_ramp.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -18,34 +21,30 @@ double coordinate(std::int64_t i, std::int64_t n) {
   return (static_cast<double>(i) - static_cast<double>(n - 1) / 2) / (static_cast<double>(n) / 2);
 }
 
-/// to += strength exp(i phase) from, along a row whose phase grows by `step_rad` from voxel to
-/// voxel.
-void add_row(double strength, double start_rad, double step_rad, const float* from_re,
-             const float* from_im, std::int64_t n, float* re, float* im) {
-  for (std::int64_t x = 0; x < n; ++x) {
-    const double angle = start_rad + step_rad * static_cast<double>(x);
-    const auto a = static_cast<float>(strength * std::cos(angle));
-    const auto b = static_cast<float>(strength * std::sin(angle));
-    re[x] += a * from_re[x] - b * from_im[x];
-    im[x] += a * from_im[x] + b * from_re[x];
-  }
+MR_SIMD void add_scaled(float strength, const float* from, std::int64_t n, float* to) {
+  for (std::int64_t x = 0; x < n; ++x) to[x] += strength * from[x];
 }
 
-void add_ghosts(const std::vector<Ghost>& ghosts, double strength, const Aliasing& rows,
+/// To each row, the rows that alias to it, their phase growing evenly along the readout.
+void add_ghosts(const std::vector<Ghost>& ghosts, float strength, const Aliasing& rows,
                 std::int64_t columns, float* re, float* im) {
   const std::vector<float> clean_re(re, re + rows.rows * columns),
       clean_im(im, im + rows.rows * columns);
+  std::vector<float> ghost_re(static_cast<std::size_t>(columns)), ghost_im(ghost_re.size());
   const auto all = rows.step() * rows.acceleration;  // rows of the field of view
   for (std::size_t m = 0; m < ghosts.size(); ++m)
     for (std::int64_t y = 0; y < rows.rows; ++y) {
       const auto from = (y + all - static_cast<std::int64_t>(m + 1) * rows.step()) % all;
       if (from >= rows.rows) continue;
       const auto& g = ghosts[m];
-      add_row(strength,
-              g.phase_rad + g.lines_rad * coordinate(y, rows.rows) +
-                  g.readout_rad * coordinate(0, columns),
-              2 * g.readout_rad / static_cast<double>(columns), clean_re.data() + from * columns,
-              clean_im.data() + from * columns, columns, re + y * columns, im + y * columns);
+      std::copy_n(clean_re.data() + from * columns, columns, ghost_re.data());
+      std::copy_n(clean_im.data() + from * columns, columns, ghost_im.data());
+      kspace::multiply_phase_ramp(g.phase_rad + g.lines_rad * coordinate(y, rows.rows) +
+                                      g.readout_rad * coordinate(0, columns),
+                                  2 * g.readout_rad / static_cast<double>(columns), columns,
+                                  ghost_re.data(), ghost_im.data());
+      add_scaled(strength, ghost_re.data(), columns, re + y * columns);
+      add_scaled(strength, ghost_im.data(), columns, im + y * columns);
     }
 }
 
@@ -77,7 +76,7 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.apply = [ghosts, strength, rows](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t) {
-      add_ghosts(ghosts, strength, rows, block.readout(), re, im);
+      add_ghosts(ghosts, static_cast<float>(strength), rows, block.readout(), re, im);
     });
   };
   return drawn;
