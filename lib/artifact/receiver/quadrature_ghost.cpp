@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <cmath>
 
 #include "artifact/engine.h"
+#include "base/threads.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -16,20 +19,53 @@ std::int64_t mirrored(std::int64_t i, std::int64_t n) {
   return (2 * (n / 2) - i + n) % n;
 }
 
-/// I + epsilon conj(I(-r)), in the plane of a slice or, in 3-D, through the volume's centre.
+/// A row with its readout mirrored.
+struct Row {
+  std::vector<float> re, im;
+
+  Row(const float* from_re, const float* from_im, std::int64_t n)
+      : re(mirrored_row(from_re, n)), im(mirrored_row(from_im, n)) {}
+
+  static std::vector<float> mirrored_row(const float* from, std::int64_t n) {
+    std::vector<float> to(static_cast<std::size_t>(n));
+    const auto alone = n % 2 == 0 ? 1 : 0;  // the first sample of an even number stays
+    to[0] = from[0];
+    std::reverse_copy(from + alone, from + n, to.begin() + alone);
+    return to;
+  }
+};
+
+/// += epsilon conj(other)
+MR_SIMD void add_conjugate(float epsilon_re, float epsilon_im, const float* other_re,
+                           const float* other_im, std::int64_t n, float* re, float* im) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    re[i] += epsilon_re * other_re[i] + epsilon_im * other_im[i];
+    im[i] += epsilon_im * other_re[i] - epsilon_re * other_im[i];
+  }
+}
+
+/// I + epsilon conj(I(-r)), in the plane of a slice or, in 3-D, through the volume's centre: two
+/// rows, or one that lies opposite itself, exchange.
 void add_mirrored(Block& block, std::complex<float> epsilon, bool volumetric, int threads) {
   block.make_complex();
-  const auto source = block;
-  const auto lines = block.lines(), readout = block.readout();
-  for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-    const auto from = volumetric ? mirrored(slice, block.depth()) : slice - block.first_slice;
-    for (std::int64_t y = 0; y < lines; ++y)
-      for (std::int64_t x = 0; x < readout; ++x) {
-        const auto other = (from * lines + mirrored(y, lines)) * readout + mirrored(x, readout);
-        const float a = source.re[other], b = -source.im[other];
-        re[y * readout + x] += epsilon.real() * a - epsilon.imag() * b;
-        im[y * readout + x] += epsilon.real() * b + epsilon.imag() * a;
-      }
+  const auto depth = block.depth(), lines = block.lines(), n = block.readout();
+  parallel_for(threads, depth, [&](std::int64_t slice) {
+    const auto opposite = volumetric ? mirrored(slice, depth) : slice;
+    for (std::int64_t y = 0; y < lines && slice <= opposite; ++y) {
+      const auto here = (slice * lines + y) * n,
+                 there = (opposite * lines + mirrored(y, lines)) * n;
+      if (here > there) continue;
+      const auto row = [&](std::int64_t at) {
+        return Row(block.re.data() + at, block.im.data() + at, n);
+      };
+      const auto add = [&](const Row& other, std::int64_t at) {
+        add_conjugate(epsilon.real(), epsilon.imag(), other.re.data(), other.im.data(), n,
+                      block.re.data() + at, block.im.data() + at);
+      };
+      const Row of_here = row(here), of_there = row(there);
+      add(of_there, here);
+      if (here != there) add(of_here, there);
+    }
   });
 }
 
