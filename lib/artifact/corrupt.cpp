@@ -210,7 +210,7 @@ Values values_of(const Step& step, const Row& row, const Streams& streams, const
 }
 
 bool acts_on_volume(const Artifact& artifact, const Roles& roles) {
-  return artifact.crosses_slices || (artifact.needs_volume && roles.mode == image::Mode::three_d);
+  return roles.mode == image::Mode::three_d ? artifact.needs_volume : artifact.crosses_slices;
 }
 
 const char* axis_name(int axis) {

@@ -71,9 +71,9 @@ struct Artifact {
   Row row;
   bool (*acts)(const Values&);  // false: these values leave an image as it is
   Drawn (*draw)(const Context&, const Values&);
-  bool needs_volume;            // in 3-D encoding; all others act slice by slice
+  bool needs_volume;            // in 3-D; all others act slice by slice
   std::vector<Map> maps = {};   // that it cannot do without, but for a parameter `proxy` = 1
-  bool crosses_slices = false;  // in 2-D too: a slice depends on its neighbours
+  bool crosses_slices = false;  // in 2-D: a slice depends on its neighbours
   std::vector<Map> optional_maps = {};  // that it takes where they are given
 };
 

@@ -127,7 +127,8 @@ def bench_corrupt(folder):
 
 
 # Normal deviates that an artifact draws for each voxel: noise is bounded by drawing it.
-NORMALS = {"rician": 2, "gaussian": 1, "ref-rician": 2}
+NORMALS = {"rician": 2, "gaussian": 1, "ref-rician": 2, "nonstationary-noise": 2, "field-strength": 2,
+           "nc-chi": 16, "correlated-noise": 16, "g-factor": 16 / 3}
 # The lean Python version of an artifact, by its name in artifacts.py.
 LEAN = {"rician": "rician", "bias": "bias", "ghosting": "ghosting", "spike": "spike",
         "truncation": "gibbs", "motion": "motion4"}

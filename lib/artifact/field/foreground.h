@@ -12,8 +12,8 @@ using Voxel = std::array<std::int64_t, 3>;  // along i, j, k
 /// 1 where any frame has foreground, [k, j, i]: coils and repetitions see one object.
 Array<std::uint8_t> foreground_of_any_frame(const Context& context);
 
-/// Of the foreground of any frame.
-std::vector<Voxel> foreground_voxels(const Context& context);
+/// One of the foreground of any frame, each as likely as another.
+Voxel draw_foreground_voxel(const Context& context, RandomKey key);
 
 /// Those with a neighbour within their slice that is not foreground, or that the image ends at.
 std::vector<Voxel> foreground_rim(const Context& context);

@@ -154,9 +154,7 @@ std::array<double, 3> draw_direction(RandomKey key) {
 /// where slices are excited one by one, through them, with the pile-up of both; with an echo time,
 /// a gradient echo's loss.
 Drawn draw(const Context& context, const Values& values) {
-  const auto places = foreground_voxels(context);
-  const auto voxel =
-      places[static_cast<std::size_t>(below(context.stream("place"), 0, places.size()))];
+  const auto voxel = draw_foreground_voxel(context, context.stream("place"));
   Point_mm centre{};
   for (std::size_t a = 0; a < 3; ++a)
     centre[a] = static_cast<double>(voxel[a]) * context.volume.spacing_mm[a];

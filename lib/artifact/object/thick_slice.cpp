@@ -128,7 +128,7 @@ Artifact thick_slice() {
            false},
           acts,
           draw,
-          false,
+          true,
           {},
           true};
 }
