@@ -45,6 +45,13 @@ namespace mr::artifact {
   return whole * 0.693359375f + (series - whole * 2.12194440e-4f);
 }
 
+/// Largest whole number that is not above x, |x| < 2^31: the C library's becomes vector code on few
+/// machines.
+inline float fast_floor(float x) {
+  const auto towards_0 = static_cast<float>(static_cast<std::int32_t>(x));
+  return towards_0 - (towards_0 > x ? 1.0f : 0.0f);
+}
+
 struct SineCosine {
   float sine, cosine;
 };

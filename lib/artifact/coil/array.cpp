@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -27,16 +28,20 @@ MR_SIMD void add_squares(const float* pairs, std::int64_t n, double* sum) {
   }
 }
 
+// Loops that select before they divide or multiply need no branches.
+
 MR_SIMD void invert_roots(const double* squares, std::int64_t n, float* scales) {
-  for (std::int64_t i = 0; i < n; ++i)
-    scales[i] = squares[i] > 0 ? static_cast<float>(1 / std::sqrt(squares[i])) : 0.0f;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double square = squares[i] > 0 ? squares[i] : std::numeric_limits<double>::infinity();
+    scales[i] = static_cast<float>(1 / std::sqrt(square));
+  }
 }
 
 MR_SIMD void scale_pairs(const float* scales, std::int64_t n, float* pairs) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const bool seen = scales[i] > 0;
-    pairs[2 * i] = seen ? pairs[2 * i] * scales[i] : 0;
-    pairs[2 * i + 1] = seen ? pairs[2 * i + 1] * scales[i] : 0;
+    const float re = scales[i] > 0 ? pairs[2 * i] : 0, im = scales[i] > 0 ? pairs[2 * i + 1] : 0;
+    pairs[2 * i] = re * scales[i];
+    pairs[2 * i + 1] = im * scales[i];
   }
 }
 
@@ -59,9 +64,10 @@ void normalise(Array<std::complex<float>>& s) {
 MR_SIMD void scale_to(const float* magnitude, std::int64_t n, float* re, float* im) {
   for (std::int64_t i = 0; i < n; ++i) {
     const float before = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
-    const float factor = magnitude[i] / before;
-    re[i] = before > 0 ? re[i] * factor : magnitude[i];
-    im[i] = before > 0 ? im[i] * factor : im[i];
+    const float size = before > 0 ? before : 1.0f, a = before > 0 ? re[i] : 1.0f,
+                b = before > 0 ? im[i] : 0.0f;
+    re[i] = magnitude[i] / size * a;
+    im[i] = magnitude[i] / size * b;
   }
 }
 

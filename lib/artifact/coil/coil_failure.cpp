@@ -32,8 +32,10 @@ MR_SIMD void add_power(float weight, const float* pairs, std::int64_t n, float* 
 }
 
 MR_SIMD void multiply_root(const float* all, const float* left, std::int64_t n, float* values) {
-  for (std::int64_t i = 0; i < n; ++i)
-    values[i] *= all[i] > 0 ? __builtin_sqrtf(left[i] / all[i]) : 1.0f;
+  for (std::int64_t i = 0; i < n; ++i) {  // selects before it divides, so that it needs no branch
+    const float whole = all[i] > 0 ? all[i] : 1.0f, part = all[i] > 0 ? left[i] : 1.0f;
+    values[i] *= __builtin_sqrtf(part / whole);
+  }
 }
 
 /// RSS' = RSS sqrt(sum w_c^2 |S_c|^2), S_c the sensitivities of RSS 1; where no coil sees anything,

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "artifact/elementary.h"
 #include "artifact/field/foreground.h"
 #include "artifact/field/solid_harmonics.h"
 #include "base/error.h"
@@ -61,41 +62,52 @@ struct Boxes {
   bool is_wide(std::size_t i) const { return high[i] > std::floor(low[i]) + 2; }
 };
 
+constexpr float farthest = 1e6f;  // voxels; where a map has no signal it may hold anything
+
+[[gnu::always_inline]] inline float within_reach(float edge) {
+  const float low = edge > -farthest ? edge : -farthest;
+  return low < farthest ? low : farthest;
+}
+
 /// Edges that the distances of neighbours `before` and `after` and their own set.
 MR_SIMD void find_edges(const float* before, const float* own, const float* after, std::int64_t n,
                         float* low, float* high) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const float a = (before[i] + own[i]) / 2, b = 1 + (own[i] + after[i]) / 2;
+    const float a = within_reach((before[i] + own[i]) / 2);
+    const float b = within_reach(1 + (own[i] + after[i]) / 2);
     low[i] = a < b ? a : b;
     high[i] = a < b ? b : a;
   }
 }
 
 /// share, next and cell of boxes; voxel i is voxel first + i step of its line. Where nothing wraps
-/// `period` is 0. Returns whether some are wide.
-MR_SIMD bool share_out(const float* low, const float* high, std::int64_t voxels, float first,
+/// `period` is 0.
+MR_SIMD void share_out(const float* low, const float* high, std::int64_t voxels, float first,
                        float step, float cells, float period, float* share, float* next,
                        std::int32_t* cell) {
   const float by_cells = 1 / cells;
-  std::int32_t wide = 0;
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(voxels); ++i) {
-    const float whole = __builtin_floorf(low[i]), edge = whole + 1;
+    const float whole = fast_floor(low[i]), edge = whole + 1;
     const float split = (edge - low[i]) / (high[i] - low[i]);  // above 1 within one cell
     const float part = split < 1 ? split : 1.0f;
     const float at = first + static_cast<float>(i) * step + whole;
-    const float turned = at - period * __builtin_floorf(at * by_cells);  // or off by one period
+    const float turned = at - period * fast_floor(at * by_cells);  // or off by one period
     const float not_below = turned + (turned < 0 ? period : 0.0f);
     const float place = not_below - (not_below >= cells ? period : 0.0f);
     const float from_first = place >= -1 ? place : -1.0f;
     const float within = from_first < cells ? from_first : -1.0f;
-    const float in_place = within == place ? 1.0f : 0.0f;
-    const float kept = high[i] > edge + 1 ? 0.0f : in_place;
+    const float kept = (within == place ? 1.0f : 0.0f) * (high[i] > edge + 1 ? 0.0f : 1.0f);
     share[i] = kept * part;
     next[i] = kept * (1 - part);
     cell[i] = static_cast<std::int32_t>(within) + 1;
-    wide |= high[i] > edge + 1 ? 1 : 0;
   }
-  return wide != 0;
+}
+
+/// Boxes that cover more than two cells.
+MR_SIMD std::int32_t count_wide(const float* low, const float* high, std::int64_t voxels) {
+  std::int32_t wide = 0;
+  for (std::int64_t i = 0; i < voxels; ++i) wide += high[i] > fast_floor(low[i]) + 2 ? 1 : 0;
+  return wide;
 }
 
 MR_SIMD void add_row(const float* from, std::int64_t n, float* to) {
@@ -166,10 +178,10 @@ void find_boxes(const float* before, const float* own, const float* after, std::
   const auto voxels = static_cast<std::int64_t>(boxes.cell.size());
   find_edges(before, own, after, voxels, boxes.low.data(), boxes.high.data());
   const auto cells = static_cast<float>(axis.n);
-  boxes.any_wide =
-      share_out(boxes.low.data(), boxes.high.data(), voxels, static_cast<float>(first),
-                static_cast<float>(step), cells, axis.ends == Ends::wrap ? cells : 0.0f,
-                boxes.share.data(), boxes.next.data(), boxes.cell.data());
+  share_out(boxes.low.data(), boxes.high.data(), voxels, static_cast<float>(first),
+            static_cast<float>(step), cells, axis.ends == Ends::wrap ? cells : 0.0f,
+            boxes.share.data(), boxes.next.data(), boxes.cell.data());
+  boxes.any_wide = count_wide(boxes.low.data(), boxes.high.data(), voxels) > 0;
 }
 
 /// Line by line.

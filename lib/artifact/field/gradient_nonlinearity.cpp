@@ -2,6 +2,7 @@
 #include <cmath>
 #include <optional>
 
+#include "artifact/elementary.h"
 #include "artifact/field/main_field.h"
 #include "base/error.h"
 #include "kspace/simd.h"
@@ -169,10 +170,10 @@ struct Place {
   float voxel, fraction;
 };
 
-[[gnu::always_inline]] inline Place place(float displacement, float index, float size) {
-  const float whole = __builtin_floorf(displacement), at = index + whole;
-  const float low = at < -3 ? -3.0f : at, inside = low > size + 1 ? size + 1 : low;
-  return {inside, inside == at ? displacement - whole : 0.0f};
+[[gnu::always_inline]] inline Place place(float displacement, float index, float end) {
+  const float whole = fast_floor(displacement), at = index + whole;
+  const float low = at < -3 ? -3.0f : at, inside = low > end ? end : low;
+  return {inside, (displacement - whole) * (inside == at ? 1.0f : 0.0f)};
 }
 
 /// Displacements of a row in voxels along each axis, and the volume that its voxels stem from.
@@ -206,7 +207,7 @@ MR_SIMD void displace_row(const BlockWarp& warp, float x0, float x1, std::int64_
 /// Voxels of a row, of which the first lies at `cell` of the image that is sampled; from a padded
 /// image with these distances between planes and rows.
 struct Row {
-  std::array<float, 3> cell, size;
+  std::array<float, 3> cell, end;  // end: one beyond the last voxel, and one more
   std::int32_t plane, row, slice_margin;
 };
 
@@ -215,12 +216,12 @@ MR_SIMD void find_taps(const Row& of, std::int64_t n, float* along0, float* alon
                        std::int32_t* first) {
   constexpr auto before = static_cast<std::int32_t>(Padded::margin) - 1;
   const auto [slice, line, column] = of.cell;
-  const auto [slices, lines, columns] = of.size;
+  const auto [slices_end, lines_end, columns_end] = of.end;
   const auto plane = of.plane, row = of.row;
   const auto corner = of.slice_margin * plane + before * row + before;
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(n); ++i) {
-    const auto z = place(along0[i], slice, slices), y = place(along1[i], line, lines);
-    const auto x = place(along2[i], column + static_cast<float>(i), columns);
+    const auto z = place(along0[i], slice, slices_end), y = place(along1[i], line, lines_end);
+    const auto x = place(along2[i], column + static_cast<float>(i), columns_end);
     along0[i] = z.fraction;
     along1[i] = y.fraction;
     along2[i] = x.fraction;
@@ -263,12 +264,12 @@ void warp_slice(const BlockWarp& warp, const Padded& from_re, const Padded* from
   const auto n = warp.size[2];
   const int planes = warp.volumetric ? 4 : 1;
   const auto plane = from_re.plane(), row = from_re.row();
-  Row of{
-      {static_cast<float>(slice - first_slice), 0, 0},
-      {static_cast<float>(warp.size[0]), static_cast<float>(warp.size[1]), static_cast<float>(n)},
-      static_cast<std::int32_t>(plane),
-      static_cast<std::int32_t>(row),
-      warp.volumetric ? static_cast<std::int32_t>(Padded::margin) - 1 : 0};
+  Row of{{static_cast<float>(slice - first_slice), 0, 0},
+         {static_cast<float>(warp.size[0] + 1), static_cast<float>(warp.size[1] + 1),
+          static_cast<float>(n + 1)},
+         static_cast<std::int32_t>(plane),
+         static_cast<std::int32_t>(row),
+         warp.volumetric ? static_cast<std::int32_t>(Padded::margin) - 1 : 0};
   Sources from(n);
   auto& [along0, along1, along2] = from.beyond_whole;
   for (std::int64_t y = 0; y < warp.size[1]; ++y) {

@@ -41,8 +41,8 @@ struct Turns {
 MR_SIMD void dephase(float peak, const float* turns, std::int64_t n, float* values) {
   for (std::int64_t i = 0; i < n; ++i) {
     const float angle = 3.14159265f * peak * turns[i];
-    const float sinc = fast_sine_cosine(angle).sine / angle;
-    values[i] *= angle * angle > 1e-12f ? sinc : 1.0f;
+    const float not_0 = angle * angle > 1e-12f ? angle : 1e-6f;  // where the factor is 1
+    values[i] *= fast_sine_cosine(not_0).sine / not_0;
   }
 }
 

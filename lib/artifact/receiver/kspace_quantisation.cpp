@@ -12,15 +12,13 @@ bool acts(const Values& values) {
   return std::isfinite(values.at("bits"));
 }
 
-/// To whole multiples of a step. Adding 1.5 2^52 rounds a number below 2^51, ties to even; larger
-/// ones have no digits left to lose, since they were single precision.
+/// To whole multiples of a step. Adding 1.5 2^52 rounds to a whole number, ties to even; beyond 2^51
+/// steps it changes less than a single-precision value can tell.
 MR_SIMD void quantise(double step, std::int64_t n, float* values) {
   const double rounder = 6755399441055744.0, by_step = 1 / step;
   for (std::int64_t i = 0; i < n; ++i) {
-    const double steps = static_cast<double>(values[i]) * by_step;
-    const double whole = (steps + rounder) - rounder;
-    values[i] =
-        std::fabs(steps) < 2251799813685248.0 ? static_cast<float>(step * whole) : values[i];
+    const double whole = (static_cast<double>(values[i]) * by_step + rounder) - rounder;
+    values[i] = static_cast<float>(step * whole);
   }
 }
 
