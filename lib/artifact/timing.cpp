@@ -53,8 +53,8 @@ const Preset& preset_named(const std::string& kind) {
   throw Error(ExitStatus::internal, "no preset of sequences '" + kind + "'");
 }
 
-/// The kind of sequence: by its name, else the commonest of its mode: turbo spin echo of 2-D slices,
-/// MPRAGE of 3-D volumes.
+/// The kind of sequence: by its name, else the commonest of its mode: turbo spin echo of 2-D
+/// slices, MPRAGE of 3-D volumes.
 const Preset& preset_of(const image::Volume& volume, image::Mode mode,
                         std::vector<std::string>& assumed) {
   auto name = volume.acquisition.sequence.value_or("");

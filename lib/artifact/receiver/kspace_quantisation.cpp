@@ -12,8 +12,8 @@ bool acts(const Values& values) {
   return std::isfinite(values.at("bits"));
 }
 
-/// To whole multiples of a step. Adding 1.5 2^52 rounds to a whole number, ties to even; beyond 2^51
-/// steps it changes less than a single-precision value can tell.
+/// To whole multiples of a step. Adding 1.5 2^52 rounds to a whole number, ties to even; beyond
+/// 2^51 steps it changes less than a single-precision value can tell.
 MR_SIMD void quantise(double step, std::int64_t n, float* values) {
   const double rounder = 6755399441055744.0, by_step = 1 / step;
   for (std::int64_t i = 0; i < n; ++i) {
