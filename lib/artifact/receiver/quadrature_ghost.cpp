@@ -19,21 +19,12 @@ std::int64_t mirrored(std::int64_t i, std::int64_t n) {
   return (2 * (n / 2) - i + n) % n;
 }
 
-/// A row with its readout mirrored.
-struct Row {
-  std::vector<float> re, im;
-
-  Row(const float* from_re, const float* from_im, std::int64_t n)
-      : re(mirrored_row(from_re, n)), im(mirrored_row(from_im, n)) {}
-
-  static std::vector<float> mirrored_row(const float* from, std::int64_t n) {
-    std::vector<float> to(static_cast<std::size_t>(n));
-    const auto alone = n % 2 == 0 ? 1 : 0;  // the first sample of an even number stays
-    to[0] = from[0];
-    std::reverse_copy(from + alone, from + n, to.begin() + alone);
-    return to;
-  }
-};
+/// A row with its readout mirrored; the first sample of an even number stays.
+MR_SIMD void mirror_row(const float* from, std::int64_t n, float* to) {
+  const std::int64_t alone = n % 2 == 0 ? 1 : 0;
+  to[0] = from[0];
+  for (std::int64_t i = alone; i < n; ++i) to[i] = from[n - 1 + alone - i];
+}
 
 /// += epsilon conj(other)
 MR_SIMD void add_conjugate(float epsilon_re, float epsilon_im, const float* other_re,
@@ -44,27 +35,43 @@ MR_SIMD void add_conjugate(float epsilon_re, float epsilon_im, const float* othe
   }
 }
 
+/// The same of real numbers.
+MR_SIMD void add_real(float epsilon_re, float epsilon_im, const float* other, std::int64_t n,
+                      float* re, float* im) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    re[i] += epsilon_re * other[i];
+    im[i] = epsilon_im * other[i];
+  }
+}
+
 /// I + epsilon conj(I(-r)), in the plane of a slice or, in 3-D, through the volume's centre: two
 /// rows, or one that lies opposite itself, exchange.
 void add_mirrored(Block& block, std::complex<float> epsilon, bool volumetric, int threads) {
+  const bool real = block.is_real();
   block.make_complex();
   const auto depth = block.depth(), lines = block.lines(), n = block.readout();
   parallel_for(threads, depth, [&](std::int64_t slice) {
     const auto opposite = volumetric ? mirrored(slice, depth) : slice;
+    Array<float> rows({2, 2, n});  // here and there; real and imaginary parts
+    const auto keep = [&](std::int64_t at, float* row) {
+      mirror_row(block.re.data() + at, n, row);
+      if (!real) mirror_row(block.im.data() + at, n, row + n);
+    };
+    const auto add = [&](const float* row, std::int64_t at) {
+      float *re = block.re.data() + at, *im = block.im.data() + at;
+      if (real)
+        add_real(epsilon.real(), epsilon.imag(), row, n, re, im);
+      else
+        add_conjugate(epsilon.real(), epsilon.imag(), row, row + n, n, re, im);
+    };
     for (std::int64_t y = 0; y < lines && slice <= opposite; ++y) {
-      const auto here = (slice * lines + y) * n,
-                 there = (opposite * lines + mirrored(y, lines)) * n;
+      const auto here = (slice * lines + y) * n;
+      const auto there = (opposite * lines + mirrored(y, lines)) * n;
       if (here > there) continue;
-      const auto row = [&](std::int64_t at) {
-        return Row(block.re.data() + at, block.im.data() + at, n);
-      };
-      const auto add = [&](const Row& other, std::int64_t at) {
-        add_conjugate(epsilon.real(), epsilon.imag(), other.re.data(), other.im.data(), n,
-                      block.re.data() + at, block.im.data() + at);
-      };
-      const Row of_here = row(here), of_there = row(there);
-      add(of_there, here);
-      if (here != there) add(of_here, there);
+      keep(here, rows.data());
+      keep(there, rows.data() + 2 * n);
+      add(rows.data() + 2 * n, here);
+      if (here != there) add(rows.data(), there);
     }
   });
 }

@@ -6,11 +6,61 @@
 #include "artifact/reconstruction/aliasing.h"
 #include "artifact/reconstruction/unfolding.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
 using Sensitivities = Array<std::complex<float>>;  // [coil, lines, readout]
+
+const float* pairs(const Sensitivities& s, std::int64_t at) {
+  return reinterpret_cast<const float*>(s.data() + at);
+}
+float* pairs(Sensitivities& s, std::int64_t at) {
+  return reinterpret_cast<float*>(s.data() + at);
+}
+
+/// out = (1 - part) a + part b, of n complex numbers, and power += |out|^2.
+MR_SIMD void mix(float part, const float* a, const float* b, std::int64_t n, float* out,
+                 float* power) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float re = (1 - part) * a[2 * i] + part * b[2 * i];
+    const float im = (1 - part) * a[2 * i + 1] + part * b[2 * i + 1];
+    out[2 * i] = re;
+    out[2 * i + 1] = im;
+    power[i] += re * re + im * im;
+  }
+}
+
+MR_SIMD void invert_roots(std::int64_t n, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const bool any = values[i] > 0;
+    values[i] = (any ? 1.0f : 0.0f) / __builtin_sqrtf(any ? values[i] : 1.0f);
+  }
+}
+
+MR_SIMD void scale(const float* factor, std::int64_t n, float* numbers) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    numbers[2 * i] *= factor[i];
+    numbers[2 * i + 1] *= factor[i];
+  }
+}
+
+/// to += sees (re + i im)
+MR_SIMD void add_seen(const float* sees, const float* re, const float* im, std::int64_t n,
+                      float* to) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    to[2 * i] += sees[2 * i] * re[i] - sees[2 * i + 1] * im[i];
+    to[2 * i + 1] += sees[2 * i] * im[i] + sees[2 * i + 1] * re[i];
+  }
+}
+
+MR_SIMD void take(const Numbers& from, std::int64_t n, float* re, float* im) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    re[i] = static_cast<float>(from.re[static_cast<std::size_t>(i)]);
+    im[i] = static_cast<float>(from.im[static_cast<std::size_t>(i)]);
+  }
+}
 
 /// Sensitivities as of an object that lay `shift` lines further when they were measured: between
 /// lines interpolated linearly, beyond the edge those of the edge; scaled again to a root of the
@@ -18,22 +68,20 @@ using Sensitivities = Array<std::complex<float>>;  // [coil, lines, readout]
 Sensitivities shifted(const Sensitivities& s, double shift) {
   const auto coils = s.shape(0), lines = s.shape(1), n = s.shape(2);
   Sensitivities out(s.shape());
+  std::vector<float> power(static_cast<std::size_t>(n));
   for (std::int64_t line = 0; line < lines; ++line) {
     const double place =
         std::clamp(static_cast<double>(line) - shift, 0.0, static_cast<double>(lines - 1));
     const auto first = static_cast<std::int64_t>(place);
     const auto second = std::min(first + 1, lines - 1);
     const auto part = static_cast<float>(place - static_cast<double>(first));
-    for (std::int64_t x = 0; x < n; ++x) {
-      float power = 0;
-      const auto at = [&](std::int64_t c, std::int64_t y) { return (c * lines + y) * n + x; };
-      for (std::int64_t c = 0; c < coils; ++c) {
-        out[at(c, line)] = (1 - part) * s[at(c, first)] + part * s[at(c, second)];
-        power += std::norm(out[at(c, line)]);
-      }
-      const float scale = power > 0 ? 1 / std::sqrt(power) : 0;
-      for (std::int64_t c = 0; c < coils; ++c) out[at(c, line)] *= scale;
-    }
+    std::fill(power.begin(), power.end(), 0.0f);
+    for (std::int64_t c = 0; c < coils; ++c)
+      mix(part, pairs(s, (c * lines + first) * n), pairs(s, (c * lines + second) * n), n,
+          pairs(out, (c * lines + line) * n), power.data());
+    invert_roots(n, power.data());
+    for (std::int64_t c = 0; c < coils; ++c)
+      scale(power.data(), n, pairs(out, (c * lines + line) * n));
   }
   return out;
 }
@@ -43,17 +91,10 @@ Sensitivities fold(const Sensitivities& s, const Aliasing& rows, const float* re
   const auto coils = s.shape(0), n = s.shape(2);
   Sensitivities folded({coils, rows.step(), n});
   for (std::int64_t c = 0; c < coils; ++c)
-    for (std::int64_t y = 0; y < rows.rows; ++y) {
-      const auto* sees = s.data() + (c * rows.rows + y) * n;
-      auto* to = folded.data() + (c * rows.step() + y % rows.step()) * n;
-      for (std::int64_t x = 0; x < n; ++x)
-        to[x] += sees[x] * std::complex<float>(re[y * n + x], im[y * n + x]);
-    }
+    for (std::int64_t y = 0; y < rows.rows; ++y)
+      add_seen(pairs(s, (c * rows.rows + y) * n), re + y * n, im + y * n, n,
+               pairs(folded, (c * rows.step() + y % rows.step()) * n));
   return folded;
-}
-
-const float* pairs(const Sensitivities& s, std::int64_t at) {
-  return reinterpret_cast<const float*>(s.data() + at);
 }
 
 /// Unfolds what the coils measured with other sensitivities than theirs.
@@ -81,10 +122,7 @@ void unfold(const Sensitivities& truth, double shift, const Aliasing& rows, floa
         throw DataError("sense-maps: the coils see aliased voxels alike: they cannot be unfolded");
       for (std::size_t i = 0; i < n; ++i) {
         const auto at = (y + static_cast<std::int64_t>(i) * rows.step()) * columns + x;
-        for (std::int64_t l = 0; l < count; ++l) {
-          re[at + l] = static_cast<float>(equations.b[i].re[static_cast<std::size_t>(l)]);
-          im[at + l] = static_cast<float>(equations.b[i].im[static_cast<std::size_t>(l)]);
-        }
+        take(equations.b[i], count, re + at, im + at);
       }
     }
 }
