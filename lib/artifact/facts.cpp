@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "artifact/recipe.h"
-#include "kspace/simd.h"
+#include "artifact/rows.h"
 
 namespace mr::artifact {
 namespace {
@@ -59,10 +59,6 @@ double percentile(const Array<float>& values, const Histogram& histogram, float 
   return at(lower) + (rank - static_cast<double>(lower)) * (at(lower + 1) - at(lower));
 }
 
-MR_SIMD void unite(const std::uint8_t* from, std::int64_t n, std::uint8_t* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] |= from[i];
-}
-
 /// 1 within `radius` voxels along one stored axis of a 1.
 Array<std::uint8_t> dilate(const Array<std::uint8_t>& mask, int axis, std::int64_t radius) {
   auto out = mask;
@@ -72,8 +68,8 @@ Array<std::uint8_t> dilate(const Array<std::uint8_t>& mask, int axis, std::int64
   for (std::int64_t start = 0; start < mask.size(); start += n * stride)
     for (auto d = std::int64_t{1}; d <= std::min(radius, n - 1); ++d) {
       const auto apart = d * stride, overlap = n * stride - apart;
-      unite(mask.data() + start, overlap, out.data() + start + apart);
-      unite(mask.data() + start + apart, overlap, out.data() + start);
+      unite_row(mask.data() + start, overlap, out.data() + start + apart);
+      unite_row(mask.data() + start + apart, overlap, out.data() + start);
     }
   return out;
 }

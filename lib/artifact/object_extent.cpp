@@ -3,16 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kspace/simd.h"
+#include "artifact/rows.h"
 
 namespace mr::artifact {
-namespace {
-
-MR_SIMD void unite(const std::uint8_t* row, std::int64_t n, std::uint8_t* met) {
-  for (std::int64_t i = 0; i < n; ++i) met[i] |= row[i];
-}
-
-}  // namespace
 
 Extent object_extent(const Context& context, Role role) {
   const int axis = context.roles.axis(role);
@@ -23,7 +16,7 @@ Extent object_extent(const Context& context, Role role) {
   for (std::int64_t i = 0; i < foreground.size(); i += row) {
     const auto* mask = foreground.data() + i;
     if (axis == 0)
-      unite(mask, n, met.data());
+      unite_row(mask, n, met.data());
     else if (auto& at = met[static_cast<std::size_t>(i / step % n)]; at == 0)
       at = std::memchr(mask, 1, static_cast<std::size_t>(row)) != nullptr;
   }

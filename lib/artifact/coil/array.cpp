@@ -73,6 +73,10 @@ MR_SIMD void scale_to(const float* magnitude, std::int64_t n, float* re, float* 
 
 }  // namespace
 
+Parameter loops_parameter(const std::string& otherwise) {
+  return {"coils", "1", "whole number of loops " + otherwise, 1, 64, {8, 8, 8, 8, 8}, 8};
+}
+
 kspace::CoilGrid coil_grid(const Context& context) {
   const auto spacing = [&](int axis) {
     return context.volume.spacing_mm[static_cast<std::size_t>(axis)];

@@ -31,6 +31,9 @@ class CoilArray {
   kspace::CoilGrid grid_;
 };
 
+/// "coils", the number of loops where `otherwise` does not say what they are.
+Parameter loops_parameter(const std::string& otherwise);
+
 /// Slices, lines, readout, with their spacing.
 kspace::CoilGrid coil_grid(const Context& context);
 

@@ -5,6 +5,7 @@
 
 #include "artifact/elementary.h"
 #include "artifact/engine.h"
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "kspace/simd.h"
 
@@ -79,10 +80,6 @@ MR_SIMD void evaluate(const float* c, const float* u, std::int64_t n, float* log
 
 MR_SIMD void exponentiate(std::int64_t n, float* values) {
   for (std::int64_t i = 0; i < n; ++i) values[i] = fast_exp(values[i]);
-}
-
-MR_SIMD void multiply(const float* bias, std::int64_t n, float* values) {
-  for (std::int64_t i = 0; i < n; ++i) values[i] *= bias[i];
 }
 
 /// sums += {m, m v, m v^2, m x, m x v} over a row, with mask m; in lanes, so that the order of
@@ -200,8 +197,8 @@ Drawn draw(const Context& context, const Values& values) {
       for (std::int64_t line = 0; line < block.lines(); ++line) {
         evaluate(by_role.row(plane, line).data(), u.data(), n, row.data());
         exponentiate(n, row.data());
-        multiply(row.data(), n, re + line * n);
-        if (im) multiply(row.data(), n, im + line * n);
+        multiply_row(row.data(), n, re + line * n);
+        if (im) multiply_row(row.data(), n, im + line * n);
       }
     });
   };

@@ -3,8 +3,8 @@
 
 #include "artifact/engine.h"
 #include "artifact/object_extent.h"
+#include "artifact/rows.h"
 #include "base/error.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -26,16 +26,12 @@ FieldOfView field_of_view(const Context& context, double fold) {
   return {object.first + (object.count() - count) / 2, count};
 }
 
-MR_SIMD void add(const float* x, std::int64_t n, float* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] += x[i];
-}
-
 /// All lines that lie whole fields of view apart come to lie on each other.
 void fold_plane(const FieldOfView& fov, std::int64_t lines, std::int64_t columns, float* values) {
   std::vector<float> sum(static_cast<std::size_t>(fov.count * columns));
   for (std::int64_t y = 0; y < lines; ++y) {
     const auto to = ((y - fov.first) % fov.count + fov.count) % fov.count;
-    add(values + y * columns, columns, sum.data() + to * columns);
+    add_scaled_row(1, values + y * columns, columns, sum.data() + to * columns);
   }
   std::fill(values, values + lines * columns, 0.0f);
   std::copy(sum.begin(), sum.end(), values + fov.first * columns);

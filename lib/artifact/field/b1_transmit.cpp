@@ -6,6 +6,7 @@
 #include "artifact/object/contrast.h"
 #include "artifact/object/signal.h"
 #include "artifact/object_extent.h"
+#include "artifact/rows.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
@@ -66,10 +67,6 @@ MR_SIMD void gradient_echo_row(FlipAngle flip, const float* column, const float*
 
 MR_SIMD void look_up(const float* tissue, const float* of_tissue, std::int64_t n, float* out) {
   for (std::int64_t x = 0; x < n; ++x) out[x] = of_tissue[static_cast<std::int32_t>(tissue[x])];
-}
-
-MR_SIMD void multiply(const float* factor, std::int64_t n, float* values) {
-  for (std::int64_t i = 0; i < n; ++i) values[i] *= factor[i];
 }
 
 /// What a spoiled gradient echo needs to know of each tissue.
@@ -139,8 +136,8 @@ void shade(const StandingWave& wave, const Roles& roles, double deviation,
       }
       gradient_echo_row(flip, column.data(), e1.data(), scale.data(), n, factor.data());
     }
-    multiply(factor.data(), n, re + line * n);
-    if (im) multiply(factor.data(), n, im + line * n);
+    multiply_row(factor.data(), n, re + line * n);
+    if (im) multiply_row(factor.data(), n, im + line * n);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "artifact/elementary.h"
 #include "artifact/field/foreground.h"
 #include "artifact/field/solid_harmonics.h"
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "kspace/simd.h"
 
@@ -110,10 +111,6 @@ MR_SIMD std::int32_t count_wide(const float* low, const float* high, std::int64_
   return wide;
 }
 
-MR_SIMD void add_row(const float* from, std::int64_t n, float* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
-}
-
 MR_SIMD void add_planes(const float* a, const float* b, std::int64_t n, float* sum) {
   for (std::int64_t i = 0; i < n; ++i) sum[i] = a[i] + b[i];
 }
@@ -149,7 +146,7 @@ class Sums {
   /// Writes the sums, row by row, and starts again.
   void take(float* values) {
     if (axis_.ends == Ends::wrap)
-      add_row(behind_.data() + axis_.n * width_, width_, behind_.data());
+      add_scaled_row(1, behind_.data() + axis_.n * width_, width_, behind_.data());
     add_planes(own_.data() + width_, behind_.data(), axis_.n * width_, values);
     std::fill(own_.begin(), own_.end(), 0.0f);
     std::fill(behind_.begin(), behind_.end(), 0.0f);

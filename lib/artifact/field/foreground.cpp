@@ -2,14 +2,11 @@
 
 #include <algorithm>
 
+#include "artifact/rows.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
-
-MR_SIMD void unite(const std::uint8_t* from, std::int64_t n, std::uint8_t* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] |= from[i];
-}
 
 MR_SIMD void keep_both(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
                        std::uint8_t* to) {
@@ -53,7 +50,7 @@ Array<std::uint8_t> foreground_of_any_frame(const Context& context) {
   Array<std::uint8_t> any({volume.length(2), volume.length(1), volume.length(0)});
   const auto& foreground = context.facts.foreground;
   for (std::int64_t first = 0; first < foreground.size(); first += any.size())
-    unite(foreground.data() + first, any.size(), any.data());
+    unite_row(foreground.data() + first, any.size(), any.data());
   return any;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "kspace/simd.h"
@@ -19,10 +20,6 @@ MR_SIMD std::int32_t count_known(const float* tissue, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i)
     for (int t = 0; t < tissue_count; ++t) known += tissue[i] == static_cast<float>(t);
   return known;
-}
-
-MR_SIMD void multiply(const float* by, std::int64_t n, float* values) {
-  for (std::int64_t i = 0; i < n; ++i) values[i] *= by[i];
 }
 
 /// In pieces, whose number of voxels fits the counter.
@@ -93,8 +90,8 @@ void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& 
     std::vector<float> by(static_cast<std::size_t>(n)), copy;
     for (std::int64_t line = 0; line < block.lines(); ++line) {
       look_up(tissues.line(slice, line, copy), factors, n, by.data());
-      multiply(by.data(), n, re + line * n);
-      if (im) multiply(by.data(), n, im + line * n);
+      multiply_row(by.data(), n, re + line * n);
+      if (im) multiply_row(by.data(), n, im + line * n);
     }
   });
 }

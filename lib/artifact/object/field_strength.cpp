@@ -3,14 +3,10 @@
 
 #include "artifact/object/contrast.h"
 #include "artifact/object/signal.h"
-#include "kspace/simd.h"
+#include "artifact/rows.h"
 
 namespace mr::artifact {
 namespace {
-
-MR_SIMD void add(float sigma, const float* noise, std::size_t n, float* values) {
-  for (std::size_t i = 0; i < n; ++i) values[i] += sigma * noise[i];
-}
 
 bool acts(const Values& values) {
   return values.at("way_percent") != 0;
@@ -57,8 +53,8 @@ Drawn draw(const Context& context, const Values& values) {
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
       std::vector<float> noise(2 * n);
       fill_normal(sub_key(key, static_cast<std::uint64_t>(slice)), 0, noise.data(), noise.size());
-      add(static_cast<float>(sigma), noise.data(), n, re);
-      add(static_cast<float>(sigma), noise.data() + n, n, im);
+      add_scaled_row(static_cast<float>(sigma), noise.data(), block.plane_size(), re);
+      add_scaled_row(static_cast<float>(sigma), noise.data() + n, block.plane_size(), im);
     });
   };
   return drawn;

@@ -3,6 +3,7 @@
 
 #include "artifact/export/intensity.h"
 #include "artifact/object/contrast.h"
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "kspace/simd.h"
 
@@ -18,10 +19,6 @@ constexpr double isotropic_t2_ms = 22;
 
 bool is_fibrous(Tissue tissue) {
   return tissue == Tissue::ligament || tissue == Tissue::meniscus;
-}
-
-MR_SIMD void multiply(const float* by, std::int64_t n, float* values) {
-  for (std::int64_t i = 0; i < n; ++i) values[i] *= by[i];
 }
 
 /// Makes 0 what the mask, 0 or 1, leaves out.
@@ -53,9 +50,9 @@ double signal_unit(const Context& context, const PerTissue& model) {
     look_up(tissue.data() + row, is_water, n, of_water.data());
     look_up(tissue.data() + row, model, n, of_model.data());
     mask_out(foreground, n, of_water.data());
-    multiply(of_water.data(), n, of_model.data());
+    multiply_row(of_water.data(), n, of_model.data());
     modelled += sum_of(of_model.data(), n);
-    multiply(values, n, of_water.data());
+    multiply_row(values, n, of_water.data());
     image += sum_of(of_water.data(), n);
   }
   if (!(modelled > 0))

@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "artifact/engine.h"
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "base/threads.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -52,10 +52,6 @@ std::vector<std::vector<double>> resampling(std::int64_t slices, const std::vect
   return rows;
 }
 
-MR_SIMD void add_scaled(float factor, const float* x, std::int64_t n, float* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] += factor * x[i];
-}
-
 /// In pieces of all slices that stay in the cache.
 void resample(const std::vector<std::vector<double>>& rows, Array<float>& values, int threads) {
   constexpr std::int64_t piece = 1024;
@@ -67,7 +63,7 @@ void resample(const std::vector<std::vector<double>>& rows, Array<float>& values
       const auto& row = rows[static_cast<std::size_t>(s)];
       for (std::int64_t from = 0; from < slices; ++from)
         if (const auto w = static_cast<float>(row[static_cast<std::size_t>(from)]); w != 0)
-          add_scaled(w, values.data() + from * n + first, width, out.data() + s * piece);
+          add_scaled_row(w, values.data() + from * n + first, width, out.data() + s * piece);
     }
     for (std::int64_t s = 0; s < slices; ++s)
       std::copy_n(out.data() + s * piece, width, values.data() + s * n + first);

@@ -4,8 +4,8 @@
 
 #include "artifact/engine.h"
 #include "artifact/reconstruction/aliasing.h"
+#include "artifact/rows.h"
 #include "kspace/phase_ramp.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -19,10 +19,6 @@ struct Ghost {
 
 double coordinate(std::int64_t i, std::int64_t n) {
   return (static_cast<double>(i) - static_cast<double>(n - 1) / 2) / (static_cast<double>(n) / 2);
-}
-
-MR_SIMD void add_scaled(float strength, const float* from, std::int64_t n, float* to) {
-  for (std::int64_t x = 0; x < n; ++x) to[x] += strength * from[x];
 }
 
 /// To each row, the rows that alias to it, their phase growing evenly along the readout.
@@ -43,8 +39,8 @@ void add_ghosts(const std::vector<Ghost>& ghosts, float strength, const Aliasing
                                       g.readout_rad * coordinate(0, columns),
                                   2 * g.readout_rad / static_cast<double>(columns), columns,
                                   ghost_re.data(), ghost_im.data());
-      add_scaled(strength, ghost_re.data(), columns, re + y * columns);
-      add_scaled(strength, ghost_im.data(), columns, im + y * columns);
+      add_scaled_row(strength, ghost_re.data(), columns, re + y * columns);
+      add_scaled_row(strength, ghost_im.data(), columns, im + y * columns);
     }
 }
 
