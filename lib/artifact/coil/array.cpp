@@ -45,7 +45,18 @@ MR_SIMD void scale_pairs(const float* scales, std::int64_t n, float* pairs) {
   }
 }
 
-/// Each voxel's coils divided by the root of the sum of their squares.
+MR_SIMD void scale_to(const float* magnitude, std::int64_t n, float* re, float* im) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float before = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
+    const float size = before > 0 ? before : 1.0f, a = before > 0 ? re[i] : 1.0f,
+                b = before > 0 ? im[i] : 0.0f;
+    re[i] = magnitude[i] / size * a;
+    im[i] = magnitude[i] / size * b;
+  }
+}
+
+}  // namespace
+
 void normalise(Array<std::complex<float>>& s) {
   const auto columns = s.shape(2), plane = s.shape(1) * columns;
   std::vector<double> squares(static_cast<std::size_t>(columns));
@@ -60,18 +71,6 @@ void normalise(Array<std::complex<float>>& s) {
     for (std::int64_t c = 0; c < s.shape(0); ++c) scale_pairs(scales.data(), columns, pairs(c));
   }
 }
-
-MR_SIMD void scale_to(const float* magnitude, std::int64_t n, float* re, float* im) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float before = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
-    const float size = before > 0 ? before : 1.0f, a = before > 0 ? re[i] : 1.0f,
-                b = before > 0 ? im[i] : 0.0f;
-    re[i] = magnitude[i] / size * a;
-    im[i] = magnitude[i] / size * b;
-  }
-}
-
-}  // namespace
 
 Parameter loops_parameter(const std::string& otherwise) {
   return {"coils", "1", "whole number of loops " + otherwise, 1, 64, {8, 8, 8, 8, 8}, 8};

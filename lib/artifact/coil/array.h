@@ -31,6 +31,10 @@ class CoilArray {
   kspace::CoilGrid grid_;
 };
 
+/// Scales sensitivities [coil, lines, readout] voxel by voxel to a root of the sum of squares of 1;
+/// where no coil sees a voxel they stay 0.
+void normalise(Array<std::complex<float>>& sensitivities);
+
 /// "coils", the number of loops where `otherwise` does not say what they are.
 Parameter loops_parameter(const std::string& otherwise);
 

@@ -41,7 +41,7 @@ std::vector<float> moving_share(const Context& context, double percent, double f
 /// K = F(still) + phase F(moving) = F(I) + (phase - 1) F(moving): for each slice, or once in 3-D.
 class PartMoves {
  public:
-  PartMoves(std::vector<float> shares, const std::vector<std::vector<std::complex<double>>>& phases)
+  PartMoves(std::vector<float> shares, const std::vector<LineWeights>& phases)
       : shares_(std::move(shares)) {
     for (auto weights : phases) {
       for (auto& w : weights) w -= 1;
@@ -106,14 +106,9 @@ Drawn draw(const Context& context, const Values& values) {
     weigh_lines(context, weight, drawn);
     return drawn;
   }
-  std::vector<std::vector<std::complex<double>>> phases(
-      context.is_3d() ? 1 : static_cast<std::size_t>(context.slices()));
-  for (std::size_t s = 0; s < phases.size(); ++s)
-    for (std::int64_t line = 0; line < lines; ++line)
-      phases[s].push_back(weight(static_cast<std::int64_t>(s), line));
   auto shares = moving_share(context, moving, values.at("feather_percent"));
   drawn.values.set("moving_share", std::vector<double>(shares.begin(), shares.end()));
-  drawn.apply = PartMoves(std::move(shares), phases);
+  drawn.apply = PartMoves(std::move(shares), weights_of_slices(context, weight));
   return drawn;
 }
 

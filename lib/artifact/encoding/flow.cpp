@@ -13,8 +13,6 @@ namespace {
 constexpr double pi = 3.14159265358979323846;
 constexpr std::uint64_t candidates = 64;  // drawn voxels, the brightest of which is a vessel
 
-using Weights = std::vector<std::complex<double>>;
-
 /// Where the vessels are: [slices, lines, readout], or one slice for a tube along the slices.
 struct Vessels {
   Array<std::uint8_t> mask;
@@ -151,20 +149,17 @@ bool acts(const Values& values) {
          values.at("velocity_cm_s") != 0;
 }
 
-/// w - 1 of every line of a slice, w = (1 + m c) exp(i p c), c the pulse at the line's time less
+/// w - 1 of every line of the slices, w = (1 + m c) exp(i p c), c the pulse at the line's time less
 /// that at the central line's, so that the mean stays.
-Weights weights_of(const Context& context, const Values& values, std::int64_t slice, double rate_hz,
-                   double phase) {
-  const auto pulse_at = [&](std::int64_t line) {
+std::vector<LineWeights> pulse_weights(const Context& context, const Values& values, double rate_hz,
+                                       double phase) {
+  const auto pulse_at = [&](std::int64_t slice, std::int64_t line) {
     return pulse(2 * pi * rate_hz * 1e-3 * context.timing.time_ms(slice, line) + phase);
   };
-  Weights weights;
-  for (std::int64_t line = 0; line < context.lines(); ++line) {
-    const double c = pulse_at(line) - pulse_at(context.lines() / 2);
-    const auto turn = std::polar(1.0, values.at("phase_rad") * c);
-    weights.emplace_back((1 + values.at("modulation") * c) * turn - 1.0);
-  }
-  return weights;
+  return weights_of_slices(context, [&](std::int64_t slice, std::int64_t line) {
+    const double c = pulse_at(slice, line) - pulse_at(slice, context.lines() / 2);
+    return (1 + values.at("modulation") * c) * std::polar(1.0, values.at("phase_rad") * c) - 1.0;
+  });
 }
 
 /// K(y) = F(I - I_V) + w(y) F(I_V): only what lies in vessels pulsates, and repeats along phase
@@ -195,8 +190,8 @@ Drawn draw(const Context& context, const Values& values) {
   const auto shift = static_cast<float>(
       shift_mm / context.volume.spacing_mm[static_cast<std::size_t>(context.roles.readout)]);
   std::vector<kspace::LineFilter> filters;
-  for (std::int64_t s = 0; s < (context.is_3d() ? 1 : context.slices()); ++s)
-    filters.emplace_back(weights_of(context, values, s, rate_hz, phase));
+  for (const auto& weights : pulse_weights(context, values, rate_hz, phase))
+    filters.emplace_back(weights);
   drawn.apply = [vessels, filters, shift](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {

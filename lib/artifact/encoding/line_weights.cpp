@@ -5,9 +5,7 @@
 namespace mr::artifact {
 namespace {
 
-using Weights = std::vector<std::complex<double>>;
-
-void multiply(const Weights& weights, std::int64_t columns, float* re, float* im) {
+void multiply(const LineWeights& weights, std::int64_t columns, float* re, float* im) {
   for (std::size_t line = 0; line < weights.size(); ++line) {
     const std::complex<float> w(weights[line]);
     const auto first = static_cast<std::int64_t>(line) * columns;
@@ -41,16 +39,24 @@ double scan_share(const Context& context, std::int64_t line) {
   return duration > 0 ? from_centre / duration : 0;
 }
 
+std::vector<LineWeights> weights_of_slices(
+    const Context& context,
+    const std::function<std::complex<double>(std::int64_t slice, std::int64_t line)>& weight) {
+  std::vector<LineWeights> of_slice(context.is_3d() ? 1
+                                                    : static_cast<std::size_t>(context.slices()));
+  for (std::size_t s = 0; s < of_slice.size(); ++s)
+    for (std::int64_t line = 0; line < context.lines(); ++line)
+      of_slice[s].push_back(weight(static_cast<std::int64_t>(s), line));
+  return of_slice;
+}
+
 void weigh_lines(
     const Context& context,
     const std::function<std::complex<double>(std::int64_t slice, std::int64_t line)>& weight,
     Drawn& drawn) {
-  std::vector<Weights> of_slice(context.is_3d() ? 1 : static_cast<std::size_t>(context.slices()));
-  for (std::size_t s = 0; s < of_slice.size(); ++s)
-    for (std::int64_t line = 0; line < context.lines(); ++line)
-      of_slice[s].push_back(weight(static_cast<std::int64_t>(s), line));
+  auto of_slice = weights_of_slices(context, weight);
   if (std::all_of(of_slice.begin(), of_slice.end(),
-                  [&](const Weights& w) { return w == of_slice[0]; })) {
+                  [&](const LineWeights& w) { return w == of_slice[0]; })) {
     drawn.weights = AxisWeights{{}, std::move(of_slice[0]), {}};
     return;
   }

@@ -4,6 +4,7 @@
 #include <complex>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "artifact/engine.h"
 
@@ -17,8 +18,15 @@ Record times_record(const Context& context);
 /// from the first line to the last. 0 for a single line.
 double scan_share(const Context& context, std::int64_t line);
 
-/// Multiplies line y of slice s by weight(s, y). In 3-D s is always 0: partitions share a line's
-/// time. Where all slices have the same weights they are a product over the axes.
+/// weight(s, y) of each line y of each slice s. In 3-D there is one list, of s = 0: partitions
+/// share a line's time.
+using LineWeights = std::vector<std::complex<double>>;
+std::vector<LineWeights> weights_of_slices(
+    const Context& context,
+    const std::function<std::complex<double>(std::int64_t slice, std::int64_t line)>& weight);
+
+/// Multiplies line y of slice s by weight(s, y). Where all slices have the same weights they are a
+/// product over the axes.
 void weigh_lines(
     const Context& context,
     const std::function<std::complex<double>(std::int64_t slice, std::int64_t line)>& weight,

@@ -65,21 +65,17 @@ MR_SIMD void gradient_echo_row(FlipAngle flip, const float* column, const float*
   }
 }
 
-MR_SIMD void look_up(const float* tissue, const float* of_tissue, std::int64_t n, float* out) {
-  for (std::int64_t x = 0; x < n; ++x) out[x] = of_tissue[static_cast<std::int32_t>(tissue[x])];
-}
-
 /// What a spoiled gradient echo needs to know of each tissue.
 struct Saturation {
   double flip_rad = 0;  // 0: a spin echo
-  std::array<float, tissue_count> e1{}, scale{};
+  PerTissue e1{}, scale{};
   std::optional<MapSlices> tissues;  // without: all is of the first
 
-  Saturation(double flip, double tr, const std::array<double, tissue_count>& t1) : flip_rad(flip) {
+  Saturation(double flip, double tr, const PerTissue& t1) : flip_rad(flip) {
     for (std::size_t t = 0; t < t1.size(); ++t) {
       const double left = std::exp(-tr / t1[t]);
-      e1[t] = static_cast<float>(left);
-      scale[t] = static_cast<float>((1 - left) / spoiled_gradient_echo(flip, tr, t1[t]));
+      e1[t] = left;
+      scale[t] = (1 - left) / spoiled_gradient_echo(flip, tr, t1[t]);
     }
   }
   Saturation() = default;
@@ -94,7 +90,7 @@ Saturation saturation_of(const Context& context, const Values& values, Record& r
   record.set("signal", flip > 0 ? "spoiled gradient echo" : "spin echo");
   if (!(flip > 0)) return {};
   const double tr = time_of("b1-transmit", "tr_ms", values, a.tr_ms);
-  std::array<double, tissue_count> t1{};
+  PerTissue t1{};
   t1.fill(values.at("t1_ms"));
   const bool mapped = context.maps.count(Map::tissue) != 0;
   if (mapped) {
@@ -118,8 +114,8 @@ void shade(const StandingWave& wave, const Roles& roles, double deviation,
   std::vector<float> column, copy, factor(static_cast<std::size_t>(n)), e1(factor), scale(factor);
   for (std::int64_t x = 0; x < n; ++x)
     column.push_back(static_cast<float>(wave.factor(static_cast<std::size_t>(roles.readout), x)));
-  std::fill(e1.begin(), e1.end(), saturation.e1[0]);
-  std::fill(scale.begin(), scale.end(), saturation.scale[0]);
+  std::fill(e1.begin(), e1.end(), static_cast<float>(saturation.e1[0]));
+  std::fill(scale.begin(), scale.end(), static_cast<float>(saturation.scale[0]));
   const double of_slice = wave.factor(static_cast<std::size_t>(roles.slice), slice);
   for (std::int64_t line = 0; line < shape.lines(); ++line) {
     const double of_line = wave.factor(static_cast<std::size_t>(roles.phase_encode), line);
@@ -131,8 +127,8 @@ void shade(const StandingWave& wave, const Roles& roles, double deviation,
     } else {
       if (saturation.tissues) {
         const float* tissue = saturation.tissues->line(slice, line, copy);
-        look_up(tissue, saturation.e1.data(), n, e1.data());
-        look_up(tissue, saturation.scale.data(), n, scale.data());
+        look_up(tissue, saturation.e1, n, e1.data());
+        look_up(tissue, saturation.scale, n, scale.data());
       }
       gradient_echo_row(flip, column.data(), e1.data(), scale.data(), n, factor.data());
     }
@@ -158,13 +154,6 @@ Drawn draw(const Context& context, const Values& values) {
   return drawn;
 }
 
-/// The same at all severities.
-Parameter stated(const char* name, const char* unit, const char* description, double high,
-                 double value) {
-  return {name, unit, description, value > 0 ? 1 : 0.0, high, {value, value, value, value, value},
-          value};
-}
-
 }  // namespace
 
 Artifact b1_transmit() {
@@ -184,12 +173,17 @@ Artifact b1_transmit() {
         stated("flip_deg", "deg",
                "nominal flip angle of a spoiled gradient echo; 0: a spin echo, or as the header "
                "says of a gradient echo",
-               179, 0),
+               179),
         stated("tr_ms", "ms",
-               "repetition time of a gradient echo; 0: as its header or manifest says", 1e5, 0),
-        stated("t1_ms", "ms", "T1 where no tissue map is given", 1e5, 1000),
-        stated("field_t", "T", "field, for T1 of tissues; 0: as its header or manifest says", 10,
-               0)},
+               "repetition time of a gradient echo; 0: as its header or manifest says", 1e5),
+        {"t1_ms",
+         "ms",
+         "T1 where no tissue map is given",
+         1,
+         1e5,
+         {1000, 1000, 1000, 1000, 1000},
+         1000},
+        stated("field_t", "T", "field, for T1 of tissues; 0: as its header or manifest says", 10)},
        0,
        false},
       acts,

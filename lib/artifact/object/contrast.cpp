@@ -96,6 +96,10 @@ void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& 
   });
 }
 
+Parameter stated(const char* name, const char* unit, const std::string& description, double high) {
+  return {name, unit, description, 0, high, {0, 0, 0, 0, 0}, 0};
+}
+
 Record by_name(const PerTissue& numbers) {
   Record all;
   for (int t = 0; t < tissue_count; ++t)

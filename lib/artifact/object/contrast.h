@@ -33,6 +33,9 @@ void look_up(const float* tissue, const PerTissue& numbers, std::int64_t n, floa
 /// Multiplies each voxel by its tissue's factor.
 void scale_by_tissue(const MapSlices& tissues, const PerTissue& factors, Block& block, int threads);
 
+/// A parameter that is 0 where the header or manifest says it.
+Parameter stated(const char* name, const char* unit, const std::string& description, double high);
+
 /// {name: number} for all tissues, as recorded.
 Record by_name(const PerTissue& numbers);
 

@@ -110,21 +110,16 @@ Parameter change(const char* description, std::array<double, 5> levels) {
   return {"change_percent", "%", description, -90, 400, levels, 0};
 }
 
-/// 0: as the image's header or manifest says.
-Parameter stated(const char* name, const char* unit, const char* what, double high) {
-  return {name, unit, std::string(what) + " of the image; 0: as its header or manifest says",
-          0,    high, {0, 0, 0, 0, 0},
-          0};
+Parameter of_image(const char* name, const char* unit, const char* what, double high) {
+  return stated(name, unit, std::string(what) + " of the image; 0: as its header or manifest says",
+                high);
 }
 
-Parameter echo_time() {
-  return stated("te_ms", "ms", "echo time", 1e5);
-}
 Parameter repetition_time() {
-  return stated("tr_ms", "ms", "repetition time", 1e5);
+  return of_image("tr_ms", "ms", "repetition time", 1e5);
 }
 Parameter field() {
-  return stated("field_t", "T", "field", 10);
+  return of_image("field_t", "T", "field", 10);
 }
 
 Artifact row(const char* name, const char* summary, const char* source,
@@ -142,7 +137,7 @@ Artifact contrast_te() {
   return row("contrast-te", "Spin echo with another echo time: tissues fade by their T2",
              "Haacke et al. 1999, Magnetic Resonance Imaging, ch. 8; T2: see tissue.cpp",
              {change("change of the echo time; below 0 it is shorter", {5, 10, 20, 35, 50}),
-              echo_time(), field()},
+              of_image("te_ms", "ms", "echo time", 1e5), field()},
              draw_te);
 }
 
@@ -161,7 +156,7 @@ Artifact contrast_ti() {
       "Inversion recovery with another inversion time: what was nulled is not, or otherwise",
       "Bydder et al. 1985, J Comput Assist Tomogr 9:659; T1: see tissue.cpp",
       {change("change of the inversion time; above 0 it is longer", {-5, -10, -20, -35, -50}),
-       stated("ti_ms", "ms", "inversion time", 1e5), repetition_time(), field()},
+       of_image("ti_ms", "ms", "inversion time", 1e5), repetition_time(), field()},
       draw_ti);
 }
 
@@ -170,7 +165,7 @@ Artifact contrast_flip() {
              "Spoiled gradient echo with another flip angle: from proton density towards T1",
              "Haacke et al. 1999, Magnetic Resonance Imaging, ch. 18; T1: see tissue.cpp",
              {change("change of the flip angle; below 0 it is smaller", {5, 10, 20, 35, 50}),
-              stated("flip_deg", "deg", "flip angle", 179), repetition_time(), field()},
+              of_image("flip_deg", "deg", "flip angle", 179), repetition_time(), field()},
              draw_flip);
 }
 

@@ -3,7 +3,7 @@
 
 #include "artifact/object/contrast.h"
 #include "artifact/object/signal.h"
-#include "artifact/rows.h"
+#include "artifact/receiver/white.h"
 
 namespace mr::artifact {
 namespace {
@@ -49,19 +49,11 @@ Drawn draw(const Context& context, const Values& values) {
     scale_by_tissue(tissues, factors, block, threads);
     if (sigma == 0) return;
     block.make_complex();
-    const auto n = static_cast<std::size_t>(block.plane_size());
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      std::vector<float> noise(2 * n);
-      fill_normal(sub_key(key, static_cast<std::uint64_t>(slice)), 0, noise.data(), noise.size());
-      add_scaled_row(static_cast<float>(sigma), noise.data(), block.plane_size(), re);
-      add_scaled_row(static_cast<float>(sigma), noise.data() + n, block.plane_size(), im);
+      add_white_noise(key, slice, sigma, block.plane_size(), re, im);
     });
   };
   return drawn;
-}
-
-Parameter stated(const char* name, const char* unit, const char* description, double high) {
-  return {name, unit, description, 0, high, {0, 0, 0, 0, 0}, 0};
 }
 
 }  // namespace

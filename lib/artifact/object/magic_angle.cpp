@@ -102,10 +102,6 @@ Drawn draw(const Context& context, const Values& values) {
   return drawn;
 }
 
-Parameter stated(const char* name, const char* unit, const char* description, double high) {
-  return {name, unit, description, 0, high, {0, 0, 0, 0, 0}, 0};
-}
-
 }  // namespace
 
 Artifact magic_angle() {

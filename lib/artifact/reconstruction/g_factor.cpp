@@ -1,13 +1,9 @@
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
-#include "artifact/reconstruction/aliasing.h"
 #include "artifact/reconstruction/unfolding.h"
-#include "base/error.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
@@ -22,48 +18,21 @@ MR_SIMD void add_scaled(double sigma, const Numbers& x, std::int64_t columns, fl
   }
 }
 
-/// Sensitivities and noise of one slice.
-struct Slice {
-  const Array<std::complex<float>>& sensitivities;  // [coil, lines, readout]
-  const std::vector<float>& noise;                  // [coil, part, step, readout]
-  Aliasing rows;
-
-  /// (S^H S)^-1 S^H n of the voxels that alias to row `first`, some columns from x on, in of.b.
-  void unfold(std::int64_t first, std::int64_t x, std::int64_t count, Equations& of) const {
-    const auto columns = sensitivities.shape(2), plane = sensitivities.shape(1) * columns;
-    const auto folded = rows.step() * columns, at = first * columns + x;
-    const auto n = static_cast<std::size_t>(rows.partners(first));
-    of.clear(n);
-    std::array<Numbers, most_aliased> sees;
-    Numbers own;
-    for (std::int64_t c = 0; c < sensitivities.shape(0); ++c) {
-      const auto* seen = reinterpret_cast<const float*>(sensitivities.data() + c * plane + at);
-      for (std::size_t i = 0; i < n; ++i, seen += 2 * folded) load_pairs(seen, count, sees[i]);
-      const auto* drawn = noise.data() + 2 * c * folded + at;
-      load(drawn, drawn + folded, count, own);
-      add_coil(sees, own, n, of);
-    }
-    if (!solve(n, of))
-      throw DataError("g-factor: the coils see aliased voxels alike: they cannot be unfolded");
-  }
-};
-
+/// (S^H S)^-1 S^H n of the noise n of every coil's aliased image.
 void add_noise(const CoilArray& array, RandomKey key, const Aliasing& rows, double sigma,
                std::int64_t slice, std::int64_t columns, float* re, float* im) {
-  const auto s = array.sensitivities(slice);
-  std::vector<float> noise(static_cast<std::size_t>(2 * array.size() * rows.step() * columns));
+  const auto folded = rows.step() * columns;
+  std::vector<float> noise(static_cast<std::size_t>(2 * array.size() * folded));
   fill_normal(sub_key(key, static_cast<std::uint64_t>(slice)), 0, noise.data(), noise.size());
-  const Slice one{s, noise, rows};
-  Equations equations;
-  for (std::int64_t y = 0; y < rows.step(); ++y)
-    for (std::int64_t x = 0; x < columns; x += unfolded_columns) {
-      const auto count = std::min(unfolded_columns, columns - x);
-      one.unfold(y, x, count, equations);
-      for (std::int64_t i = 0; i < rows.partners(y); ++i) {
-        const auto at = (y + i * rows.step()) * columns + x;
-        add_scaled(sigma, equations.b[static_cast<std::size_t>(i)], count, re + at, im + at);
-      }
-    }
+  unfold(
+      array.sensitivities(slice), rows, "g-factor",
+      [&](std::int64_t coil, std::int64_t row, std::int64_t x, std::int64_t count, Numbers& to) {
+        const auto* drawn = noise.data() + 2 * coil * folded + row * columns + x;
+        load(drawn, drawn + folded, count, to);
+      },
+      [&](std::int64_t at, std::int64_t count, const Numbers& voxels) {
+        add_scaled(sigma, voxels, count, re + at, im + at);
+      });
 }
 
 bool acts(const Values& values) {
@@ -76,10 +45,7 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   refuse_coil_frames(context, "g-factor");
   const CoilArray array(context, values.at("coils"), "g-factor");
-  const auto rows = aliasing(context.lines(), values.at("acceleration"));
-  if (array.size() < std::min(rows.acceleration, rows.rows))
-    throw DataError("g-factor: want at least " + std::to_string(rows.acceleration) +
-                    " coils for that acceleration, got " + std::to_string(array.size()));
+  const auto rows = aliasing_of(context, values, array, "g-factor");
   const double sigma = context.facts.signal / values.at("snr");
   Drawn drawn;
   drawn.values = array.record();

@@ -3,9 +3,7 @@
 
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
-#include "artifact/reconstruction/aliasing.h"
 #include "artifact/reconstruction/unfolding.h"
-#include "base/error.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
@@ -20,30 +18,9 @@ float* pairs(Sensitivities& s, std::int64_t at) {
   return reinterpret_cast<float*>(s.data() + at);
 }
 
-/// out = (1 - part) a + part b, of n complex numbers, and power += |out|^2.
-MR_SIMD void mix(float part, const float* a, const float* b, std::int64_t n, float* out,
-                 float* power) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float re = (1 - part) * a[2 * i] + part * b[2 * i];
-    const float im = (1 - part) * a[2 * i + 1] + part * b[2 * i + 1];
-    out[2 * i] = re;
-    out[2 * i + 1] = im;
-    power[i] += re * re + im * im;
-  }
-}
-
-MR_SIMD void invert_roots(std::int64_t n, float* values) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const bool any = values[i] > 0;
-    values[i] = (any ? 1.0f : 0.0f) / __builtin_sqrtf(any ? values[i] : 1.0f);
-  }
-}
-
-MR_SIMD void scale(const float* factor, std::int64_t n, float* numbers) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    numbers[2 * i] *= factor[i];
-    numbers[2 * i + 1] *= factor[i];
-  }
+/// out = (1 - part) a + part b
+MR_SIMD void mix(float part, const float* a, const float* b, std::int64_t n, float* out) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = (1 - part) * a[i] + part * b[i];
 }
 
 /// to += sees (re + i im)
@@ -68,21 +45,17 @@ MR_SIMD void take(const Numbers& from, std::int64_t n, float* re, float* im) {
 Sensitivities shifted(const Sensitivities& s, double shift) {
   const auto coils = s.shape(0), lines = s.shape(1), n = s.shape(2);
   Sensitivities out(s.shape());
-  std::vector<float> power(static_cast<std::size_t>(n));
   for (std::int64_t line = 0; line < lines; ++line) {
     const double place =
         std::clamp(static_cast<double>(line) - shift, 0.0, static_cast<double>(lines - 1));
     const auto first = static_cast<std::int64_t>(place);
     const auto second = std::min(first + 1, lines - 1);
     const auto part = static_cast<float>(place - static_cast<double>(first));
-    std::fill(power.begin(), power.end(), 0.0f);
     for (std::int64_t c = 0; c < coils; ++c)
-      mix(part, pairs(s, (c * lines + first) * n), pairs(s, (c * lines + second) * n), n,
-          pairs(out, (c * lines + line) * n), power.data());
-    invert_roots(n, power.data());
-    for (std::int64_t c = 0; c < coils; ++c)
-      scale(power.data(), n, pairs(out, (c * lines + line) * n));
+      mix(part, pairs(s, (c * lines + first) * n), pairs(s, (c * lines + second) * n), 2 * n,
+          pairs(out, (c * lines + line) * n));
   }
+  normalise(out);
   return out;
 }
 
@@ -98,33 +71,18 @@ Sensitivities fold(const Sensitivities& s, const Aliasing& rows, const float* re
 }
 
 /// Unfolds what the coils measured with other sensitivities than theirs.
-void unfold(const Sensitivities& truth, double shift, const Aliasing& rows, float* re, float* im) {
+void unfold_wrongly(const Sensitivities& truth, double shift, const Aliasing& rows, float* re,
+                    float* im) {
   const auto measured = fold(truth, rows, re, im);
-  const auto believed = shifted(truth, shift);
-  const auto coils = truth.shape(0), columns = truth.shape(2);
-  Equations equations;
-  for (std::int64_t y = 0; y < rows.step(); ++y)
-    for (std::int64_t x = 0; x < columns; x += unfolded_columns) {
-      const auto count = std::min(unfolded_columns, columns - x);
-      const auto n = static_cast<std::size_t>(rows.partners(y));
-      equations.clear(n);
-      std::array<Numbers, most_aliased> sees;
-      Numbers own;
-      for (std::int64_t c = 0; c < coils; ++c) {
-        for (std::size_t i = 0; i < n; ++i) {
-          const auto row = y + static_cast<std::int64_t>(i) * rows.step();
-          load_pairs(pairs(believed, (c * rows.rows + row) * columns + x), count, sees[i]);
-        }
-        load_pairs(pairs(measured, (c * rows.step() + y) * columns + x), count, own);
-        add_coil(sees, own, n, equations);
-      }
-      if (!solve(n, equations))
-        throw DataError("sense-maps: the coils see aliased voxels alike: they cannot be unfolded");
-      for (std::size_t i = 0; i < n; ++i) {
-        const auto at = (y + static_cast<std::int64_t>(i) * rows.step()) * columns + x;
-        take(equations.b[i], count, re + at, im + at);
-      }
-    }
+  const auto columns = truth.shape(2);
+  unfold(
+      shifted(truth, shift), rows, "sense-maps",
+      [&](std::int64_t coil, std::int64_t row, std::int64_t x, std::int64_t count, Numbers& to) {
+        load_pairs(pairs(measured, (coil * rows.step() + row) * columns + x), count, to);
+      },
+      [&](std::int64_t at, std::int64_t count, const Numbers& voxels) {
+        take(voxels, count, re + at, im + at);
+      });
 }
 
 bool acts(const Values& values) {
@@ -137,10 +95,7 @@ bool acts(const Values& values) {
 Drawn draw(const Context& context, const Values& values) {
   refuse_coil_frames(context, "sense-maps");
   const CoilArray array(context, values.at("coils"), "sense-maps");
-  const auto rows = aliasing(context.lines(), values.at("acceleration"));
-  if (array.size() < std::min(rows.acceleration, rows.rows))
-    throw DataError("sense-maps: want at least " + std::to_string(rows.acceleration) +
-                    " coils for that acceleration, got " + std::to_string(array.size()));
+  const auto rows = aliasing_of(context, values, array, "sense-maps");
   const double shift = values.at("shift_px") * (uniform(context.stream("side"), 0) < 0.5 ? -1 : 1);
   Drawn drawn;
   drawn.values = array.record();
@@ -148,7 +103,7 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.apply = [array, rows, shift](Block& block, int threads) {
     block.make_complex();
     for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
-      unfold(array.sensitivities(slice), shift, rows, re, im);
+      unfold_wrongly(array.sensitivities(slice), shift, rows, re, im);
     });
   };
   return drawn;

@@ -50,6 +50,15 @@ MR_SIMD void leave_out_unseen(std::size_t n, Equations& of) {
 
 }  // namespace
 
+Aliasing aliasing_of(const Context& context, const Values& values, const CoilArray& array,
+                     const std::string& artifact) {
+  const auto rows = aliasing(context.lines(), values.at("acceleration"));
+  if (array.size() < std::min(rows.acceleration, rows.rows))
+    throw DataError(artifact + ": want at least " + std::to_string(rows.acceleration) +
+                    " coils for that acceleration, got " + std::to_string(array.size()));
+  return rows;
+}
+
 MR_SIMD void add_coil(const std::array<Numbers, most_aliased>& sees, const Numbers& noise,
                       std::size_t n, Equations& to) {
   for (std::size_t i = 0; i < n; ++i) {
