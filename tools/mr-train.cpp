@@ -12,29 +12,37 @@ namespace {
 struct Options {
   mr::train::Settings settings;
   mr::train::Files files;
-  std::string preset, norm = "batch", optimiser = "adamw", standardise = "volume-percentile";
+  std::string preset, norm = "batch", architecture = "preact-resnet18", stem, optimiser = "adamw",
+                      standardise = "volume-percentile";
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
-  int groups = 32, threads = 0;
+  std::vector<int> blocks;
+  int groups = 0, width = 0, threads = 0;
   bool force = false;
 };
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
 void declare_network(CLI::App& app, Options& o) {
-  auto& architecture = o.settings.architecture;
-  app.add_option("--norm", o.norm, "batch, group, or layer (over C, H, W: group with 1 group)")
-      ->check(CLI::IsMember({"batch", "group", "layer"}))
+  app.add_option("--norm", o.norm,
+                 "Normalization: NAME or NAME:PARAMETER=VALUE,...; --list-norms shows them")
       ->capture_default_str();
-  app.add_option("--groups", o.groups, "Groups of --norm group")
-      ->check(CLI::PositiveNumber)
+  app.add_option("--groups", o.groups, "Groups of a norm that has them (default: 32)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--arch", o.architecture, "Architecture: " + joined(mr::nn::architecture_names()))
       ->capture_default_str();
-  app.add_option("--width", architecture.width, "Channels of stage 1; each further stage has twice")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option("--blocks", architecture.blocks, "Residual blocks of each stage")
+  app.add_option("--stem", o.stem, "cifar: 3x3; imagenet: 7x7 of stride 2, max-pool of stride 2")
+      ->check(CLI::IsMember({"cifar", "imagenet"}));
+  app.add_option("--width", o.width, "Channels of stage 1; each further stage has twice")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--blocks", o.blocks, "Blocks of each stage")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::Range(1, 100))
-      ->default_str("2,2,2,2");
+      ->check(CLI::Range(1, 100));
   app.add_option("--size", o.size, "Rows x columns of the input [px]; cropped or padded to it")
       ->capture_default_str();
   app.add_option("--spacing-mm", o.spacing_mm, "Resample to this pixel size (default: keep)")
@@ -107,9 +115,7 @@ void apply_preset(const CLI::App& app, Options& o) {
     if (app.count(option) == 0) value = published;
   };
   auto& s = o.settings;
-  set("--width", s.architecture.width, 64);
-  set("--blocks", s.architecture.blocks, std::vector<int>{2, 2, 2, 2});
-  set("--groups", o.groups, 32);
+  set("--arch", o.architecture, "preact-resnet18");
   set("--size", o.size, "320x320");
   set("--standardise", o.standardise, "none");
   set("--optimiser", o.optimiser, "adamw");
@@ -132,16 +138,21 @@ std::array<int, 2> parse_size(const std::string& text) {
   return size;
 }
 
-mr::nn::Normalization parse_normalization(const Options& o) {
-  using mr::nn::Norm;
-  if (o.norm == "group") return {Norm::group, o.groups};
-  return {o.norm == "layer" ? Norm::layer : Norm::batch, 1};
+mr::nn::Architecture parse_architecture(const Options& o) {
+  auto architecture = mr::nn::find_architecture(o.architecture);
+  if (!o.stem.empty())
+    architecture.stem = o.stem == "cifar" ? mr::nn::Stem::cifar : mr::nn::Stem::imagenet;
+  if (o.width > 0) architecture.width = o.width;
+  if (!o.blocks.empty()) architecture.blocks = o.blocks;
+  architecture.normalization = mr::nn::parse_normalization(o.norm);
+  if (o.groups > 0) mr::nn::set_groups(architecture.normalization, o.groups);
+  return architecture;
 }
 
 void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages& messages) {
   if (!o.preset.empty()) apply_preset(app, o);
   auto& s = o.settings;
-  s.architecture.normalization = parse_normalization(o);
+  s.architecture = parse_architecture(o);
   s.preprocess.size = parse_size(o.size);
   mr::dataset::set_standardisation(s.preprocess, o.standardise);
   if (o.spacing_mm > 0) s.preprocess.spacing_mm = o.spacing_mm;
@@ -165,7 +176,10 @@ int main(int argc, char** argv) {
   CLI::App app{"", "mr-train"};
   Options options;
   declare(app, options);
-  return mr::tool_main(app, argc, argv, [&](const mr::Run& r, const mr::Messages& messages) {
-    run(app, options, r, messages);
-  });
+  return mr::tool_main(app, argc, argv,
+                       [&](const mr::Run& r, const mr::Messages& messages) {
+                         run(app, options, r, messages);
+                       },
+                       {{"--norm", mr::nn::scheme_names()},
+                        {"--arch", mr::nn::architecture_names()}});
 }

@@ -21,6 +21,7 @@
 #include "dataset/picture.h"
 #include "image/image_file.h"
 #include "image/png.h"
+#include "nn/adaptation.h"
 #include "nn/device.h"
 #include "nn/model.h"
 #include "results/measure.h"
@@ -100,12 +101,11 @@ Networks load_networks(const Options& options, const SampleSet& samples,
       keys.push_back(key);
       networks.preprocessings.push_back(dataset::preprocess_from_json(described, path));
     }
-    const bool adaptable =
-        nn::set_batch_statistics(model.network, nn::BatchStatistics::running) > 0;
+    const bool adaptable = !nn::batch_norms(model.network).empty();
     networks.variants.push_back({m, place, Adaptation::none, model.network});
     if (adaptable && !options.adaptations.empty()) {
       auto copy = model.network.deepcopy();
-      nn::set_batch_statistics(copy, nn::BatchStatistics::batch);
+      nn::set_prior(copy, nn::batch_statistics);
       for (const auto adaptation : options.adaptations)
         networks.variants.push_back({m, place, adaptation, copy});
     }

@@ -1,7 +1,7 @@
 #include "nn/device.h"
 
-#include <torch/cuda.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/cuda.h>
 #include <torch/utils.h>
 
 #include "base/error.h"

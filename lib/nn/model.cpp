@@ -15,26 +15,6 @@ const char* const info_file = "mr.json";
 
 }  // namespace
 
-std::string name(const Normalization& normalization) {
-  switch (normalization.kind) {
-    case Norm::batch:
-      return "batch";
-    case Norm::layer:
-      return "layer";
-    case Norm::group:
-      break;
-  }
-  return "group(" + std::to_string(normalization.groups) + ")";
-}
-
-Json to_json(const Architecture& architecture) {
-  return {{"name", "preact-resnet"},
-          {"width", architecture.width},
-          {"blocks", architecture.blocks},
-          {"channels", architecture.channels},
-          {"labels", architecture.labels}};
-}
-
 std::int64_t count_parameters(const torch::jit::Module& network) {
   std::int64_t n = 0;
   for (const auto& parameter : network.parameters()) n += parameter.numel();
@@ -66,16 +46,6 @@ std::string encode_model(const Model& model) {
   std::ostringstream stream;  // save(path) would write the file's name into the archive
   model.network.save(stream, {{info_file, model.info.dump(2) + "\n"}});
   return stream.str();
-}
-
-int set_batch_statistics(torch::jit::Module& network, BatchStatistics statistics) {
-  int layers = 0;
-  for (auto module : network.modules())
-    if (module.hasattr("use_batch_statistics")) {
-      module.setattr("use_batch_statistics", statistics == BatchStatistics::batch);
-      ++layers;
-    }
-  return layers;
 }
 
 }  // namespace mr::nn

@@ -7,15 +7,32 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/random.h"
 #include "nn/architecture.h"
 
 namespace mr::nn {
 
 /// A new network in training mode on the CPU. Convolutions: Kaiming normal, fan-out (He et al.
-/// 2015); heads: uniform in +-1/sqrt(fan-in); norms 1 and 0. The weights are a function of the seed
-/// and their names. forward gives z1 - z0 of each label's two logits.
-/// throws UsageError when a number is not positive or the groups do not divide the channels
+/// 2015); heads: uniform in +-1/sqrt(fan-in); norms 1 and 0; what a scheme has beside or instead is
+/// in schemes(). The weights are a function of the seed and their names. forward gives z1 - z0 of
+/// each label's two logits.
+/// throws UsageError when a number is not positive, the groups do not divide the channels, or the
+///        scheme is not defined for the family
 torch::jit::Module make_network(const Architecture& architecture, std::uint64_t seed);
+
+/// Refuses an input that a network cannot be trained on: fewer than 8 pixels in a direction before
+/// a stem that is 7 wide; a last feature map of one position where a norm needs a variance over
+/// positions; batches of one image where it needs one over images.
+/// size   pixels in each direction
+/// batch  images of the smallest batch
+/// throws UsageError
+void require_trainable(const Architecture& architecture, const std::vector<int>& size,
+                       std::int64_t batch);
+
+/// Scheme cnsn: draws whether CrossNorm acts in a training step, in which block, and the
+/// permutation of the step's images; else nothing.
+void draw_cross_norm(torch::jit::Module& network, const Normalization& normalization,
+                     const RandomKey& key, std::int64_t images);
 
 std::int64_t count_parameters(const torch::jit::Module& network);
 
@@ -32,12 +49,5 @@ Model decode_model(const std::string& bytes, const std::string& name,
 
 /// Bytes of the model file: the same model, the same bytes.
 std::string encode_model(const Model& model);
-
-/// What batch norm normalises with in evaluation mode: the running statistics of training, or those
-/// of the batch at hand (prediction-time batch norm: Nado et al. 2020; Schneider et al. 2020). The
-/// running statistics are not touched. Returns the number of batch norm layers, 0 where there is
-/// nothing to adapt.
-enum class BatchStatistics { running, batch };
-int set_batch_statistics(torch::jit::Module& network, BatchStatistics statistics);
 
 }  // namespace mr::nn

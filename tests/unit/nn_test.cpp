@@ -1,3 +1,4 @@
+#include "nn/adaptation.h"
 #include "nn/model.h"
 
 #include <torch/script.h>
@@ -13,12 +14,13 @@ namespace {
 
 const c10::Device cpu = configure_torch("cpu", 1);
 
-Architecture small(Norm kind) {
+Architecture small(const std::string& scheme) {
   Architecture a;
   a.width = 4;
   a.blocks = {1, 2};
   a.labels = 3;
-  a.normalization = {kind, 2};
+  a.normalization = parse_normalization(scheme);
+  set_groups(a.normalization, 2);
   return a;
 }
 
@@ -47,33 +49,33 @@ torch::jit::Module evaluated(const Architecture& a, std::uint64_t seed = 1) {
 }  // namespace
 
 TEST_CASE("the published network has 11,574,472 parameters, whatever its norm") {
-  for (const Norm kind : {Norm::batch, Norm::group, Norm::layer}) {
+  for (const std::string kind : {"batch", "group", "layer_chw"}) {
     Architecture a;  // width 64, 2 blocks in each of 4 stages
     a.labels = 4;
-    a.normalization = {kind, 32};
+    a.normalization.scheme = kind;
     CHECK(count_parameters(make_network(a, 1)) == 11574472);
   }
 }
 
 TEST_CASE("batch norm alone has buffers: a mean and a variance per channel") {
-  const auto count = [](Norm kind) {
+  const auto count = [](const std::string& kind) {
     std::int64_t n = 0;
     for (const auto& buffer : make_network(small(kind), 1).buffers()) n += buffer.numel();
     return n;
   };
-  CHECK(count(Norm::batch) == 2 * (4 + 4 + 4 + 8 + 8 + 8));
-  CHECK(count(Norm::group) == 0);
-  CHECK(count(Norm::layer) == 0);
+  CHECK(count("batch") == 2 * (4 + 4 + 4 + 8 + 8 + 8));
+  CHECK(count("group") == 0);
+  CHECK(count("layer_chw") == 0);
 }
 
 TEST_CASE("there is one logit per label, for any image size") {
-  for (const auto kind : {Norm::batch, Norm::group, Norm::layer})
+  for (const std::string kind : {"batch", "group", "layer_chw"})
     for (const auto& x : {images(2, 12, 17), images(3, 40, 9)})
       CHECK(run(evaluated(small(kind)), x).sizes() == torch::IntArrayRef({x.size(0), 3}));
 }
 
 TEST_CASE("initial weights: Kaiming normal by fan-out, heads uniform, norms 1 and 0") {
-  Architecture a = small(Norm::batch);
+  Architecture a = small("batch");
   a.width = 32;
   const auto network = make_network(a, 3);
   for (const auto& p : network.named_parameters()) {
@@ -96,13 +98,13 @@ TEST_CASE("initial weights: Kaiming normal by fan-out, heads uniform, norms 1 an
 
 TEST_CASE("the weights are a function of the seed") {
   const auto x = images(2);
-  const auto a = small(Norm::group);
+  const auto a = small("group");
   CHECK(run(evaluated(a, 1), x).equal(run(evaluated(a, 1), x)));
   CHECK(distance(run(evaluated(a, 1), x), run(evaluated(a, 2), x)) > 1e-3);
 }
 
 TEST_CASE("no two convolutions begin with the same weights") {
-  const auto block = evaluated(small(Norm::layer)).attr("stage1_block1").toModule();
+  const auto block = evaluated(small("layer_chw")).attr("stage1_block1").toModule();
   const auto weight = [&](const char* conv) {
     return block.attr(conv).toModule().attr("weight").toTensor().detach();
   };
@@ -111,62 +113,287 @@ TEST_CASE("no two convolutions begin with the same weights") {
 
 TEST_CASE("group and layer norm score an image alike, whatever shares its batch") {
   const auto x = images(6);
-  for (const auto kind : {Norm::group, Norm::layer}) {
+  for (const std::string kind : {"group", "layer_chw"}) {
     auto network = make_network(small(kind), 1);  // in training mode
     CHECK(distance(run(network, x).slice(0, 2, 3), run(network, x.slice(0, 2, 3))) < 1e-5);
   }
-  auto network = make_network(small(Norm::batch), 1);
+  auto network = make_network(small("batch"), 1);
   CHECK(distance(run(network, x).slice(0, 2, 3), run(network, x.slice(0, 2, 3))) > 1e-3);
 }
 
 TEST_CASE("in evaluation mode a score does not depend on the batch, batch norm included") {
   const auto x = images(6);
-  auto network = evaluated(small(Norm::batch));
+  auto network = evaluated(small("batch"));
   CHECK(distance(run(network, x).slice(0, 2, 3), run(network, x.slice(0, 2, 3))) < 1e-5);
 }
 
 TEST_CASE("a group or layer norm ignores the gain of its input, a batch norm does not") {
   const auto x = images(2, 32, 32).repeat({1, 4, 1, 1}) * 100;  // eps is small beside the variance
-  for (const auto kind : {Norm::batch, Norm::group, Norm::layer}) {
+  for (const std::string kind : {"batch", "group", "layer_chw"}) {
     const auto network = evaluated(small(kind));
     const auto norm = network.attr("stage1_block1").toModule().attr("norm1").toModule();
     const double change = distance(run(norm, x), run(norm, 3 * x));
-    CAPTURE(name({kind, 2}));
-    CHECK((change < 1e-5) == (kind != Norm::batch));
+    CAPTURE(kind);
+    CHECK((change < 1e-5) == (kind != "batch"));
   }
 }
 
 TEST_CASE("group norm normalises over its groups of channels, layer norm over all of them") {
   auto x = images(2, 8, 9).repeat({1, 4, 1, 1});
   x.slice(1, 2, 4) += 5;
-  const auto norm = [](Norm kind) {
-    return evaluated(small(kind)).attr("stage1_block1").toModule().attr("norm1").toModule();
+  const auto norm = [](const std::string& kind) {
+    auto module = evaluated(small(kind)).attr("stage1_block1").toModule().attr("norm1").toModule();
+    module.setattr("relu", false);
+    return module;
   };
-  const auto grouped = run(norm(Norm::group), x).reshape({2, 2, -1});  // 2 groups of 2 channels
+  const auto grouped = run(norm("group"), x).reshape({2, 2, -1});  // 2 groups of 2 channels
   CHECK(grouped.mean(2).abs().max().item<double>() < 1e-5);
-  const auto layered = run(norm(Norm::layer), x);
+  const auto layered = run(norm("layer_chw"), x);
   CHECK(layered.reshape({2, -1}).mean(1).abs().max().item<double>() < 1e-5);
   CHECK(layered.reshape({2, 2, -1}).mean(2).abs().max().item<double>() > 0.5);
 }
 
+TEST_CASE("every scheme gives finite scores and gradients in every family that it is defined for") {
+  int networks = 0;
+  for (const auto& scheme : schemes())
+    for (const auto& shape : architecture_names())
+      for (const int dimensions : {2, 3}) {
+        auto a = find_architecture(shape);
+        a.normalization.scheme = scheme.name;
+        set_groups(a.normalization, 2);
+        a.width = 4;
+        a.growth = 4;
+        a.blocks = {1, 2};
+        a.labels = 3;
+        a.dimensions = dimensions;
+        CAPTURE(shape);
+        CAPTURE(scheme.name);
+        CAPTURE(dimensions);
+        const bool defined =
+            a.family == Family::preact_resnet ||
+            (a.family == Family::resnet && scheme.name != "nf" && scheme.name != "fixup" &&
+             scheme.name != "evonorm-s0") ||
+            (a.family == Family::densenet && scheme.name != "nf" && scheme.name != "fixup" &&
+             scheme.name != "cnsn" && scheme.name != "ibn");
+        if (!defined) {
+          CHECK_THROWS_AS(make_network(a, 1), mr::UsageError);
+          continue;
+        }
+        ++networks;
+        auto network = make_network(a, 1);
+        auto x = images(4, 24, 20);
+        if (dimensions == 3) x = x.unsqueeze(2).repeat({1, 1, 8, 1, 1});
+        const auto y = network.forward({x}).toTensor();
+        CHECK(y.sizes() == torch::IntArrayRef({4, 3}));
+        y.square().sum().backward();
+        for (const auto& p : network.named_parameters()) {
+          CAPTURE(p.name);
+          // Fixup begins with heads of 0, through which no gradient passes.
+          if (scheme.name == "fixup" && !p.value.grad().defined()) continue;
+          REQUIRE(p.value.grad().defined());
+          CHECK(torch::isfinite(p.value.grad()).all().item<bool>());
+        }
+      }
+  CHECK(networks == 2 * (3 * 13 + 2 * 10 + 9));
+}
+
+TEST_CASE("a batch-free scheme scores an image in training as in a batch; the table says which") {
+  const auto x = images(6);
+  for (const auto& scheme : schemes()) {
+    CAPTURE(scheme.name);
+    auto network = make_network(small(scheme.name), 1);
+    if (scheme.name == "fixup") continue;  // its first scores are 0
+    const auto whole = run(network, x).slice(0, 2, 4);
+    const double change = distance(whole, run(network, x.slice(0, 2, 4)));
+    CHECK((change < 1e-5) == scheme.batch_free);
+    network.eval();
+    CHECK(distance(run(network, x).slice(0, 2, 3), run(network, x.slice(0, 2, 3))) < 1e-5);
+    CHECK(batch_norms(network).empty() == !scheme.running);
+  }
+}
+
+TEST_CASE("names of schemes: parameters said come back, others are left out, groups always stand") {
+  CHECK(name(parse_normalization("group")) == "group(32)");
+  CHECK(name(parse_normalization("layer")) == "layer_chw");
+  CHECK(name(parse_normalization("batch-renorm:r_max=2,d_max=5")) == "batch-renorm(r_max=2)");
+  CHECK(name(parse_normalization("evonorm-s0:groups=8,eps=0.001")) == "evonorm-s0(8,eps=0.001)");
+  CHECK(parse_normalization("nf").value("alpha") == 0.2);
+  CHECK_THROWS_WITH_AS(parse_normalization("grup"),
+                       "unknown normalization 'grup'; did you mean 'group'?", mr::UsageError);
+  CHECK_THROWS_WITH_AS(parse_normalization("nf:alpa=1"),
+                       "nf: unknown parameter 'alpa'; did you mean 'alpha'?", mr::UsageError);
+  CHECK_THROWS_AS(parse_normalization("group:groups=2.5"), mr::UsageError);
+  CHECK_THROWS_AS(parse_normalization("batch:eps=0"), mr::UsageError);
+  CHECK_THROWS_AS(parse_normalization("batch:eps"), mr::UsageError);
+}
+
+namespace {
+
+/// One norm layer of a small network, in training mode.
+torch::jit::Module layer(const std::string& scheme, int groups = 2) {
+  auto a = small(scheme);
+  set_groups(a.normalization, groups);
+  return make_network(a, 1).attr("stage1_block1").toModule().attr("norm1").toModule();
+}
+
+torch::Tensor features(double scale = 1) {
+  return images(12, 8, 9).reshape({3, 4, 8, 9}).mul(scale).add(0.3);
+}
+
+}  // namespace
+
+TEST_CASE("identities: renorm bound to r = 1 and d = 0 is batch norm; C groups are instance norm") {
+  const auto x = features();
+  auto batch = layer("batch:momentum=0.1"),
+       renorm = layer("batch-renorm:r_max=1,d_max=0,momentum=0.1");
+  for (int step = 0; step < 3; ++step)
+    CHECK(distance(run(batch, x * (step + 1)), run(renorm, x * (step + 1))) < 1e-5);
+  for (const auto* buffer : {"running_mean", "running_var"})
+    CHECK(distance(batch.attr(buffer).toTensor(), renorm.attr(buffer).toTensor()) < 1e-5);
+  batch.eval();
+  renorm.eval();
+  CHECK(distance(run(batch, x), run(renorm, x)) < 1e-5);
+  CHECK(distance(run(layer("group", 4), x), run(layer("instance"), x)) < 1e-5);
+  CHECK(distance(run(layer("group", 1), x), run(layer("layer_chw"), x)) == 0);
+}
+
+TEST_CASE("batch renorm uses its running statistics once its bounds have opened") {
+  auto renorm = layer("batch-renorm:steps=2,r_max=100,d_max=100,momentum=0");
+  const auto x = features();
+  CHECK(distance(run(renorm, x), run(layer("batch"), x)) < 1e-5);  // bounds 1 and 0
+  run(renorm, x);
+  auto evaluated = renorm;
+  const auto opened = run(renorm, x);  // r and d are free: running mean 0 and variance 1
+  CHECK(distance(opened, torch::relu(x)) < 1e-4);
+}
+
+TEST_CASE("invariance to a gain and to an offset of the input, exact where a scheme has it") {
+  struct Row {
+    std::string scheme;
+    bool gain, offset;
+  };
+  for (const Row& row :
+       {Row{"batch", true, true}, Row{"group", true, true}, Row{"layer_chw", true, true},
+        Row{"layer_c", true, true}, Row{"instance", true, true}, Row{"frn", true, false},
+        Row{"evonorm-s0", false, false}, Row{"nf", false, false}, Row{"fixup", false, false}}) {
+    CAPTURE(row.scheme);
+    // eps is small beside a variance of 1e6; a sigmoid is not a step for values about 1.
+    const auto x = features(row.gain ? 1e3 : 1);
+    auto norm = layer(row.scheme);  // batch norm in training: statistics of the batch
+    const auto y = run(norm, x);
+    const double size = y.abs().max().item<double>();
+    CHECK((distance(run(norm, 3 * x), y) < 1e-4 * size) == row.gain);
+    CHECK((distance(run(norm, x + (row.gain ? 500 : 0.5)), y) < 1e-3 * size) == row.offset);
+  }
+}
+
+TEST_CASE("standardised weights: a filter's gain and offset do not matter") {
+  for (const std::string scheme : {"ws+group", "nf"}) {
+    auto conv = make_network(small(scheme), 1).attr("stem").toModule();
+    const auto x = images(2);
+    const auto y = run(conv, x);
+    const torch::NoGradGuard no_grad;
+    conv.attr("weight").toTensor().mul_(5).add_(0.7);
+    CHECK(distance(run(conv, x), y) < 2e-4);
+  }
+}
+
+TEST_CASE("CrossNorm gives an image the means and deviations of its partner, in training alone") {
+  auto join =
+      make_network(small("cnsn"), 1).attr("stage1_block1").toModule().attr("join").toModule();
+  const auto x = features(), zero = torch::zeros_like(x);
+  const auto call = [&] {
+    const torch::NoGradGuard no_grad;
+    return join.get_method("forward")({x.clone(), zero}).toTensor();
+  };
+  const auto gate_off = [&](const torch::Tensor& y) { return y; };
+  // A gate of weight 0 and bias 0 is 1/2 everywhere.
+  const torch::NoGradGuard no_grad;
+  join.attr("g_bn").toModule().attr("weight").toTensor().zero_();
+  CHECK(distance(call() * 2, x) < 1e-6);
+  join.setattr("partner", c10::List<std::int64_t>({2, 0, 1}));
+  const auto y = gate_off(call() * 2);
+  const auto moved = torch::stack({x[2], x[0], x[1]});
+  CHECK(distance(y.mean({2, 3}), moved.mean({2, 3})) < 1e-5);
+  CHECK(distance(y.std({2, 3}), moved.std({2, 3})) < 1e-4);
+  join.eval();
+  CHECK(distance(call() * 2, x) < 1e-6);
+}
+
 TEST_CASE("batch norm can normalise with the batch at hand, and leaves its running statistics") {
   const auto x = images(5) + 2;
-  const auto bytes = encode_model({evaluated(small(Norm::batch)), {{"schema", "mr-model/1"}}});
+  const auto bytes = encode_model({evaluated(small("batch")), {{"schema", "mr-model/1"}}});
   auto network = decode_model(bytes, "m.pt").network;
   const auto before = run(network, x);
-  CHECK(set_batch_statistics(network, BatchStatistics::batch) == 6);
+  CHECK(batch_norms(network).size() == 6);
+  set_prior(network, batch_statistics);
   const auto adapted = run(network, x);
-  auto training = make_network(small(Norm::batch), 1);
+  auto training = make_network(small("batch"), 1);
   CHECK(distance(adapted, run(training, x)) < 1e-5);  // training also uses the batch at hand
   CHECK(distance(adapted, before) > 1e-3);
-  set_batch_statistics(network, BatchStatistics::running);
+  set_prior(network, running_statistics);
   CHECK(run(network, x).equal(before));
-  auto layer = evaluated(small(Norm::layer));
-  CHECK(set_batch_statistics(layer, BatchStatistics::batch) == 0);
+}
+
+TEST_CASE("a prior of N images mixes running statistics and those of n images as N : n") {
+  auto norm = layer("batch");
+  norm.eval();
+  const auto x = features() * 2;
+  const double prior = 5, n = 3;
+  norm.setattr("prior", prior);
+  const auto mean = n * x.mean({0, 2, 3}) / (prior + n);
+  const auto variance = (prior + n * x.var({0, 2, 3}, false)) / (prior + n);
+  const auto want =
+      torch::relu((x - mean.view({1, -1, 1, 1})) / (variance.view({1, -1, 1, 1}) + 1e-5).sqrt());
+  CHECK(distance(run(norm, x), want) < 1e-5);
+}
+
+TEST_CASE("recalibration: many batches leave what one batch of all images would") {
+  const auto x = images(12) + 1;
+  for (const std::string scheme : {"batch", "ibn", "cnsn", "batch-renorm"})
+    for (const double prior : {0.0, 4.0}) {
+      CAPTURE(scheme);
+      auto one = evaluated(small(scheme)), many = evaluated(small(scheme));
+      recalibrate(one, {x}, prior);
+      recalibrate(many, {x.slice(0, 0, 5), x.slice(0, 5, 6), x.slice(0, 6, 12)}, prior);
+      CHECK(distance(run(one, x), run(many, x)) < 2e-4);
+      auto at_hand = evaluated(small(scheme));
+      set_prior(at_hand, prior);
+      CHECK(distance(run(one, x), run(at_hand, x)) < 2e-4);
+      CHECK(distance(run(one, x), run(evaluated(small(scheme)), x)) > 1e-3);
+      for (const auto& norm : batch_norms(one))
+        CHECK(norm.attr("recorded").toTensorVector().empty());
+    }
+}
+
+TEST_CASE(
+    "TENT lowers the entropy, moves affine maps of batch norms alone, and leaves its source") {
+  const auto x = images(8) + 1;
+  const auto entropy = [](const torch::Tensor& z) {
+    const auto p = torch::sigmoid(z.to(torch::kFloat64));
+    return (-p * p.log() - (1 - p) * (1 - p).log()).mean().item<double>();
+  };
+  auto source = evaluated(small("batch"));
+  const auto before = run(source, x);
+  auto at_hand = source.deepcopy();
+  set_prior(at_hand, batch_statistics);
+  const auto adapted = tent(source, x, 1e-3, 1);
+  CHECK(run(source, x).equal(before));
+  CHECK(entropy(run(adapted, x)) < entropy(run(at_hand, x)));
+  CHECK(distance(run(tent(source, x, 1e-3, 0), x), run(at_hand, x)) == 0);
+  const auto names = source.named_parameters();
+  auto theirs = adapted.named_parameters().begin();
+  for (const auto& p : names) {
+    const double moved = distance(p.value.detach(), (*theirs).value.detach());
+    const bool affine = p.name.find("norm") != std::string::npos;
+    CHECK((moved > 0) == affine);
+    if (affine) CHECK(moved < 1.001e-3);  // Adam's first step is the learning rate
+    ++theirs;
+  }
 }
 
 TEST_CASE("a model file keeps weights and description, and is a function of them") {
-  for (const auto kind : {Norm::batch, Norm::group, Norm::layer}) {
+  for (const std::string kind : {"batch", "group", "layer_chw"}) {
     const Model model{evaluated(small(kind)), {{"schema", "mr-model/1"}, {"labels", {"tear"}}}};
     const auto bytes = encode_model(model);
     CHECK(bytes == encode_model({evaluated(small(kind)), model.info}));
@@ -180,14 +407,14 @@ TEST_CASE("a file that is no model is refused by name") {
   CHECK_THROWS_WITH_AS(decode_model("GIF89a", "cat.gif"),
                        "cat.gif: not a TorchScript archive that this LibTorch can read",
                        mr::DataError);
-  const auto bytes = encode_model({evaluated(small(Norm::layer)), {{"schema", "mr-model/9"}}});
+  const auto bytes = encode_model({evaluated(small("layer_chw")), {{"schema", "mr-model/9"}}});
   CHECK_THROWS_AS(decode_model(bytes, "m.pt"), mr::DataError);
   CHECK_THROWS_AS(decode_model(bytes.substr(0, bytes.size() / 2), "m.pt"), mr::DataError);
 }
 
 TEST_CASE("groups that do not divide the channels are refused") {
-  auto a = small(Norm::group);
-  a.normalization.groups = 3;
+  auto a = small("group");
+  set_groups(a.normalization, 3);
   CHECK_THROWS_WITH_AS(make_network(a, 1), "group(3): 4 channels do not divide into 3 groups",
                        mr::UsageError);
 }
@@ -196,4 +423,61 @@ TEST_CASE("an absent or misspelt device is refused") {
   CHECK_THROWS_AS(configure_torch("gpu", 1), mr::UsageError);
   CHECK_THROWS_AS(configure_torch("cuda:", 1), mr::UsageError);
   CHECK_THROWS_AS(configure_torch("cuda:99", 1), mr::UsageError);
+}
+
+TEST_CASE("frozen batch norm keeps its statistics in training, and cannot be adapted") {
+  auto network = make_network(small("batch"), 1);
+  const auto x = images(4) + 1;
+  run(network, x);  // moves the running statistics
+  freeze(network);
+  CHECK(batch_norms(network).empty());
+  network.eval();
+  const auto evaluated_scores = run(network, x);
+  network.train();
+  CHECK(run(network, x * 2).defined());
+  CHECK(run(network, x).equal(evaluated_scores));
+}
+
+TEST_CASE("CrossNorm is drawn with its probability, one block a step, from the key alone") {
+  const auto a = small("cnsn:probability=0.25");
+  auto network = make_network(a, 1);
+  const auto draw = [&](std::uint64_t step) {
+    draw_cross_norm(network, a.normalization,
+                    mr::random_key(3, {"cross-norm", std::to_string(step)}), 4);
+    std::vector<std::int64_t> found;
+    int blocks = 0;
+    for (const auto& module : network.modules())
+      if (module.hasattr("partner") && !module.attr("partner").toIntVector().empty()) {
+        found = module.attr("partner").toIntVector();
+        ++blocks;
+      }
+    CHECK(blocks <= 1);
+    return found;
+  };
+  int steps = 0;
+  for (std::uint64_t step = 0; step < 400; ++step) {
+    const auto found = draw(step);
+    CHECK(found == draw(step));
+    steps += !found.empty();
+  }
+  CHECK(std::abs(steps - 100) < 4 * std::sqrt(400 * 0.25 * 0.75));
+}
+
+TEST_CASE("inputs that a network cannot be trained on are refused") {
+  auto a = find_architecture("resnet18");
+  CHECK_NOTHROW(require_trainable(a, {64, 64}, 2));
+  CHECK_THROWS_WITH_AS(require_trainable(a, {64, 7}, 2),
+                       "network: an imagenet stem takes images of at least 8 pixels in each "
+                       "direction, got 7",
+                       mr::UsageError);
+  CHECK_NOTHROW(require_trainable(a, {64, 64}, 1));  // 2 x 2 positions in the last stage
+  CHECK_THROWS_AS(require_trainable(a, {32, 32}, 1), mr::UsageError);
+  a.normalization.scheme = "instance";
+  CHECK_THROWS_AS(require_trainable(a, {32, 32}, 8), mr::UsageError);
+  a.normalization.scheme = "group";
+  CHECK_NOTHROW(require_trainable(a, {32, 32}, 1));
+  a.normalization.scheme = "cnsn";
+  CHECK_THROWS_AS(require_trainable(a, {64, 64}, 1), mr::UsageError);
+  CHECK_THROWS_AS(require_trainable(find_architecture("densenet121"), {16, 16}, 8),
+                  mr::UsageError);
 }

@@ -1,0 +1,43 @@
+// Test-time adaptation of batch norm: statistics of other images, or a step on their entropy, in
+// place of what training left. Images come as batches [n, C, H, W].
+#pragma once
+#include <torch/types.h>
+
+#include <functional>
+#include <vector>
+
+#include "nn/model.h"
+
+namespace mr::nn {
+
+/// The layers of a network that keep running statistics and are not frozen, in the order in which
+/// they are run.
+std::vector<torch::jit::Module> batch_norms(const torch::jit::Module& network);
+
+/// Makes batch norms affine maps for good: running statistics in training too, and no adaptation.
+void freeze(torch::jit::Module& network);
+
+constexpr double running_statistics = -1, batch_statistics = 0;
+
+/// What batch norm normalises with in evaluation mode: its running statistics; the mean and the
+/// biased variance of the batch at hand (prediction-time batch norm: Nado et al. 2020); or, for a
+/// prior N > 0, (N running + n batch) / (N + n) of both, n images in the batch (Schneider et al.
+/// 2020, eq. 2). Running statistics are not touched.
+void set_prior(torch::jit::Module& network, double prior);
+
+/// Replaces the running statistics by mean and biased variance over all images of `batches`, pooled
+/// (the variance of the batches' means is in it), mixed with the old ones by a prior N >= 0 as
+/// above. Each layer's are measured with the layers before it already replaced: one pass for each
+/// layer, one in all where there is one batch. `network` is in evaluation mode; afterwards it
+/// normalises with its running statistics.
+void recalibrate(torch::jit::Module& network, const std::vector<torch::Tensor>& batches,
+                 double prior = 0);
+
+/// TENT (Wang et al. 2021), episodic: a copy of the network that normalises with the batch at hand,
+/// after `steps` of Adam (betas 0.9 and 0.999) on weights and biases of its batch norms, down the
+/// entropy of the batch: the mean over images and labels of the two-class entropy.
+/// throws DataError when the entropy is not finite
+torch::jit::Module tent(const torch::jit::Module& network, const torch::Tensor& batch,
+                        double learning_rate, int steps);
+
+}  // namespace mr::nn
