@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "eval/adaptation.h"
 #include "eval/evaluate.h"
 #include "tool_main.h"
 
@@ -34,9 +35,11 @@ void declare(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--ladder", o.ladder,
                  "Severities as mr-corrupt calibrate solved them (mr-ladder/1)");
-  app.add_option("--adapt", o.adaptations,
-                 "batch-stats[:volume|:slice]: evaluate batch-norm models also with the statistics "
-                 "of the volume or slice at hand; repeatable")
+  app.add_option(
+         "--adapt", o.adaptations,
+         "SCHEME[=VALUE][:POLICY]: evaluate batch-norm models also adapted to the images at "
+         "hand: batch-stats, n-prior, tent or recalibrate, on each slice, volume, mixed:N, all "
+         "or crossfit; repeatable")
       ->allow_extra_args(false);
   app.add_option("--split", o.eval.split, "Split to evaluate, or all")->capture_default_str();
   app.add_option("-o,--output", o.eval.output, "Evaluation file (default: standard output)");
@@ -83,5 +86,5 @@ int main(int argc, char** argv) {
   return mr::tool_main(
       app, argc, argv,
       [&](const mr::Run& this_run, const mr::Messages& messages) { run(o, this_run, messages); },
-      {{"--grid", grids}, {"--adapt", {"batch-stats:volume", "batch-stats:slice"}}});
+      {{"--grid", grids}, {"--adapt", mr::eval::adaptation_names()}});
 }

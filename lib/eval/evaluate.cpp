@@ -1,7 +1,5 @@
 #include "eval/evaluate.h"
 
-#include <torch/script.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -19,102 +17,22 @@
 #include "dataset/corrupt.h"
 #include "dataset/loader.h"
 #include "dataset/picture.h"
+#include "eval/networks.h"
 #include "image/image_file.h"
 #include "image/png.h"
-#include "nn/adaptation.h"
 #include "nn/device.h"
-#include "nn/model.h"
 #include "results/measure.h"
 
 namespace mr::eval {
 namespace {
 
 using dataset::ImageEntry;
-using dataset::Preprocess;
 using dataset::SampleSet;
 using results::Condition;
 using results::Kind;
 
 constexpr std::size_t block_samples = 256;  // a block is the images that reach this many samples
 constexpr int thumbnail_px = 96;
-
-/// A model file, as it is used: plain, or adapted in one way.
-struct Variant {
-  std::size_t model;       // index into Options::models
-  std::size_t preprocess;  // index into Networks::preprocessings
-  Adaptation adaptation;
-  torch::jit::Module network;
-};
-
-struct Networks {
-  std::vector<Json> infos;                 // mr.json of each model
-  std::vector<Preprocess> preprocessings;  // the distinct ones
-  std::vector<Variant> variants;
-  c10::Device device = c10::kCPU;
-};
-
-const char* adaptation_name(Adaptation adaptation) {
-  switch (adaptation) {
-    case Adaptation::none:
-      return "";
-    case Adaptation::batch_stats_slice:
-      return "batch-stats:slice";
-    case Adaptation::batch_stats_volume:
-      return "batch-stats:volume";
-  }
-  throw Error(ExitStatus::internal, "adaptation out of range");
-}
-
-void require_labels(const Json& info, const SampleSet& samples, const std::string& model,
-                    const std::string& manifest) {
-  std::vector<std::string> wanted, found;
-  for (const auto& label : member(info, "labels", model))
-    wanted.push_back(label.is_string() ? label.get<std::string>()
-                                       : string_member(label, "name", model));
-  for (const auto& label : samples.label_names()) found.push_back(label.name);
-  if (wanted == found) return;
-  const auto joined = [](const std::vector<std::string>& names) {
-    std::string text;
-    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text.empty() ? std::string("none") : text;
-  };
-  throw DataError(manifest + ": its labels (" + joined(found) + ") differ from those of " + model +
-                  " (" + joined(wanted) + ")");
-}
-
-Networks load_networks(const Options& options, const SampleSet& samples,
-                       const std::string& manifest) {
-  Networks networks;
-  // One thread for each network: several run side by side, and a score does not depend on how many.
-  networks.device = nn::configure_torch(options.device, 1);
-  std::vector<std::string> keys;
-  for (std::size_t m = 0; m < options.models.size(); ++m) {
-    const auto& path = options.models[m];
-    auto model = nn::load_model(path, networks.device);
-    if (model.info.is_null()) throw DataError(path + ": not a model of mr-train: it lacks mr.json");
-    require_labels(model.info, samples, path, manifest);
-    const auto& described = member(model.info, "preprocessing", path);
-    const auto key = to_line(described);
-    const auto place =
-        static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin());
-    if (place == keys.size()) {
-      keys.push_back(key);
-      networks.preprocessings.push_back(dataset::preprocess_from_json(described, path));
-    }
-    const bool adaptable = !nn::batch_norms(model.network).empty();
-    networks.variants.push_back({m, place, Adaptation::none, model.network});
-    if (adaptable && !options.adaptations.empty()) {
-      auto copy = model.network.deepcopy();
-      nn::set_prior(copy, nn::batch_statistics);
-      for (const auto adaptation : options.adaptations)
-        networks.variants.push_back({m, place, adaptation, copy});
-    }
-    networks.infos.push_back(std::move(model.info));
-  }
-  if (!options.adaptations.empty() && networks.variants.size() == networks.infos.size())
-    throw UsageError("--adapt: no model has batch norm to adapt");
-  return networks;
-}
 
 // ---- conditions ----
 
@@ -187,7 +105,6 @@ struct Plan {
   std::vector<artifact::Map> maps;        // that the conditions need
   std::vector<std::size_t> first_sample;  // per image, in the SampleSet
   std::size_t thumbnail = 0;              // sample
-  mutable std::mutex device;              // one network at a time on CUDA
   std::size_t labels() const { return samples.label_names().size(); }
 };
 
@@ -253,33 +170,6 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
 
 // ---- scores ----
 
-/// Runs one variant on n samples' pixels; `pad_to` > n repeats the last sample, whose extra scores
-/// are dropped, so that every batch has the same shape.
-void run_network(const Plan& plan, const Variant& variant, const float* pixels, std::size_t n,
-                 std::size_t pad_to, std::vector<float>& scores) {
-  const auto& preprocess = plan.networks.preprocessings[variant.preprocess];
-  const auto height = preprocess.size[0], width = preprocess.size[1];
-  auto input = torch::empty({static_cast<std::int64_t>(pad_to), 1, height, width});
-  const auto size = static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
-  auto* to = input.data_ptr<float>();
-  std::memcpy(to, pixels, n * size * sizeof(float));
-  for (std::size_t i = n; i < pad_to; ++i)
-    std::memcpy(to + i * size, pixels + (n - 1) * size, size * sizeof(float));
-  const torch::NoGradGuard no_gradient;
-  std::unique_lock<std::mutex> alone(plan.device, std::defer_lock);
-  if (plan.networks.device.is_cuda()) alone.lock();
-  try {
-    auto network = variant.network;  // a handle: forward() is not const
-    const auto output =
-        network.forward({input.to(plan.networks.device)}).toTensor().to(torch::kCPU).contiguous();
-    const auto* values = output.data_ptr<float>();
-    scores.insert(scores.end(), values, values + n * plan.labels());
-  } catch (const c10::Error& e) {
-    throw DataError(plan.options.models[variant.model] +
-                    ": cannot be run: " + e.what_without_backtrace());
-  }
-}
-
 /// The clean images of a block, read when the first condition needs them.
 class BlockImages {
  public:
@@ -310,10 +200,16 @@ class BlockImages {
 
 /// One block under one condition.
 struct ConditionResult {
-  std::vector<std::vector<float>> scores;  // [variants][samples of the block x labels]
-  std::vector<Json> fidelity;              // [images of the block], as far as there is any
-  std::string thumbnail;                   // "" where another block has it
+  // [variants][samples of the block x labels]; empty where a variant adapts over images
+  std::vector<std::vector<float>> scores;
+  std::vector<Json> fidelity;  // [images of the block], as far as there is any
+  std::string thumbnail;       // "" where another block has it
 };
+
+bool adapts_within_image(const Adaptation& adaptation) {
+  return adaptation.scheme != Scheme::none && adaptation.scheme != Scheme::recalibrate &&
+         !adaptation.over_images();
+}
 
 ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::size_t condition) {
   const auto& block = images.block();
@@ -326,12 +222,11 @@ ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::
     auto prepared = prepare(plan, images.clean[i], image, condition, images.whites[i]);
     const auto n = plan.samples.images()[image].samples.size();
     for (std::size_t v = 0; v < variants.size() && n > 0; ++v) {
-      if (variants[v].adaptation == Adaptation::none) continue;
+      if (!adapts_within_image(variants[v].adaptation)) continue;
       const auto& own = prepared.pixels[variants[v].preprocess];
-      const std::size_t each = variants[v].adaptation == Adaptation::batch_stats_slice ? 1 : n;
+      const std::size_t each = variants[v].adaptation.policy == Policy::slice ? 1 : n;
       for (std::size_t s = 0; s < n; s += each)
-        run_network(plan, variants[v], own.data() + s * (own.size() / n), each, each,
-                    result.scores[v]);
+        plan.networks.score(variants[v], own.data() + s * (own.size() / n), each, result.scores[v]);
     }
     for (std::size_t p = 0; p < pixels.size(); ++p)
       pixels[p].insert(pixels[p].end(), prepared.pixels[p].begin(), prepared.pixels[p].end());
@@ -339,18 +234,47 @@ ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::
     if (!prepared.thumbnail.empty()) result.thumbnail = std::move(prepared.thumbnail);
   }
   const auto n = block.end_sample - block.first_sample;
-  const auto batch = static_cast<std::size_t>(plan.options.batch_size);
-  for (std::size_t v = 0; v < variants.size(); ++v) {
-    if (variants[v].adaptation != Adaptation::none) continue;
-    const auto& all = pixels[variants[v].preprocess];
-    for (std::size_t s = 0; s < n; s += batch)
-      run_network(plan, variants[v], all.data() + s * (all.size() / n), std::min(batch, n - s),
-                  batch, result.scores[v]);
-  }
+  for (std::size_t v = 0; v < variants.size(); ++v)
+    if (!adapts_within_image(variants[v].adaptation) && !variants[v].adaptation.over_images())
+      plan.networks.score(variants[v], pixels[variants[v].preprocess].data(), n, result.scores[v]);
   return result;
 }
 
 using BlockResult = std::vector<ConditionResult>;  // [conditions]
+
+/// Scores [variants][samples x labels] of a condition by the variants that adapt over images; empty
+/// for the others. All of the condition's pixels are in memory meanwhile.
+using OverImages = std::vector<std::vector<float>>;
+
+OverImages run_over_images(const Plan& plan, std::size_t condition) {
+  const auto& variants = plan.networks.variants;
+  std::vector<std::vector<float>> pixels(plan.networks.preprocessings.size());
+  std::size_t next = 0;
+  ordered_pipeline(
+      plan.options.threads,
+      [&]() -> std::optional<std::size_t> {
+        return next < plan.samples.images().size() ? std::optional<std::size_t>(next++)
+                                                   : std::nullopt;
+      },
+      [&](std::size_t image) {
+        const auto clean = dataset::read_clean(plan.samples.images()[image], plan.maps);
+        return prepare(plan, clean, image, condition, 1).pixels;
+      },
+      [&](const std::vector<std::vector<float>>& own) {
+        for (std::size_t p = 0; p < pixels.size(); ++p)
+          pixels[p].insert(pixels[p].end(), own[p].begin(), own[p].end());
+      });
+  OverImages scores(variants.size());
+  parallel_for(plan.options.threads, static_cast<std::int64_t>(variants.size()),
+               [&](std::int64_t i) {
+                 const auto v = static_cast<std::size_t>(i);
+                 if (!variants[v].adaptation.over_images()) return;
+                 nn::configure_thread(1);
+                 scores[v] = plan.networks.score_over_images(
+                     variants[v], pixels[variants[v].preprocess], plan.samples);
+               });
+  return scores;
+}
 
 // ---- the partial file ----
 
@@ -393,7 +317,23 @@ BlockResult block_from_json(const Json& line, const Plan& plan, const std::strin
   return block;
 }
 
-/// Finished blocks beside the output, a line each after one that says which evaluation it is.
+Json to_json(const OverImages& scores, std::size_t condition) {
+  Json packed = Json::array();
+  for (const auto& values : scores) packed.push_back(pack(values));
+  return {{"condition", condition}, {"over_images", std::move(packed)}};
+}
+
+OverImages over_images_from_json(const Json& line, const Plan& plan, const std::string& name) {
+  OverImages scores;
+  for (const auto& text : member(line, "over_images", name))
+    scores.push_back(unpack(text.get<std::string>(), name));
+  if (scores.size() != plan.networks.variants.size())
+    throw DataError(name + ": of another evaluation");
+  return scores;
+}
+
+/// Finished blocks, then conditions over images, beside the output: a line each after one that says
+/// which evaluation it is.
 class Partial {
  public:
   Partial(const std::string& output, const Json& identity, bool resume)
@@ -409,8 +349,8 @@ class Partial {
   const std::vector<Json>& finished() const { return finished_; }
   const std::string& path() const { return path_; }
 
-  void append(const BlockResult& block, std::size_t index) {
-    if (!path_.empty()) put(to_line(to_json(block, index)));
+  void append(const Json& line) {
+    if (!path_.empty()) put(to_line(line));
   }
 
   void remove() {
@@ -472,7 +412,7 @@ std::vector<results::Model> describe_models(const Plan& plan) {
     const auto& info = plan.networks.infos[variant.model];
     results::Model model;
     model.normalization = string_member(info, "normalization", path);
-    model.adaptation = adaptation_name(variant.adaptation);
+    model.adaptation = name(variant.adaptation);
     model.run = integer_member(member(info, "training", path), "seed", path);
     model.sha256 = sha256_file(path);
     model.id = file_name(path) + (model.adaptation.empty() ? "" : "+" + model.adaptation);
@@ -484,6 +424,7 @@ std::vector<results::Model> describe_models(const Plan& plan) {
     if (model.thresholds.size() != plan.labels())
       throw DataError(path + ": operating_points: want one per label");
     model.info = info;
+    if (!variant.adapted_on.is_null()) model.info["adaptation"] = variant.adapted_on;
     models.push_back(std::move(model));
   }
   return models;
@@ -553,11 +494,19 @@ Json make_notes(const Plan& plan) {
     notes.push_back(
         "The manifest does not say which axis was phase-encoded; where the header is silent too, "
         "the rows of the image were taken.");
+  for (const auto& variant : plan.networks.variants)
+    if (variant.adaptation.policy == Policy::all && variant.adaptation.over_images()) {
+      notes.push_back(
+          "Models adapted on all samples are transductive: their samples are not independent, and "
+          "the intervals take them as if they were. Each norm layer costs a pass over all images.");
+      break;
+    }
   return notes;
 }
 
 void write_evaluation(const Plan& plan, const std::vector<BlockResult>& blocks,
-                      const results::Header& header, const results::EvaluationWriter::Sink& sink) {
+                      const std::vector<OverImages>& over_images, const results::Header& header,
+                      const results::EvaluationWriter::Sink& sink) {
   results::EvaluationWriter writer(sink, header);
   const auto labels = plan.labels(), n = plan.samples.size();
   for (std::size_t c = 0; c < plan.conditions.size(); ++c) {
@@ -569,13 +518,13 @@ void write_evaluation(const Plan& plan, const std::vector<BlockResult>& blocks,
       result.model = v;
       result.condition = plan.conditions[c];
       result.scores.resize(labels * n);
-      std::size_t sample = 0;
-      for (const auto& block : blocks) {
-        const auto& values = block[c].scores[v];
-        for (std::size_t i = 0; i < values.size() / labels; ++i, ++sample)
-          for (std::size_t l = 0; l < labels; ++l)
-            result.scores[l * n + sample] = values[i * labels + l];
-      }
+      std::vector<float> values;  // [samples x labels]
+      for (const auto& block : blocks)
+        values.insert(values.end(), block[c].scores[v].begin(), block[c].scores[v].end());
+      if (plan.networks.variants[v].adaptation.over_images()) values = over_images[c][v];
+      for (std::size_t sample = 0; sample < n; ++sample)
+        for (std::size_t l = 0; l < labels; ++l)
+          result.scores[l * n + sample] = values[sample * labels + l];
       result.fidelity = median_fidelity(fidelity);
       results::measure(header, result);
       writer.write(result);
@@ -620,10 +569,27 @@ void run_blocks(const Plan& plan, const std::vector<Block>& blocks,
         block.push_back(std::move(result));
         progress.advance();
         if (block.size() < conditions) return;
-        partial.append(block, results.size());
+        partial.append(to_json(block, results.size()));
         results.push_back(std::move(block));
         block.clear();
       });
+}
+
+/// Runs what is not in `results` yet, where a model adapts over images.
+void run_conditions_over_images(const Plan& plan, std::vector<OverImages>& results,
+                                Partial& partial, const Messages& messages) {
+  const auto& variants = plan.networks.variants;
+  if (std::none_of(variants.begin(), variants.end(),
+                   [](const Variant& v) { return v.adaptation.over_images(); }))
+    return;
+  Progress progress(messages, "adapting over images",
+                    static_cast<std::int64_t>(plan.conditions.size()));
+  progress.advance(static_cast<std::int64_t>(results.size()));
+  while (results.size() < plan.conditions.size()) {
+    results.push_back(run_over_images(plan, results.size()));
+    partial.append(to_json(results.back(), results.size() - 1));
+    progress.advance();
+  }
 }
 
 SampleSet choose_split(const dataset::LoadedManifest& loaded, const std::string& split) {
@@ -639,13 +605,6 @@ SampleSet choose_split(const dataset::LoadedManifest& loaded, const std::string&
 }
 
 }  // namespace
-
-Adaptation parse_adaptation(const std::string& text) {
-  if (text == "batch-stats" || text == "batch-stats:volume") return Adaptation::batch_stats_volume;
-  if (text == "batch-stats:slice") return Adaptation::batch_stats_slice;
-  throw UsageError("--adapt: " +
-                   unknown("scheme", text, {"batch-stats:volume", "batch-stats:slice"}));
-}
 
 std::vector<std::string> parse_grid(const std::string& text) {
   std::vector<std::string> names;
@@ -664,7 +623,8 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   const auto loaded = dataset::load_manifest(options.manifest, options.root, {""});
   const auto samples = choose_split(loaded, options.split);
   if (samples.label_names().empty()) throw DataError(loaded.name + ": has no labels to evaluate");
-  Plan plan{options, samples, load_networks(options, samples, loaded.name), {}, {}, {}, 0, {}};
+  Plan plan{options, samples, Networks(options, samples, loaded.splits[0], loaded.name), {}, {},
+            {},      0};
   artifact::Recipe everything;
   for (const auto& artifact : options.artifacts)
     everything.steps.push_back({artifact, std::nullopt, {}});
@@ -687,17 +647,25 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   const auto blocks = make_blocks(plan);
   Partial partial(options.output, provenance.back(), options.resume);
   std::vector<BlockResult> results;
+  std::vector<OverImages> over_images;
   for (const auto& line : partial.finished())
-    results.push_back(block_from_json(line, plan, partial.path()));
-  if (results.size() > blocks.size()) throw DataError(partial.path() + ": of another evaluation");
+    if (line.contains("over_images"))
+      over_images.push_back(over_images_from_json(line, plan, partial.path()));
+    else
+      results.push_back(block_from_json(line, plan, partial.path()));
+  if (results.size() > blocks.size() || over_images.size() > plan.conditions.size())
+    throw DataError(partial.path() + ": of another evaluation");
   run_blocks(plan, blocks, results, partial, messages);
+  run_conditions_over_images(plan, over_images, partial, messages);
   const auto header = make_header(plan, provenance, make_notes(plan));
   if (to_file) {
     AtomicFile file(options.output, options.overwrite);
-    write_evaluation(plan, results, header, [&](std::string_view bytes) { file.write(bytes); });
+    write_evaluation(plan, results, over_images, header,
+                     [&](std::string_view bytes) { file.write(bytes); });
     file.commit();
   } else {
-    write_evaluation(plan, results, header, [](std::string_view bytes) { write_stdout(bytes); });
+    write_evaluation(plan, results, over_images, header,
+                     [](std::string_view bytes) { write_stdout(bytes); });
   }
   partial.remove();
 }

@@ -8,16 +8,10 @@
 #include "artifact/catalogue.h"
 #include "base/file.h"
 #include "base/run.h"
+#include "eval/adaptation.h"
 #include "results/evaluation.h"
 
 namespace mr::eval {
-
-/// Prediction-time batch norm (Nado et al. 2020): the statistics of the samples at hand replace
-/// the running ones. slice: of each sample alone; volume: of one image's samples together.
-enum class Adaptation { none, batch_stats_slice, batch_stats_volume };
-
-/// "batch-stats", "batch-stats:volume" (the same), "batch-stats:slice". throws UsageError
-Adaptation parse_adaptation(const std::string& text);
 
 struct Options {
   std::vector<std::string> models;      // files

@@ -85,13 +85,197 @@ def test_scores_equal_pytorch(run, study, schema):
         groups = volumes
         if "batch-stats" in name:
             for module in model.modules():
-                if hasattr(module, "use_batch_statistics"):
-                    module.use_batch_statistics = True
+                if hasattr(module, "prior"):
+                    module.prior = 0.0
             if name.endswith("slice"):
                 groups = [v[i:i + 1] for v in volumes for i in range(len(v))]
         with torch.no_grad():
             want = np.concatenate([model(torch.from_numpy(v)).numpy() for v in groups]).T
         np.testing.assert_allclose(scores, want, rtol=1e-4, atol=1e-5)
+
+
+# ---- test-time schemes, against PyTorch ----
+
+def plain_batch_norm_network(path):
+    """The model as an independent network, in double precision."""
+    import torch
+    from test_mr_train import info, plain_network
+    return plain_network(torch.jit.load(str(path)), info(path)).double()
+
+
+def with_prior(net, prior):
+    """Batch norms that mix their running statistics, as `prior` images, with those of the batch."""
+    import torch
+
+    def forward(self, x):
+        n = len(x)
+        mean = (prior * self.running_mean + n * x.mean((0, 2, 3))) / (prior + n)
+        variance = (prior * self.running_var + n * x.var((0, 2, 3), unbiased=False)) / (prior + n)
+        spread = lambda v: v[None, :, None, None]
+        return ((x - spread(mean)) / spread((variance + self.eps).sqrt()) * spread(self.weight) +
+                spread(self.bias))
+
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.forward = forward.__get__(module)
+    return net
+
+
+def scores_of(net, x):
+    import torch
+    with torch.no_grad():
+        return net(torch.from_numpy(np.asarray(x, np.float64))).numpy()
+
+
+def tent_scores(path, x, rate):
+    import torch
+    net = with_prior(plain_batch_norm_network(path), 0)
+    affine = [p for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()]
+    optimiser = torch.optim.Adam(affine, rate)
+    p = torch.sigmoid(net(torch.from_numpy(x.astype(np.float64))))
+    (-p * p.log() - (1 - p) * (1 - p).log()).mean().backward()
+    optimiser.step()
+    return scores_of(net, x)
+
+
+ADAPTATIONS = ["batch-stats:slice", "n-prior:volume", "n-prior=3:slice", "tent:volume", "tent=0.01:volume",
+               "recalibrate", "batch-stats:all", "n-prior=8:all", "batch-stats:crossfit",
+               "batch-stats:mixed:7", "n-prior=4:mixed:7", "tent:mixed:7"]
+
+
+@pytest.fixture(scope="module")
+def adapted(run, study):
+    words = [w for a in ADAPTATIONS for w in ("--adapt", a)]
+    out = run(["mr-eval", "-m", study / "batch.pt", "-m", study / "group.pt", *words, "--batch-size", "5",
+               study / "manifest.json"]).stdout
+    header, results = read(out)
+    return header, {key[0].partition("+")[2]: scores.T for key, (scores, _) in results.items()
+                    if key[0].startswith("batch")}
+
+
+def test_adapted_models_are_named_and_described(adapted, schema, study):
+    header, scores = adapted
+    schema("mr-eval")(header)
+    names = {m["adaptation"]: m["info"].get("adaptation") for m in header["models"]}
+    assert set(names) == {"", *(a.replace("n-prior:", "n-prior=16:").replace("tent=0.001", "tent")
+                               for a in ADAPTATIONS)}
+    assert names["n-prior=16:volume"] == {"scheme": "n-prior", "policy": "volume", "prior_images": 16}
+    assert names["tent=0.01:volume"]["learning_rate"] == 0.01
+    assert names["batch-stats:mixed:7"]["partitions"] == 5
+    volumes, _ = pixels(study / "manifest.json", split="train")
+    assert names["recalibrate"] == {"scheme": "recalibrate", "split": "train",
+                                    "samples": sum(map(len, volumes))}
+    assert any("transductive" in note for note in header["notes"])
+    assert len(scores) == len(ADAPTATIONS) + 1
+
+
+def test_adapted_scores_equal_pytorch(adapted, study):
+    _, scores = adapted
+    path = study / "batch.pt"
+    volumes, _ = pixels(study / "manifest.json")
+    slices = [v[i:i + 1] for v in volumes for i in range(len(v))]
+    everything = np.concatenate(volumes)
+
+    def each(prior, groups):
+        net = with_prior(plain_batch_norm_network(path), prior)
+        return np.concatenate([scores_of(net, x) for x in groups])
+
+    want = {"batch-stats:slice": each(0, slices), "n-prior=16:volume": each(16, volumes),
+            "n-prior=3:slice": each(3, slices), "batch-stats:all": each(0, [everything]),
+            "n-prior=8:all": each(8, [everything]),
+            "tent:volume": np.concatenate([tent_scores(path, v, 1e-3) for v in volumes]),
+            "tent=0.01:volume": np.concatenate([tent_scores(path, v, 1e-2) for v in volumes])}
+    for name, values in want.items():
+        np.testing.assert_allclose(scores[name], values, rtol=2e-4, atol=2e-4, err_msg=name)
+        assert np.abs(scores[""] - values).max() > 1e-3, name
+
+
+def layer_by_layer(path, images_seen, prior=0):
+    """A network whose running statistics are those of `images_seen` as one batch."""
+    import torch
+    net = plain_batch_norm_network(path)
+    x = torch.from_numpy(np.concatenate(images_seen).astype(np.float64))
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            seen = []
+            hook = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+            with torch.no_grad():
+                net(x)
+            hook.remove()
+            module.running_mean.copy_(seen[0].mean((0, 2, 3)))
+            module.running_var.copy_(seen[0].var((0, 2, 3), unbiased=False))
+    return net
+
+
+def test_recalibration_takes_pooled_statistics_of_clean_training_images(adapted, study):
+    _, scores = adapted
+    training, _ = pixels(study / "manifest.json", split="train")
+    test, _ = pixels(study / "manifest.json")
+    want = scores_of(layer_by_layer(study / "batch.pt", training), np.concatenate(test))
+    np.testing.assert_allclose(scores["recalibrate"], want, rtol=2e-4, atol=2e-4)
+
+
+def test_crossfit_scores_one_half_of_the_subjects_with_statistics_of_the_other(adapted, study):
+    header, scores = adapted
+    volumes, _ = pixels(study / "manifest.json")
+    x = np.concatenate(volumes)
+    subject = np.array(header["samples"]["subject"])
+    ids = np.unique(subject)
+    found = []
+    for chosen in range(1 << len(ids)):
+        first = np.isin(subject, [s for i, s in enumerate(ids) if chosen >> i & 1])
+        if len({*subject[first]}) != len(ids) // 2:
+            continue
+        want = np.empty_like(scores["batch-stats:crossfit"], dtype=float)
+        for fold in (first, ~first):
+            want[fold] = scores_of(layer_by_layer(study / "batch.pt", [x[~fold]]), x[fold])
+        found.append(np.abs(want - scores["batch-stats:crossfit"]).max())
+    assert min(found) < 2e-4 and sorted(found)[2 if len(ids) % 2 == 0 else 1] > 1e-3
+
+
+def test_mixed_sets_cover_all_samples_and_are_means_over_partitions(run, adapted, study):
+    """With sets of everything, mixed is all; one short set joins the one before."""
+    _, scores = adapted
+    n = len(scores[""])
+    out = run(["mr-eval", "-m", study / "batch.pt", "--adapt", f"batch-stats:mixed:{n}", "--adapt",
+               f"batch-stats:mixed:{n // 2 + 1}", study / "manifest.json"]).stdout
+    _, results = read(out)
+    for (name, *_), (values, _) in results.items():
+        if "mixed" in name:
+            np.testing.assert_allclose(values.T, scores["batch-stats:all"], rtol=2e-4, atol=2e-4)
+    assert np.abs(scores["batch-stats:mixed:7"] - scores["batch-stats:all"]).max() > 1e-3
+
+
+def test_adaptation_over_images_resumes_to_the_same_bytes(run, study, tmp_path):
+    command = ["mr-eval", "-m", study / "batch.pt", "--adapt", "batch-stats:all", "--adapt",
+               "n-prior:crossfit", "--adapt", "batch-stats:volume", "--grid", "rician,bias",
+               "--severities", "1,5"]
+    run([*command, "-t", "2", study / "manifest.json", "-o", tmp_path / "whole.eval"])
+    p = subprocess.Popen([BIN / command[0], *command[1:], "-t", "1", study / "manifest.json", "-o",
+                          tmp_path / "part.eval"])
+    partial = tmp_path / "part.eval.partial"
+    while p.poll() is None and not (partial.exists() and b"over_images" in partial.read_bytes()):
+        time.sleep(0.002)
+    p.kill()
+    p.wait()
+    run([*command, study / "manifest.json", "-o", tmp_path / "part.eval", "--resume", "--force"])
+    assert (tmp_path / "part.eval").read_bytes() == (tmp_path / "whole.eval").read_bytes()
+
+
+@pytest.mark.parametrize("text, part", [
+    ("batch-stats:volum", "did you mean 'volume'"), ("n-prior=0", "above 0"), ("n-prior=x", "'x'"),
+    ("batch-stats=3", "has none"), ("tent:all", "slice, volume or mixed"), ("recalibrate:all", "no policy"),
+    ("batch-stats:mixed:1", "2 samples"), ("batch-stats:volume:3", "after mixed alone")])
+def test_bad_adaptations_are_usage_errors(fails, study, text, part):
+    fails(["mr-eval", "-m", study / "batch.pt", "--adapt", text, study / "manifest.json"], 64, part)
+
+
+def test_recalibration_needs_a_training_split(fails, study, tmp_path):
+    document = json.loads((study / "manifest.json").read_text())
+    entries = [dict(e, file=str(study / e["file"])) for e in document["images"] if e["split"] == "test"]
+    images.write(tmp_path / "test.json", ("left", "right"), entries)
+    fails(["mr-eval", "-m", study / "batch.pt", "--adapt", "recalibrate", tmp_path / "test.json"], 65,
+          "no split 'train'")
 
 
 def test_metrics_equal_scikit_learn(run, study):

@@ -72,9 +72,9 @@ def train(manifest, model, *options):
 def models(run, manifest, tmp_path_factory):
     """One trained model per norm: {norm: path}."""
     folder = tmp_path_factory.mktemp("models")
-    for norm in ("batch", "group", "layer"):
+    for norm in ("batch", "group", "layer_chw"):
         run(train(manifest, folder / f"{norm}.pt", "--norm", norm, "--groups", "2", "-q"))
-    return {norm: folder / f"{norm}.pt" for norm in ("batch", "group", "layer")}
+    return {norm: folder / f"{norm}.pt" for norm in ("batch", "group", "layer_chw")}
 
 
 def info(path):
@@ -124,7 +124,7 @@ class PreActResNet(nn.Module):
 
 
 def plain_network(script, description):
-    norm = {"batch": nn.BatchNorm2d, "layer": lambda c: nn.GroupNorm(1, c),
+    norm = {"batch": nn.BatchNorm2d, "layer_chw": lambda c: nn.GroupNorm(1, c),
             "group(2)": lambda c: nn.GroupNorm(2, c)}[description["normalization"]]
     shape = description["architecture"]
     net = PreActResNet(norm, shape["width"], shape["blocks"], shape["labels"])
@@ -138,7 +138,7 @@ def plain_network(script, description):
     return net.eval()
 
 
-@pytest.mark.parametrize("norm", ["batch", "group", "layer"])
+@pytest.mark.parametrize("norm", ["batch", "group", "layer_chw"])
 def test_the_model_computes_what_an_independent_pytorch_network_computes(models, norm):
     script = torch.jit.load(str(models[norm]))
     description = info(models[norm])
@@ -151,8 +151,8 @@ def test_the_model_computes_what_an_independent_pytorch_network_computes(models,
         assert torch.allclose(want, got, rtol=0, atol=1e-5)
         if norm == "batch":  # prediction-time batch norm: an attribute that Python can set too
             for module in script.modules():
-                if hasattr(module, "use_batch_statistics"):
-                    module.use_batch_statistics = True
+                if hasattr(module, "prior"):
+                    module.prior = 0.0
             for module in net.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.train()
@@ -263,7 +263,7 @@ def test_a_manifest_comes_by_standard_input_too(run, images, manifest, models, t
     folder, _ = images
     model = tmp_path / "m.pt"
     run(train("-", model, "--norm", "layer", "-q", "--root", folder), stdin=manifest.read_bytes())
-    ours, theirs = (torch.jit.load(str(p)).state_dict() for p in (model, models["layer"]))
+    ours, theirs = (torch.jit.load(str(p)).state_dict() for p in (model, models["layer_chw"]))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -275,7 +275,7 @@ def test_augmentation_changes_the_training_images_and_is_recorded(run, manifest,
         run(train(manifest, tmp_path / name, "--norm", "layer", "--augment", recipe, "-q"))
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
     assert info(tmp_path / "a.pt")["training"]["augment"]["steps"][0]["artifact"] == "rician"
-    ours, plain = (torch.jit.load(str(p)).state_dict() for p in (tmp_path / "a.pt", models["layer"]))
+    ours, plain = (torch.jit.load(str(p)).state_dict() for p in (tmp_path / "a.pt", models["layer_chw"]))
     assert not torch.equal(ours["stem.weight"], plain["stem.weight"])
 
 
@@ -436,7 +436,7 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
 
 
 @pytest.mark.parametrize("options, part", [
-    (["--norm", "instance"], "--norm"),
+    (["--norm", "instanse"], "did you mean 'instance'"),
     (["--norm", "group", "--groups", "3"], "3 groups"),
     (["--size", "16"], "--size"),
     (["--size", "16x0"], "--size"),
