@@ -39,8 +39,11 @@ void replace_statistics(Module& layer, double prior, double images) {
   mix("running_var", variance);
 }
 
+/// softplus(-a) + a sigmoid(-a), a = |z|: of the two forms the one that keeps the small entropies and
+/// gradients of large logits.
 torch::Tensor mean_entropy(const torch::Tensor& logits) {
-  return (torch::softplus(logits) - logits * torch::sigmoid(logits)).mean();
+  const auto a = logits.abs();
+  return (torch::softplus(-a) + a * torch::sigmoid(-a)).mean();
 }
 
 }  // namespace
