@@ -413,9 +413,14 @@ std::vector<results::Model> describe_models(const Plan& plan) {
     results::Model model;
     model.normalization = string_member(info, "normalization", path);
     model.adaptation = name(variant.adaptation);
+    if (info.contains("conversion")) {
+      const auto converted = string_member(info["conversion"], "to", path);
+      model.adaptation = converted + (model.adaptation.empty() ? "" : "+" + model.adaptation);
+    }
     model.run = integer_member(member(info, "training", path), "seed", path);
     model.sha256 = sha256_file(path);
-    model.id = file_name(path) + (model.adaptation.empty() ? "" : "+" + model.adaptation);
+    const auto adaptation = name(variant.adaptation);
+    model.id = file_name(path) + (adaptation.empty() ? "" : "+" + adaptation);
     for (const auto& point : member(info, "operating_points", path)) {
       const auto& threshold = member(point, "threshold", path);
       model.thresholds.push_back(

@@ -82,6 +82,11 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
   auto model = nn::load_model(path, device_);
   if (model.info.is_null()) throw DataError(path + ": not a model of mr-train: it lacks mr.json");
   require_labels(model.info, samples, path, manifest);
+  for (const auto& layer : nn::batch_norms(model.network))
+    if (layer.attr("prior").toDouble() >= 0)
+      throw DataError(path +
+                      ": normalises with whatever shares its batch; evaluate the model that it was "
+                      "converted from, with --adapt");
   const auto& described = member(model.info, "preprocessing", path);
   const auto key = to_line(described);
   const auto place =

@@ -115,23 +115,52 @@ Table provenance_table(const Json& provenance) {
   return table;
 }
 
+/// The images that an adapted model saw at once.
+std::string adaptation_set(const Json& adaptation) {
+  const auto policy = text_member(adaptation, "policy");
+  if (policy == "slice") return "each sample alone";
+  if (policy == "volume") return "the samples of one image together";
+  if (policy == "mixed")
+    return text_member(adaptation, "set") + " samples of any images together (mean score over " +
+           text_member(adaptation, "partitions") + " random partitions)";
+  if (policy == "all") return "all samples of the condition together (transductive)";
+  return "all samples of the other half of the subjects";
+}
+
+std::string adaptation_scheme(const Json& adaptation) {
+  const auto scheme = text_member(adaptation, "scheme");
+  if (scheme == "recalibrate")
+    return "the running statistics of batch norm are replaced by pooled ones of " +
+           text_member(adaptation, "samples") +
+           " clean training samples at their natural prevalence, before any test image.";
+  const auto set = adaptation_set(adaptation);
+  if (scheme == "n-prior")
+    return "batch norm normalises with its running statistics, which count as " +
+           text_member(adaptation, "prior_images") + " images, mixed with those of " + set +
+           " (Schneider et al. 2020).";
+  const std::string statistics = "batch norm normalises with the statistics of " + set;
+  if (scheme == "batch-stats") return statistics + " (Nado et al. 2020).";
+  return statistics + ", after " + text_member(adaptation, "steps") +
+         " step of Adam (learning rate " + text_member(adaptation, "learning_rate") +
+         ") on its weights and biases down their entropy, begun anew for each set (TENT: Wang et "
+         "al. 2021).";
+}
+
 std::string adaptation_text(const Study& study) {
   std::string text;
   for (const auto& arm : study.arms()) {
-    const auto& adaptation = any_model(study, arm).adaptation;
-    if (adaptation.empty()) continue;
+    const auto& model = any_model(study, arm);
+    if (model.adaptation.empty()) continue;
     text += (text.empty() ? "" : " ") + arm_name(arm) + ": ";
-    if (adaptation == "batch-stats:volume")
-      text += "batch norm normalises with the statistics of the slices of one image together.";
-    else if (adaptation == "batch-stats:slice")
-      text += "batch norm normalises with the statistics of each sample alone.";
-    else
-      text += "test-time scheme " + adaptation + ".";
+    const auto described = model.info.find("adaptation");
+    text += described != model.info.end() && described->is_object()
+                ? adaptation_scheme(*described)
+                : "test-time scheme " + model.adaptation + ".";
   }
   return text.empty() ? text
                       : text +
                             " Weights are those of the same trained networks, with which it is "
-                            "paired by run; its adaptation sees test images, not their labels.";
+                            "paired by run; no label of a test image is seen.";
 }
 
 /// What a severity means, where the evaluation says so.
