@@ -12,7 +12,8 @@ namespace {
 struct Options {
   mr::train::Settings settings;
   mr::train::Files files;
-  std::string preset, norm = "batch", optimiser = "adamw", standardise = "volume-percentile";
+  std::string preset, norm = "batch", optimiser = "adamw", sampler = "balanced",
+                      class_weights = "none", standardise = "volume-percentile";
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
   int groups = 32, threads = 0;
@@ -57,8 +58,17 @@ void declare_training(CLI::App& app, Options& o) {
   app.add_option("--batch", s.batch, "Images per step")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
+  app.add_option("--sampler", o.sampler,
+                 "balanced: every sum of labels equally often, with replacement; natural: "
+                 "permutations of the training samples")
+      ->check(CLI::IsMember({"balanced", "natural"}))
+      ->capture_default_str();
+  app.add_option("--class-weights", o.class_weights,
+                 "none, or inverse: the classes of each label count equally in its loss")
+      ->check(CLI::IsMember({"none", "inverse"}))
+      ->capture_default_str();
   app.add_option("--epoch-samples", s.epoch_samples,
-                 "Balanced draws per epoch (default: as many as there are training samples)")
+                 "Draws per epoch (default: as many as there are training samples)")
       ->check(CLI::PositiveNumber);
   app.add_option("--epochs", s.epochs, "Epochs at most")
       ->check(CLI::PositiveNumber)
@@ -113,6 +123,8 @@ void apply_preset(const CLI::App& app, Options& o) {
   set("--size", o.size, "320x320");
   set("--standardise", o.standardise, "none");
   set("--optimiser", o.optimiser, "adamw");
+  set("--sampler", o.sampler, "balanced");
+  set("--class-weights", o.class_weights, "none");
   set("--batch", s.batch, 32);
   set("--epochs", s.epochs, 200);
   set("--patience", s.patience, 5);
@@ -146,6 +158,9 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   mr::dataset::set_standardisation(s.preprocess, o.standardise);
   if (o.spacing_mm > 0) s.preprocess.spacing_mm = o.spacing_mm;
   s.optimiser.method = o.optimiser == "sgd" ? mr::train::Method::sgd : mr::train::Method::adamw;
+  using mr::train::ClassWeights, mr::train::Sampling;
+  s.sampling = o.sampler == "natural" ? Sampling::natural : Sampling::balanced;
+  s.class_weights = o.class_weights == "inverse" ? ClassWeights::inverse : ClassWeights::none;
   s.rule = mr::stats::parse_operating_rule(o.rule);
   if (!o.augment.empty()) s.augment = mr::artifact::read_recipe(o.augment);
   if (s.augment && s.augment->gain == mr::artifact::Gain::match)

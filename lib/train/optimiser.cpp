@@ -26,9 +26,13 @@ std::vector<torch::Tensor> views(const torch::Tensor& flat,
 
 }  // namespace
 
-torch::Tensor masked_cross_entropy(const torch::Tensor& logits, const torch::Tensor& truth) {
-  const auto known = truth.ge(0).to(torch::kFloat32);
-  const auto weight = known / known.sum(0, true).clamp_min(1);
+torch::Tensor step_weights(const torch::Tensor& truth, const torch::Tensor& class_weights) {
+  return class_weights / truth.ge(0).sum(0).clamp_min(1);
+}
+
+torch::Tensor masked_cross_entropy(const torch::Tensor& logits, const torch::Tensor& truth,
+                                   const torch::Tensor& weights) {
+  const auto weight = truth.eq(0) * weights[0] + truth.eq(1) * weights[1];
   return (torch::softplus((1 - 2 * truth) * logits) * weight).sum();
 }
 

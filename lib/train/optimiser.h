@@ -10,10 +10,19 @@
 
 namespace mr::train {
 
-/// Sum over labels of the mean cross-entropy over the samples whose label is known.
-/// logits  [N, L], z1 - z0 of the two-logit heads: their cross-entropy is softplus(+-logit)
-/// truth   [N, L] float32: 1, 0, or -1 where unknown
-torch::Tensor masked_cross_entropy(const torch::Tensor& logits, const torch::Tensor& truth);
+/// What a sample counts in the loss of a step: [2, L], in row 0 where its label is 0, in row 1
+/// where it is 1: the class weight over the number of the step's samples whose label is known.
+/// truth          [N, L] float32, of all samples of the step: 1, 0, or -1 where unknown
+/// class_weights  [2, L]
+torch::Tensor step_weights(const torch::Tensor& truth, const torch::Tensor& class_weights);
+
+/// Sum over labels of the weighted cross-entropies of the samples whose label is known: for all
+/// samples of a step their mean, for a part of them its share in it.
+/// logits   [N, L], z1 - z0 of the two-logit heads: their cross-entropy is softplus(+-logit)
+/// truth    [N, L], as above
+/// weights  step_weights of the step
+torch::Tensor masked_cross_entropy(const torch::Tensor& logits, const torch::Tensor& truth,
+                                   const torch::Tensor& weights);
 
 /// Makes `tensors` views of one new flat tensor on their device, each beginning at a multiple of 16
 /// elements; the rest is 0.

@@ -11,6 +11,17 @@
 namespace mr::train {
 namespace {
 
+/// {label: {negative, positive}}, or null where all count 1
+Json class_weights(const Settings& s, const dataset::SampleSet& training) {
+  if (s.class_weights == ClassWeights::none) return nullptr;
+  Json out;
+  const auto weights = label_weights(training, s.class_weights);
+  for (std::size_t l = 0; l < weights.size(); ++l)
+    out[training.label_names()[l].name] = {{"negative", weights[l].negative},
+                                           {"positive", weights[l].positive}};
+  return out;
+}
+
 /// What the result depends on, beside the data; the same in model, log and checkpoint.
 Json describe(const Settings& s, const dataset::SampleSet& training) {
   Json labels = Json::array();
@@ -23,7 +34,8 @@ Json describe(const Settings& s, const dataset::SampleSet& training) {
            {{"optimiser", name(s.optimiser.method)},
             {"learning_rate", s.optimiser.learning_rate},
             {"weight_decay", s.optimiser.weight_decay},
-            {"sampler", "balanced by the sum of labels, with replacement"},
+            {"sampler", name(s.sampling)},
+            {"class_weights", class_weights(s, training)},
             {"batch", s.batch},
             {"epoch_samples", s.epoch_samples},
             {"epochs", s.epochs},

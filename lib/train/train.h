@@ -16,6 +16,10 @@ namespace mr::train {
 enum class Method { adamw, sgd };
 std::string name(Method method);
 
+enum class Sampling { balanced, natural };
+std::string name(Sampling sampling);
+enum class ClassWeights { none, inverse };
+
 struct OptimiserOptions {
   Method method = Method::adamw;
   double learning_rate = 1e-3;
@@ -26,6 +30,8 @@ struct Settings {
   nn::Architecture architecture;  // its labels are counted in the manifest
   dataset::Preprocess preprocess;
   OptimiserOptions optimiser;
+  Sampling sampling = Sampling::balanced;
+  ClassWeights class_weights = ClassWeights::none;
   int batch = 32;
   std::int64_t epoch_samples = 0;  // draws per epoch; 0: as many as there are training samples
   int epochs = 200;                // at most

@@ -28,6 +28,15 @@ torch::jit::Module network_on(c10::Device device, const Settings& settings) {
   return network;
 }
 
+/// [2, L]
+torch::Tensor as_tensor(const std::vector<LabelWeight>& weights) {
+  auto out = torch::empty({2, static_cast<std::int64_t>(weights.size())});
+  auto* values = out.data_ptr<float>();
+  for (const auto& weight : weights) *values++ = static_cast<float>(weight.negative);
+  for (const auto& weight : weights) *values++ = static_cast<float>(weight.positive);
+  return out;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point began) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
@@ -43,7 +52,8 @@ Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
       training_(training),
       validation_(validation),
       messages_(messages),
-      sampler_(training, settings.seed),
+      sampler_(settings.sampling, training, settings.seed),
+      class_weights_(as_tensor(label_weights(training, settings.class_weights)).to(device)),
       training_loader_(training, settings.preprocess,
                        {settings.threads, settings.augment, settings.seed}),
       validation_loader_(validation, settings.preprocess,
@@ -103,7 +113,9 @@ void Trainer::train_epoch(const std::string& path) {
 
 double Trainer::train_step(const dataset::Batch& batch) {
   optimiser_.zero_gradient();
-  const auto loss = masked_cross_entropy(forward(batch), truth(batch));
+  const auto known = truth(batch);
+  const auto loss =
+      masked_cross_entropy(forward(batch), known, step_weights(known, class_weights_));
   loss.backward();
   optimiser_.step();
   const double value = loss.item<double>();

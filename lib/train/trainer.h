@@ -55,7 +55,8 @@ class Trainer {
   const dataset::SampleSet& training_;
   const dataset::SampleSet& validation_;
   const Messages& messages_;
-  BalancedSampler sampler_;
+  Sampler sampler_;
+  torch::Tensor class_weights_;  // [2, L]: of a negative, of a positive
   dataset::BatchLoader training_loader_, validation_loader_;
   torch::jit::Module network_;
   Optimiser optimiser_;

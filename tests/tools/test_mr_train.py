@@ -279,6 +279,29 @@ def test_augmentation_changes_the_training_images_and_is_recorded(run, manifest,
     assert not torch.equal(ours["stem.weight"], plain["stem.weight"])
 
 
+def test_sampler_and_class_weights_are_recorded_and_change_the_run(
+        run, images, manifest, models, schema, tmp_path):
+    positives = np.array([s["labels"] for e in images[1] if e["split"] == "train"
+                          for s in e["samples"]]).mean(0)
+    assert (positives != 0.5).any()
+    plain = info(models["layer"])["training"]
+    assert plain["sampler"].startswith("balanced") and plain["class_weights"] is None
+    stems = [torch.jit.load(str(models["layer"])).state_dict()["stem.weight"]]
+    for name, options in (("n.pt", []), ("w.pt", ["--class-weights", "inverse"])):
+        run(train(manifest, tmp_path / name, "--norm", "layer", "--sampler", "natural", *options,
+                  "-q"))
+        training = info(tmp_path / name)["training"]
+        assert training["sampler"].startswith("natural")
+        stem = torch.jit.load(str(tmp_path / name)).state_dict()["stem.weight"]
+        assert not any(torch.equal(stem, other) for other in stems)
+        stems.append(stem)
+    schema("mr-model")(info(tmp_path / "w.pt"))
+    for name, positive in zip(LABELS, positives):
+        weight = training["class_weights"][name]
+        assert np.isclose(weight["positive"], 1 / (2 * positive))
+        assert np.isclose(weight["negative"], 1 / (2 * (1 - positive)))
+
+
 # Stopping and going on.
 
 LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch"]
@@ -445,6 +468,8 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     (["--device", "gpu"], "--device"),
     (["--device", "cuda:99"], "CUDA"),
     (["--lr", "-1"], "--lr"),
+    (["--sampler", "random"], "--sampler"),
+    (["--class-weights", "balanced"], "--class-weights"),
 ])
 def test_bad_options_are_usage_errors(fails, manifest, tmp_path, options, part):
     fails(train(manifest, tmp_path / "m.pt", *options), 64, part)
