@@ -13,7 +13,8 @@ struct Options {
   mr::train::Settings settings;
   mr::train::Files files;
   std::string preset, norm = "batch", optimiser = "adamw", sampler = "balanced",
-                      class_weights = "none", standardise = "volume-percentile";
+                      class_weights = "none", schedule = "constant",
+                      standardise = "volume-percentile";
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
   int groups = 32, threads = 0;
@@ -50,6 +51,25 @@ void declare_training(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"adamw", "sgd"}))
       ->capture_default_str();
   app.add_option("--lr", s.optimiser.learning_rate, "Learning rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--schedule", o.schedule,
+                 "Of the learning rate: constant, cosine (to 0 over --epochs), step or plateau")
+      ->check(CLI::IsMember({"constant", "cosine", "step", "plateau"}))
+      ->capture_default_str();
+  app.add_option("--warmup-epochs", s.schedule.warmup_epochs,
+                 "The learning rate rises linearly over so many epochs")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--step-epochs", s.schedule.step_epochs, "Of step: a step after so many epochs")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--step-factor", s.schedule.factor,
+                 "Of step and plateau: what the learning rate is multiplied with")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--plateau-patience", s.schedule.plateau_patience,
+                 "Of plateau: epochs without a better mean validation AUROC")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--wd", s.optimiser.weight_decay, "Weight decay")
@@ -125,6 +145,8 @@ void apply_preset(const CLI::App& app, Options& o) {
   set("--optimiser", o.optimiser, "adamw");
   set("--sampler", o.sampler, "balanced");
   set("--class-weights", o.class_weights, "none");
+  set("--schedule", o.schedule, "constant");
+  set("--warmup-epochs", s.schedule.warmup_epochs, 0.0);
   set("--batch", s.batch, 32);
   set("--epochs", s.epochs, 200);
   set("--patience", s.patience, 5);
@@ -161,6 +183,11 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   using mr::train::ClassWeights, mr::train::Sampling;
   s.sampling = o.sampler == "natural" ? Sampling::natural : Sampling::balanced;
   s.class_weights = o.class_weights == "inverse" ? ClassWeights::inverse : ClassWeights::none;
+  using mr::train::Schedule;
+  s.schedule.kind = o.schedule == "cosine"    ? Schedule::cosine
+                    : o.schedule == "step"    ? Schedule::step
+                    : o.schedule == "plateau" ? Schedule::plateau
+                                              : Schedule::constant;
   s.rule = mr::stats::parse_operating_rule(o.rule);
   if (!o.augment.empty()) s.augment = mr::artifact::read_recipe(o.augment);
   if (s.augment && s.augment->gain == mr::artifact::Gain::match)

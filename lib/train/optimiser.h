@@ -37,15 +37,15 @@ class Optimiser {
  public:
   Optimiser(const std::vector<torch::Tensor>& parameters, const OptimiserOptions& options);
   void zero_gradient() { gradient_.zero_(); }
-  void step();
+  void step(double rate_factor);  // of the learning rate
 
   std::int64_t steps = 0;
   torch::Tensor parameters;            // flat
   std::vector<torch::Tensor> moments;  // flat, as many as the method has
 
  private:
-  void step_adamw();
-  void step_sgd();
+  void step_adamw(double learning_rate);
+  void step_sgd(double learning_rate);
   OptimiserOptions options_;
   torch::Tensor gradient_, scratch_;
 };

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "train/schedule.h"
 
 namespace mr::train {
 namespace {
@@ -117,10 +118,19 @@ double Trainer::train_step(const dataset::Batch& batch) {
   const auto loss =
       masked_cross_entropy(forward(batch), known, step_weights(known, class_weights_));
   loss.backward();
-  optimiser_.step();
+  optimiser_.step(rate_factor(step_));
   const double value = loss.item<double>();
   if (!std::isfinite(value)) not_finite(training_, batch, "the loss");
   return value;
+}
+
+double Trainer::rate_factor(std::int64_t step) const {
+  Progression at;
+  at.steps_per_epoch = (settings_.epoch_samples + settings_.batch - 1) / settings_.batch;
+  at.step = (epoch_ - 1) * at.steps_per_epoch + step;
+  at.epochs = settings_.epochs;
+  for (const auto& line : epochs_) at.aurocs.push_back(line["val_auroc_mean"].get<double>());
+  return train::rate_factor(settings_.schedule, at);
 }
 
 std::vector<float> Trainer::validate(const std::string& path) {
@@ -144,7 +154,8 @@ std::vector<float> Trainer::validate(const std::string& path) {
 
 void Trainer::close_epoch(const Validation& validation) {
   Json line = {{"epoch", epoch_},
-               {"train_loss", loss_sum_ / static_cast<double>(settings_.epoch_samples)}};
+               {"train_loss", loss_sum_ / static_cast<double>(settings_.epoch_samples)},
+               {"learning_rate", settings_.optimiser.learning_rate * rate_factor(step_ - 1)}};
   line.update(validation.line);
   epochs_.push_back(line);
   const bool better =

@@ -41,6 +41,7 @@ class Trainer {
   void stop_if_requested(const std::string& path) const;
   void train_epoch(const std::string& path);
   double train_step(const dataset::Batch& batch);
+  double rate_factor(std::int64_t step) const;  // of this epoch
   std::vector<float> validate(const std::string& path);
   void close_epoch(const Validation& validation);
   torch::Tensor forward(const dataset::Batch& batch);

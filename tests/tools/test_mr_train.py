@@ -302,9 +302,33 @@ def test_sampler_and_class_weights_are_recorded_and_change_the_run(
         assert np.isclose(weight["negative"], 1 / (2 * (1 - positive)))
 
 
+def log_of(model):
+    return [json.loads(line) for line in open(f"{model}.log.jsonl")]
+
+
+def test_the_learning_rate_follows_its_schedule(run, manifest, schema, tmp_path):
+    # 24 training samples in batches of 8: three steps per epoch.
+    cases = {"cosine": (["--warmup-epochs", "1"],
+                        [1, *((1 + np.cos(np.pi * (3 * e - 4) / 9)) / 2 for e in (2, 3, 4))]),
+             "step": (["--step-epochs", "2", "--step-factor", "0.5"], [1, 1, 0.5, 0.5]),
+             "plateau": (["--plateau-patience", "2", "--lr", "1e-12"], [1, 1, 1, 0.1])}
+    for name, (options, want) in cases.items():
+        model = tmp_path / f"{name}.pt"
+        run(train(manifest, model, "--norm", "layer", "--epochs", "4", "--schedule", name,
+                  *options, "-q"))
+        log = log_of(model)
+        for line in log:
+            schema("mr-train-log")(line)
+        schema("mr-model")(info(model))
+        assert log[0]["training"]["schedule"]["name"] == name
+        rates = [line["learning_rate"] for line in log[1:-1]]
+        assert np.allclose(rates, log[0]["training"]["learning_rate"] * np.array(want), rtol=1e-9)
+
+
 # Stopping and going on.
 
-LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch"]
+LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch",
+        "--schedule", "cosine", "--warmup-epochs", "0.5"]
 
 
 @pytest.fixture(scope="module")
@@ -469,6 +493,9 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     (["--device", "cuda:99"], "CUDA"),
     (["--lr", "-1"], "--lr"),
     (["--sampler", "random"], "--sampler"),
+    (["--schedule", "linear"], "--schedule"),
+    (["--warmup-epochs", "3"], "--warmup-epochs"),
+    (["--schedule", "plateau", "--plateau-patience", "5"], "--plateau-patience"),
     (["--class-weights", "balanced"], "--class-weights"),
 ])
 def test_bad_options_are_usage_errors(fails, manifest, tmp_path, options, part):

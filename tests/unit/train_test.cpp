@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
 #include "train/sampler.h"
+#include "train/schedule.h"
 #include "train/validation.h"
 
 #include "check.h"
@@ -101,7 +102,7 @@ TEST_CASE("flat parameters take the steps of LibTorch's own optimisers") {
     for (int step = 0; step < 10; ++step) {
       optimiser.zero_gradient();
       loss(ours).backward();
-      optimiser.step();
+      optimiser.step(1);
       reference->zero_grad();
       loss(theirs).backward();
       reference->step();
@@ -110,6 +111,24 @@ TEST_CASE("flat parameters take the steps of LibTorch's own optimisers") {
     for (std::size_t i = 0; i < ours.size(); ++i)
       CHECK(distance(ours[i].detach(), theirs[i].detach()) <
             2e-6 * theirs[i].abs().max().item<double>());  // ten roundings of float32
+  }
+}
+
+TEST_CASE("a schedule's factor multiplies the learning rate, in the weight decay too") {
+  for (const auto method : {Method::adamw, Method::sgd}) {
+    CAPTURE(name(method));
+    std::vector<torch::Tensor> results;
+    for (const double factor : {0.25, 1.0}) {
+      std::vector<torch::Tensor> p = {torch::arange(24, torch::kFloat32).sin().requires_grad_()};
+      Optimiser optimiser(p, {method, 0.01 / factor, 0.1});
+      for (int step = 0; step < 3; ++step) {
+        optimiser.zero_gradient();
+        p[0].square().sum().backward();
+        optimiser.step(factor);
+      }
+      results.push_back(p[0].detach().clone());
+    }
+    CHECK(distance(results[0], results[1]) == 0);
   }
 }
 
@@ -198,6 +217,45 @@ TEST_CASE("class weights multiply each sample's cross-entropy; the mean stays ov
   const double want = (1.5 * softplus(-1) + 0.75 * (softplus(0.5) + softplus(3))) / 3;
   CHECK(masked_cross_entropy(logits, truth, weights).item<double>() ==
         doctest::Approx(want).epsilon(1e-6));
+}
+
+TEST_CASE("schedules: warm-up, cosine, steps and plateaus") {
+  const auto at = [](std::int64_t step, std::vector<double> aurocs = {}) {
+    return Progression{step, 4, 10, std::move(aurocs)};  // 4 steps per epoch, 10 epochs
+  };
+  ScheduleOptions o;
+  CHECK(rate_factor(o, at(0)) == 1);
+  CHECK(rate_factor(o, at(39)) == 1);
+  o.warmup_epochs = 1.25;  // 5 steps
+  for (int step = 0; step < 5; ++step) CHECK(rate_factor(o, at(step)) == (step + 1) / 5.0);
+  CHECK(rate_factor(o, at(5)) == 1);
+
+  o.kind = Schedule::cosine;
+  CHECK(rate_factor(o, at(3)) == 0.8);
+  CHECK(rate_factor(o, at(5)) == 1);
+  o.warmup_epochs = 0;
+  CHECK(rate_factor(o, at(0)) == 1);
+  CHECK(rate_factor(o, at(10)) == doctest::Approx((1 + std::sqrt(0.5)) / 2));
+  CHECK(rate_factor(o, at(20)) == doctest::Approx(0.5));
+  CHECK(rate_factor(o, at(40)) == doctest::Approx(0));
+  for (int step = 0; step < 39; ++step)
+    CHECK(rate_factor(o, at(step)) > rate_factor(o, at(step + 1)));
+
+  o.kind = Schedule::step;
+  o.step_epochs = 3;
+  o.factor = 0.5;
+  CHECK(rate_factor(o, at(11)) == 1);
+  CHECK(rate_factor(o, at(12)) == 0.5);
+  CHECK(rate_factor(o, at(24)) == 0.25);
+
+  o.kind = Schedule::plateau;
+  o.plateau_patience = 2;
+  CHECK(rate_factor(o, at(8, {0.5, 0.6})) == 1);
+  CHECK(rate_factor(o, at(12, {0.5, 0.6, 0.6})) == 1);  // as good is not better
+  CHECK(rate_factor(o, at(16, {0.5, 0.6, 0.6, 0.55})) == 0.5);
+  CHECK(rate_factor(o, at(20, {0.5, 0.6, 0.6, 0.55, 0.6})) == 0.5);  // counted anew
+  CHECK(rate_factor(o, at(24, {0.5, 0.6, 0.6, 0.55, 0.6, 0.6})) == 0.25);
+  CHECK(rate_factor(o, at(24, {0.5, 0.6, 0.6, 0.55, 0.6, 0.7})) == 0.5);
 }
 
 TEST_CASE("validation: the loss skips unknown labels, a label of one class has no AUROC") {
