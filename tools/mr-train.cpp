@@ -75,7 +75,13 @@ void declare_training(CLI::App& app, Options& o) {
   app.add_option("--wd", s.optimiser.weight_decay, "Weight decay")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--batch", s.batch, "Images per step")
+  app.add_option("--clip-norm", s.optimiser.clip_norm,
+                 "Scale a gradient with a larger L2 norm down to it")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--batch", s.batch, "Images per batch")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app.add_option("--accumulate", s.accumulate, "Batches per step")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   app.add_option("--sampler", o.sampler,
@@ -147,7 +153,9 @@ void apply_preset(const CLI::App& app, Options& o) {
   set("--class-weights", o.class_weights, "none");
   set("--schedule", o.schedule, "constant");
   set("--warmup-epochs", s.schedule.warmup_epochs, 0.0);
+  set("--clip-norm", s.optimiser.clip_norm, 0.0);
   set("--batch", s.batch, 32);
+  set("--accumulate", s.accumulate, 1);
   set("--epochs", s.epochs, 200);
   set("--patience", s.patience, 5);
 }

@@ -82,6 +82,7 @@ Optimiser::Optimiser(const std::vector<torch::Tensor>& tensors, const OptimiserO
 void Optimiser::step(double rate_factor) {
   const torch::NoGradGuard no_grad;
   ++steps;
+  if (options_.clip_norm > 0) gradient_.mul_((options_.clip_norm / gradient_.norm()).clamp_max(1));
   const double learning_rate = options_.learning_rate * rate_factor;
   if (options_.method == Method::adamw)
     step_adamw(learning_rate);

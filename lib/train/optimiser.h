@@ -32,7 +32,8 @@ torch::Tensor flatten_in_place(const std::vector<torch::Tensor>& tensors);
 void copy_from_flat(const torch::Tensor& flat, const std::vector<torch::Tensor>& tensors);
 
 /// AdamW (Loshchilov and Hutter 2019, algorithm 2; betas 0.9 and 0.999, eps 1e-8), or SGD with
-/// momentum 0.9 (Sutskever et al. 2013 in PyTorch's form).
+/// momentum 0.9 (Sutskever et al. 2013 in PyTorch's form). A gradient whose L2 norm over all
+/// parameters exceeds clip_norm is first scaled to it (Pascanu et al. 2013, algorithm 1).
 class Optimiser {
  public:
   Optimiser(const std::vector<torch::Tensor>& parameters, const OptimiserOptions& options);

@@ -24,6 +24,7 @@ struct OptimiserOptions {
   Method method = Method::adamw;
   double learning_rate = 1e-3;
   double weight_decay = 1e-2;  // AdamW: decoupled; SGD: L2
+  double clip_norm = 0;        // of the gradient; 0: any
 };
 
 enum class Schedule { constant, cosine, step, plateau };
@@ -44,7 +45,8 @@ struct Settings {
   ScheduleOptions schedule;  // of the learning rate
   Sampling sampling = Sampling::balanced;
   ClassWeights class_weights = ClassWeights::none;
-  int batch = 32;
+  int batch = 32;                  // images that go through the network together
+  int accumulate = 1;              // batches whose gradients make one step
   std::int64_t epoch_samples = 0;  // draws per epoch; 0: as many as there are training samples
   int epochs = 200;                // at most
   int patience = 5;                // epochs without a better mean validation AUROC

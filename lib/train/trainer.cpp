@@ -87,46 +87,55 @@ void Trainer::stop_if_requested(const std::string& path) const {
                          "; run again with --resume");
 }
 
+std::int64_t Trainer::step_samples() const {
+  return std::int64_t{settings_.batch} * settings_.accumulate;
+}
+
 void Trainer::train_epoch(const std::string& path) {
-  const auto draws = static_cast<std::size_t>(settings_.epoch_samples);
-  auto order = sampler_.order(epoch_, draws);
-  const auto done = std::min(draws, static_cast<std::size_t>(step_) * settings_.batch);
-  order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(done));
-  const auto left = order.size();
+  const auto order = sampler_.order(epoch_, static_cast<std::size_t>(settings_.epoch_samples));
+  const auto place = [&](std::int64_t step) {
+    return order.begin() + std::min(settings_.epoch_samples, step * step_samples());
+  };
+  const auto left = order.end() - place(step_);
   const auto began = std::chrono::steady_clock::now();
-  double waited_s = 0;
-  Progress progress(messages_, "epoch " + std::to_string(epoch_), static_cast<std::int64_t>(left));
+  Progress progress(messages_, "epoch " + std::to_string(epoch_), left);
   network_.train();
-  training_loader_.start(std::move(order), settings_.batch, epoch_);
-  dataset::Batch batch;
-  while (stop_if_requested(path), training_loader_.next(batch)) {
-    const auto n = batch.samples.size();
-    loss_sum_ += train_step(batch) * static_cast<double>(n);
+  training_loader_.start({place(step_), order.end()}, settings_.batch, epoch_);
+  while (stop_if_requested(path), place(step_) != order.end()) {
+    const std::vector<std::size_t> samples(place(step_), place(step_ + 1));
+    loss_sum_ += train_step(samples) * static_cast<double>(samples.size());
     ++step_;
-    waited_s += batch.waited_s;
-    progress.advance(static_cast<std::int64_t>(n));
+    progress.advance(static_cast<std::int64_t>(samples.size()));
   }
   const double seconds = seconds_since(began);
   messages_.detail("epoch " + std::to_string(epoch_) + ": " +
                    fixed(static_cast<double>(left) / seconds, 1) + " images/s, " +
-                   fixed(waited_s, 1) + " s of " + fixed(seconds, 1) + " s waiting for images");
+                   fixed(waited_s_, 1) + " s of " + fixed(seconds, 1) + " s waiting for images");
 }
 
-double Trainer::train_step(const dataset::Batch& batch) {
+/// The loader's next batches are those of `samples`. The loss of each divides by what is known in
+/// all of them, so that their gradients add up to that of one batch.
+double Trainer::train_step(const std::vector<std::size_t>& samples) {
+  const auto weights = step_weights(truth(samples), class_weights_);
+  auto loss = torch::zeros({}, torch::device(device_));
   optimiser_.zero_gradient();
-  const auto known = truth(batch);
-  const auto loss =
-      masked_cross_entropy(forward(batch), known, step_weights(known, class_weights_));
-  loss.backward();
+  dataset::Batch batch;
+  for (std::size_t done = 0; done < samples.size(); done += batch.samples.size()) {
+    training_loader_.next(batch);
+    waited_s_ += batch.waited_s;
+    const auto part = masked_cross_entropy(forward(batch), truth(batch.samples), weights);
+    part.backward();
+    loss += part.detach();
+  }
   optimiser_.step(rate_factor(step_));
   const double value = loss.item<double>();
-  if (!std::isfinite(value)) not_finite(training_, batch, "the loss");
+  if (!std::isfinite(value)) not_finite(training_, samples, "the loss");
   return value;
 }
 
 double Trainer::rate_factor(std::int64_t step) const {
   Progression at;
-  at.steps_per_epoch = (settings_.epoch_samples + settings_.batch - 1) / settings_.batch;
+  at.steps_per_epoch = (settings_.epoch_samples + step_samples() - 1) / step_samples();
   at.step = (epoch_ - 1) * at.steps_per_epoch + step;
   at.epochs = settings_.epochs;
   for (const auto& line : epochs_) at.aurocs.push_back(line["val_auroc_mean"].get<double>());
@@ -144,7 +153,8 @@ std::vector<float> Trainer::validate(const std::string& path) {
   dataset::Batch batch;
   while (stop_if_requested(path), validation_loader_.next(batch)) {
     const auto logits = forward(batch).to(torch::kCPU).contiguous();
-    if (!torch::isfinite(logits).all().item<bool>()) not_finite(validation_, batch, "a score");
+    if (!torch::isfinite(logits).all().item<bool>())
+      not_finite(validation_, batch.samples, "a score");
     const auto* values = logits.data_ptr<float>();
     scores.insert(scores.end(), values, values + logits.numel());
     progress.advance(static_cast<std::int64_t>(batch.samples.size()));
@@ -174,6 +184,7 @@ void Trainer::close_epoch(const Validation& validation) {
   ++epoch_;
   step_ = 0;
   loss_sum_ = 0;
+  waited_s_ = 0;
 }
 
 torch::Tensor Trainer::forward(const dataset::Batch& batch) {
@@ -185,19 +196,19 @@ torch::Tensor Trainer::forward(const dataset::Batch& batch) {
   return network_.forward({pixels.to(device_)}).toTensor();
 }
 
-torch::Tensor Trainer::truth(const dataset::Batch& batch) const {
+torch::Tensor Trainer::truth(const std::vector<std::size_t>& samples) const {
   const auto labels = static_cast<std::int64_t>(training_.label_names().size());
-  auto truth = torch::empty({static_cast<std::int64_t>(batch.samples.size()), labels});
+  auto truth = torch::empty({static_cast<std::int64_t>(samples.size()), labels});
   auto* out = truth.data_ptr<float>();
-  for (const auto sample : batch.samples)
+  for (const auto sample : samples)
     for (const int label : training_.labels(sample)) *out++ = static_cast<float>(label);
   return truth.to(device_);
 }
 
-void Trainer::not_finite(const dataset::SampleSet& samples, const dataset::Batch& batch,
+void Trainer::not_finite(const dataset::SampleSet& set, const std::vector<std::size_t>& samples,
                          const std::string& what) const {
   std::string ids;
-  for (const auto sample : batch.samples) ids += (ids.empty() ? "" : ", ") + samples.id(sample);
+  for (const auto sample : samples) ids += (ids.empty() ? "" : ", ") + set.id(sample);
   throw DataError("epoch " + std::to_string(epoch_) + ": " + what +
                   " is not finite; lower the learning rate, or look at " + ids);
 }

@@ -325,10 +325,51 @@ def test_the_learning_rate_follows_its_schedule(run, manifest, schema, tmp_path)
         assert np.allclose(rates, log[0]["training"]["learning_rate"] * np.array(want), rtol=1e-9)
 
 
+@pytest.fixture(scope="module")
+def partly_unknown(images):
+    """The manifest, but a third of the training labels is unknown, in no order."""
+    folder, entries = images
+    rng = np.random.default_rng(5)
+
+    def hide(entry):
+        for sample in entry["samples"]:
+            if entry["split"] == "train":
+                sample["labels"] = [v if rng.random() < 2 / 3 else None for v in sample["labels"]]
+
+    return write_manifest(folder / "partly-unknown.json", changed(entries, hide))
+
+
+# One epoch of plain steps: weights after it are the sum of the gradients. 20 draws make a step of
+# 16 and one of 4.
+STEPS = ["--norm", "group", "--groups", "2", "--optimiser", "sgd", "--lr", "0.1", "--wd", "0",
+         "--epochs", "1", "--epoch-samples", "20", "--class-weights", "inverse", "-q"]
+
+
+def largest_difference(one, other):
+    ours, theirs = (torch.jit.load(str(path)).state_dict() for path in (one, other))
+    return max((ours[name] - theirs[name]).abs().max().item() for name in theirs)
+
+
+def test_accumulated_batches_step_as_one_batch_of_all_their_images(run, partly_unknown, tmp_path):
+    for name, options in (("one.pt", ["--batch", "16"]),
+                          ("four.pt", ["--batch", "4", "--accumulate", "4"]),
+                          ("ragged.pt", ["--batch", "3", "--accumulate", "3"]),
+                          ("nine.pt", ["--batch", "9"]),
+                          ("clipped.pt", ["--batch", "16", "--clip-norm", "0.01"])):
+        run(train(partly_unknown, tmp_path / name, *STEPS, *options))
+    assert info(tmp_path / "four.pt")["training"]["accumulate"] == 4
+    assert largest_difference(tmp_path / "four.pt", tmp_path / "one.pt") < 1e-5
+    assert largest_difference(tmp_path / "ragged.pt", tmp_path / "nine.pt") < 1e-5
+    assert largest_difference(tmp_path / "nine.pt", tmp_path / "one.pt") > 1e-3
+    assert largest_difference(tmp_path / "clipped.pt", tmp_path / "one.pt") > 1e-3
+    logs = [log_of(tmp_path / name)[1]["train_loss"] for name in ("four.pt", "one.pt")]
+    assert abs(logs[0] - logs[1]) < 1e-5
+
+
 # Stopping and going on.
 
 LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch",
-        "--schedule", "cosine", "--warmup-epochs", "0.5"]
+        "--schedule", "cosine", "--warmup-epochs", "0.5", "--batch", "4", "--accumulate", "3"]
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,25 @@ TEST_CASE("a schedule's factor multiplies the learning rate, in the weight decay
   }
 }
 
+TEST_CASE("a gradient beyond the clipping norm is scaled to it, a smaller one is left alone") {
+  const auto stepped = [](float scale, double clip_norm) {
+    std::vector<torch::Tensor> p = {torch::zeros({2, 2}), torch::zeros({3})};
+    for (auto& tensor : p) tensor.requires_grad_();
+    Optimiser optimiser(p, {Method::sgd, 1, 0, clip_norm});  // a step of the gradient itself
+    optimiser.zero_gradient();
+    (scale * (2 * p[0].sum() + 3 * p[1].sum())).backward();  // of norm scale * sqrt(4 * 4 + 3 * 9)
+    optimiser.step(1);
+    return -torch::cat({p[0].detach().flatten(), p[1].detach()});
+  };
+  const auto free = stepped(1, 0);
+  CHECK(free.norm().item<double>() == doctest::Approx(std::sqrt(43)));
+  CHECK(stepped(1, 7).equal(free));
+  CHECK(stepped(0, 7).equal(0 * free));
+  const auto clipped = stepped(50, 2);
+  CHECK(clipped.norm().item<double>() == doctest::Approx(2));
+  CHECK(distance(clipped, free * (2 / std::sqrt(43))) < 1e-6);
+}
+
 TEST_CASE("flattening keeps values and layout, and a copy from the flat tensor gives them back") {
   std::vector<torch::Tensor> tensors = {torch::arange(12, torch::kFloat32)
                                             .reshape({1, 3, 2, 2})
