@@ -98,6 +98,7 @@ void Trainer::train_epoch(const std::string& path) {
   };
   const auto left = order.end() - place(step_);
   const auto began = std::chrono::steady_clock::now();
+  const double seconds_before = seconds_;
   Progress progress(messages_, "epoch " + std::to_string(epoch_), left);
   network_.train();
   training_loader_.start({place(step_), order.end()}, settings_.batch, epoch_);
@@ -105,12 +106,9 @@ void Trainer::train_epoch(const std::string& path) {
     const std::vector<std::size_t> samples(place(step_), place(step_ + 1));
     loss_sum_ += train_step(samples) * static_cast<double>(samples.size());
     ++step_;
+    seconds_ = seconds_before + seconds_since(began);
     progress.advance(static_cast<std::int64_t>(samples.size()));
   }
-  const double seconds = seconds_since(began);
-  messages_.detail("epoch " + std::to_string(epoch_) + ": " +
-                   fixed(static_cast<double>(left) / seconds, 1) + " images/s, " +
-                   fixed(waited_s_, 1) + " s of " + fixed(seconds, 1) + " s waiting for images");
 }
 
 /// The loader's next batches are those of `samples`. The loss of each divides by what is known in
@@ -167,6 +165,8 @@ void Trainer::close_epoch(const Validation& validation) {
                {"train_loss", loss_sum_ / static_cast<double>(settings_.epoch_samples)},
                {"learning_rate", settings_.optimiser.learning_rate * rate_factor(step_ - 1)}};
   line.update(validation.line);
+  const double images_per_s = static_cast<double>(settings_.epoch_samples) / seconds_;
+  line["timing"] = {{"seconds", seconds_}, {"images_per_s", images_per_s}, {"waited_s", waited_s_}};
   epochs_.push_back(line);
   const bool better =
       best_.is_null() || validation.auroc_mean > best_["val_auroc_mean"].get<double>();
@@ -181,10 +181,13 @@ void Trainer::close_epoch(const Validation& validation) {
                    fixed(line["train_loss"].get<double>(), 4) + ", validation loss " +
                    fixed(line["val_loss"].get<double>(), 4) + ", mean AUROC " +
                    fixed(validation.auroc_mean, 4) + (better ? " (best)" : ""));
+  messages_.detail("epoch " + std::to_string(epoch_) + ": " + fixed(images_per_s, 1) +
+                   " images/s, " + fixed(waited_s_, 1) + " s of " + fixed(seconds_, 1) +
+                   " s waiting for images");
   ++epoch_;
   step_ = 0;
   loss_sum_ = 0;
-  waited_s_ = 0;
+  seconds_ = waited_s_ = 0;
 }
 
 torch::Tensor Trainer::forward(const dataset::Batch& batch) {
@@ -228,6 +231,8 @@ Checkpoint Trainer::checkpoint() const {
            {"epoch", epoch_},
            {"step", step_},
            {"loss_sum", loss_sum_},
+           {"seconds", seconds_},
+           {"waited_s", waited_s_},
            {"optimiser_steps", optimiser_.steps},
            {"best", best_},
            {"epochs", epochs_}},
@@ -253,6 +258,8 @@ void Trainer::restore(const Checkpoint& saved, const std::string& name) {
   epoch_ = integer_member(saved.state, "epoch", name);
   step_ = integer_member(saved.state, "step", name);
   loss_sum_ = number_member(saved.state, "loss_sum", name);
+  seconds_ = number_member(saved.state, "seconds", name);
+  waited_s_ = number_member(saved.state, "waited_s", name);
   best_ = member(saved.state, "best", name);
   epochs_ = member(saved.state, "epochs", name);
 }

@@ -67,7 +67,7 @@ class Trainer {
   torch::Tensor best_parameters_, best_buffers_;
   std::int64_t epoch_ = 1, step_ = 0;  // under way; the step that comes next
   double loss_sum_ = 0;                // over the samples of this epoch so far
-  double waited_s_ = 0;                // for training images, in this epoch
+  double seconds_ = 0, waited_s_ = 0;  // of its steps; for images, therein
   Json best_, epochs_ = Json::array();
 };
 
