@@ -13,6 +13,7 @@ struct Options {
   mr::train::Settings settings;
   mr::train::Files files;
   std::string preset, norm = "batch", architecture = "preact-resnet18", stem, optimiser = "adamw",
+                      sampler = "balanced", class_weights = "none", schedule = "constant",
                       standardise = "volume-percentile";
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
@@ -59,14 +60,48 @@ void declare_training(CLI::App& app, Options& o) {
   app.add_option("--lr", s.optimiser.learning_rate, "Learning rate")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_option("--schedule", o.schedule,
+                 "Of the learning rate: constant, cosine (to 0 over --epochs), step or plateau")
+      ->check(CLI::IsMember({"constant", "cosine", "step", "plateau"}))
+      ->capture_default_str();
+  app.add_option("--warmup-epochs", s.schedule.warmup_epochs,
+                 "The learning rate rises linearly over so many epochs")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--step-epochs", s.schedule.step_epochs, "Of step: a step after so many epochs")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--step-factor", s.schedule.factor,
+                 "Of step and plateau: what the learning rate is multiplied with")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--plateau-patience", s.schedule.plateau_patience,
+                 "Of plateau: epochs without a better mean validation AUROC")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--wd", s.optimiser.weight_decay, "Weight decay")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--batch", s.batch, "Images per step")
+  app.add_option("--clip-norm", s.optimiser.clip_norm,
+                 "Scale a gradient with a larger L2 norm down to it")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--batch", s.batch, "Images per batch")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
+  app.add_option("--accumulate", s.accumulate, "Batches per step")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app.add_option("--sampler", o.sampler,
+                 "balanced: every sum of labels equally often, with replacement; natural: "
+                 "permutations of the training samples")
+      ->check(CLI::IsMember({"balanced", "natural"}))
+      ->capture_default_str();
+  app.add_option("--class-weights", o.class_weights,
+                 "none, or inverse: the classes of each label count equally in its loss")
+      ->check(CLI::IsMember({"none", "inverse"}))
+      ->capture_default_str();
   app.add_option("--epoch-samples", s.epoch_samples,
-                 "Balanced draws per epoch (default: as many as there are training samples)")
+                 "Draws per epoch (default: as many as there are training samples)")
       ->check(CLI::PositiveNumber);
   app.add_option("--epochs", s.epochs, "Epochs at most")
       ->check(CLI::PositiveNumber)
@@ -119,7 +154,13 @@ void apply_preset(const CLI::App& app, Options& o) {
   set("--size", o.size, "320x320");
   set("--standardise", o.standardise, "none");
   set("--optimiser", o.optimiser, "adamw");
+  set("--sampler", o.sampler, "balanced");
+  set("--class-weights", o.class_weights, "none");
+  set("--schedule", o.schedule, "constant");
+  set("--warmup-epochs", s.schedule.warmup_epochs, 0.0);
+  set("--clip-norm", s.optimiser.clip_norm, 0.0);
   set("--batch", s.batch, 32);
+  set("--accumulate", s.accumulate, 1);
   set("--epochs", s.epochs, 200);
   set("--patience", s.patience, 5);
 }
@@ -157,6 +198,14 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   mr::dataset::set_standardisation(s.preprocess, o.standardise);
   if (o.spacing_mm > 0) s.preprocess.spacing_mm = o.spacing_mm;
   s.optimiser.method = o.optimiser == "sgd" ? mr::train::Method::sgd : mr::train::Method::adamw;
+  using mr::train::ClassWeights, mr::train::Sampling;
+  s.sampling = o.sampler == "natural" ? Sampling::natural : Sampling::balanced;
+  s.class_weights = o.class_weights == "inverse" ? ClassWeights::inverse : ClassWeights::none;
+  using mr::train::Schedule;
+  s.schedule.kind = o.schedule == "cosine"    ? Schedule::cosine
+                    : o.schedule == "step"    ? Schedule::step
+                    : o.schedule == "plateau" ? Schedule::plateau
+                                              : Schedule::constant;
   s.rule = mr::stats::parse_operating_rule(o.rule);
   if (!o.augment.empty()) s.augment = mr::artifact::read_recipe(o.augment);
   if (s.augment && s.augment->gain == mr::artifact::Gain::match)
@@ -176,10 +225,8 @@ int main(int argc, char** argv) {
   CLI::App app{"", "mr-train"};
   Options options;
   declare(app, options);
-  return mr::tool_main(app, argc, argv,
-                       [&](const mr::Run& r, const mr::Messages& messages) {
-                         run(app, options, r, messages);
-                       },
-                       {{"--norm", mr::nn::scheme_names()},
-                        {"--arch", mr::nn::architecture_names()}});
+  return mr::tool_main(
+      app, argc, argv,
+      [&](const mr::Run& r, const mr::Messages& messages) { run(app, options, r, messages); },
+      {{"--norm", mr::nn::scheme_names()}, {"--arch", mr::nn::architecture_names()}});
 }

@@ -26,9 +26,13 @@ std::vector<torch::Tensor> views(const torch::Tensor& flat,
 
 }  // namespace
 
-torch::Tensor masked_cross_entropy(const torch::Tensor& logits, const torch::Tensor& truth) {
-  const auto known = truth.ge(0).to(torch::kFloat32);
-  const auto weight = known / known.sum(0, true).clamp_min(1);
+torch::Tensor step_weights(const torch::Tensor& truth, const torch::Tensor& class_weights) {
+  return class_weights / truth.ge(0).sum(0).clamp_min(1);
+}
+
+torch::Tensor masked_cross_entropy(const torch::Tensor& logits, const torch::Tensor& truth,
+                                   const torch::Tensor& weights) {
+  const auto weight = truth.eq(0) * weights[0] + truth.eq(1) * weights[1];
   return (torch::softplus((1 - 2 * truth) * logits) * weight).sum();
 }
 
@@ -75,30 +79,32 @@ Optimiser::Optimiser(const std::vector<torch::Tensor>& tensors, const OptimiserO
   }
 }
 
-void Optimiser::step() {
+void Optimiser::step(double rate_factor) {
   const torch::NoGradGuard no_grad;
   ++steps;
+  if (options_.clip_norm > 0) gradient_.mul_((options_.clip_norm / gradient_.norm()).clamp_max(1));
+  const double learning_rate = options_.learning_rate * rate_factor;
   if (options_.method == Method::adamw)
-    step_adamw();
+    step_adamw(learning_rate);
   else
-    step_sgd();
+    step_sgd(learning_rate);
 }
 
-void Optimiser::step_adamw() {
+void Optimiser::step_adamw(double learning_rate) {
   constexpr double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   const double t = static_cast<double>(steps);
   const double correction1 = 1 - std::pow(beta1, t), correction2 = 1 - std::pow(beta2, t);
-  parameters.mul_(1 - options_.learning_rate * options_.weight_decay);
+  parameters.mul_(1 - learning_rate * options_.weight_decay);
   moments[0].mul_(beta1).add_(gradient_, 1 - beta1);
   moments[1].mul_(beta2).addcmul_(gradient_, gradient_, 1 - beta2);
   torch::sqrt_out(scratch_, moments[1]).div_(std::sqrt(correction2)).add_(eps);
-  parameters.addcdiv_(moments[0], scratch_, -options_.learning_rate / correction1);
+  parameters.addcdiv_(moments[0], scratch_, -learning_rate / correction1);
 }
 
-void Optimiser::step_sgd() {
+void Optimiser::step_sgd(double learning_rate) {
   constexpr double momentum = 0.9;
   moments[0].mul_(momentum).add_(gradient_).add_(parameters, options_.weight_decay);
-  parameters.add_(moments[0], -options_.learning_rate);
+  parameters.add_(moments[0], -learning_rate);
 }
 
 }  // namespace mr::train

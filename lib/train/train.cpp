@@ -11,6 +11,26 @@
 namespace mr::train {
 namespace {
 
+Json to_json(const ScheduleOptions& schedule) {
+  Json out = {{"name", name(schedule.kind)}, {"warmup_epochs", schedule.warmup_epochs}};
+  if (schedule.kind == Schedule::step) out["step_epochs"] = schedule.step_epochs;
+  if (schedule.kind == Schedule::plateau) out["plateau_patience"] = schedule.plateau_patience;
+  if (schedule.kind == Schedule::step || schedule.kind == Schedule::plateau)
+    out["factor"] = schedule.factor;
+  return out;
+}
+
+/// {label: {negative, positive}}, or null where all count 1
+Json class_weights(const Settings& s, const dataset::SampleSet& training) {
+  if (s.class_weights == ClassWeights::none) return nullptr;
+  Json out;
+  const auto weights = label_weights(training, s.class_weights);
+  for (std::size_t l = 0; l < weights.size(); ++l)
+    out[training.label_names()[l].name] = {{"negative", weights[l].negative},
+                                           {"positive", weights[l].positive}};
+  return out;
+}
+
 /// What the result depends on, beside the data; the same in model, log and checkpoint.
 Json describe(const Settings& s, const dataset::SampleSet& training) {
   Json labels = Json::array();
@@ -23,8 +43,12 @@ Json describe(const Settings& s, const dataset::SampleSet& training) {
            {{"optimiser", name(s.optimiser.method)},
             {"learning_rate", s.optimiser.learning_rate},
             {"weight_decay", s.optimiser.weight_decay},
-            {"sampler", "balanced by the sum of labels, with replacement"},
+            {"clip_norm", s.optimiser.clip_norm > 0 ? Json(s.optimiser.clip_norm) : Json()},
+            {"schedule", to_json(s.schedule)},
+            {"sampler", name(s.sampling)},
+            {"class_weights", class_weights(s, training)},
             {"batch", s.batch},
+            {"accumulate", s.accumulate},
             {"epoch_samples", s.epoch_samples},
             {"epochs", s.epochs},
             {"patience", s.patience},
@@ -66,6 +90,16 @@ Json describe_model(const Json& description, const Trainer& trainer,
   return info;
 }
 
+/// Refuses what could never come to pass.
+void check_settings(const Settings& s) {
+  if (s.schedule.warmup_epochs >= s.epochs)
+    throw UsageError("--warmup-epochs: want fewer than the " + std::to_string(s.epochs) +
+                     " of --epochs");
+  if (s.schedule.kind == Schedule::plateau && s.schedule.plateau_patience >= s.patience)
+    throw UsageError("--plateau-patience: want fewer than the " + std::to_string(s.patience) +
+                     " of --patience, after which training ends");
+}
+
 /// Refuses outputs that exist, before any work. True where a checkpoint is to be gone on from.
 bool check_outputs(const Files& files) {
   require_absent(files.model, files.overwrite);
@@ -86,6 +120,7 @@ int recorded_threads(const Checkpoint& checkpoint, const std::string& name) {
 }  // namespace
 
 void train(const Settings& asked, const Files& files, const Run& run, const Messages& messages) {
+  check_settings(asked);
   const bool resuming = check_outputs(files);
   auto settings = asked;
   Checkpoint checkpoint;

@@ -16,17 +16,37 @@ namespace mr::train {
 enum class Method { adamw, sgd };
 std::string name(Method method);
 
+enum class Sampling { balanced, natural };
+std::string name(Sampling sampling);
+enum class ClassWeights { none, inverse };
+
 struct OptimiserOptions {
   Method method = Method::adamw;
   double learning_rate = 1e-3;
   double weight_decay = 1e-2;  // AdamW: decoupled; SGD: L2
+  double clip_norm = 0;        // of the gradient; 0: any
+};
+
+enum class Schedule { constant, cosine, step, plateau };
+std::string name(Schedule schedule);
+
+struct ScheduleOptions {
+  Schedule kind = Schedule::constant;
+  double warmup_epochs = 0;
+  double factor = 0.1;       // of step and plateau
+  int step_epochs = 30;      // of step: how often
+  int plateau_patience = 3;  // of plateau: epochs without a better mean validation AUROC
 };
 
 struct Settings {
   nn::Architecture architecture;  // its labels are counted in the manifest
   dataset::Preprocess preprocess;
   OptimiserOptions optimiser;
-  int batch = 32;
+  ScheduleOptions schedule;  // of the learning rate
+  Sampling sampling = Sampling::balanced;
+  ClassWeights class_weights = ClassWeights::none;
+  int batch = 32;                  // images that go through the network together
+  int accumulate = 1;              // batches whose gradients make one step
   std::int64_t epoch_samples = 0;  // draws per epoch; 0: as many as there are training samples
   int epochs = 200;                // at most
   int patience = 5;                // epochs without a better mean validation AUROC
@@ -47,7 +67,8 @@ struct Files {
 /// Trains on split "train", keeps the epoch with the best mean AUROC on split "val", and writes the
 /// model (TorchScript with mr.json, mr-model/1) and the log (JSON Lines, mr-train-log/1). Each
 /// finished epoch is in the checkpoint, which goes when the model is there.
-/// throws DataError     the manifest cannot be trained on; a loss is not finite
+/// throws UsageError    settings that do not go together
+///        DataError     the manifest cannot be trained on; a loss is not finite
 ///        CannotCreateError  model, log or checkpoint exist
 ///        InterruptedError   stopped by a signal; the checkpoint holds the very step
 void train(const Settings& settings, const Files& files, const Run& run, const Messages& messages);

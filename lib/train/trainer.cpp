@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "train/schedule.h"
 
 namespace mr::train {
 namespace {
@@ -28,6 +29,15 @@ torch::jit::Module network_on(c10::Device device, const Settings& settings) {
   return network;
 }
 
+/// [2, L]
+torch::Tensor as_tensor(const std::vector<LabelWeight>& weights) {
+  auto out = torch::empty({2, static_cast<std::int64_t>(weights.size())});
+  auto* values = out.data_ptr<float>();
+  for (const auto& weight : weights) *values++ = static_cast<float>(weight.negative);
+  for (const auto& weight : weights) *values++ = static_cast<float>(weight.positive);
+  return out;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point began) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
@@ -43,7 +53,8 @@ Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
       training_(training),
       validation_(validation),
       messages_(messages),
-      sampler_(training, settings.seed),
+      sampler_(settings.sampling, training, settings.seed),
+      class_weights_(as_tensor(label_weights(training, settings.class_weights)).to(device)),
       training_loader_(training, settings.preprocess,
                        {settings.threads, settings.augment, settings.seed}),
       validation_loader_(validation, settings.preprocess,
@@ -76,39 +87,57 @@ void Trainer::stop_if_requested(const std::string& path) const {
                          "; run again with --resume");
 }
 
-void Trainer::train_epoch(const std::string& path) {
-  const auto draws = static_cast<std::size_t>(settings_.epoch_samples);
-  auto order = sampler_.order(epoch_, draws);
-  const auto done = std::min(draws, static_cast<std::size_t>(step_) * settings_.batch);
-  order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(done));
-  const auto left = order.size();
-  const auto began = std::chrono::steady_clock::now();
-  double waited_s = 0;
-  Progress progress(messages_, "epoch " + std::to_string(epoch_), static_cast<std::int64_t>(left));
-  network_.train();
-  training_loader_.start(std::move(order), settings_.batch, epoch_);
-  dataset::Batch batch;
-  while (stop_if_requested(path), training_loader_.next(batch)) {
-    const auto n = batch.samples.size();
-    loss_sum_ += train_step(batch) * static_cast<double>(n);
-    ++step_;
-    waited_s += batch.waited_s;
-    progress.advance(static_cast<std::int64_t>(n));
-  }
-  const double seconds = seconds_since(began);
-  messages_.detail("epoch " + std::to_string(epoch_) + ": " +
-                   fixed(static_cast<double>(left) / seconds, 1) + " images/s, " +
-                   fixed(waited_s, 1) + " s of " + fixed(seconds, 1) + " s waiting for images");
+std::int64_t Trainer::step_samples() const {
+  return std::int64_t{settings_.batch} * settings_.accumulate;
 }
 
-double Trainer::train_step(const dataset::Batch& batch) {
+void Trainer::train_epoch(const std::string& path) {
+  const auto order = sampler_.order(epoch_, static_cast<std::size_t>(settings_.epoch_samples));
+  const auto place = [&](std::int64_t step) {
+    return order.begin() + std::min(settings_.epoch_samples, step * step_samples());
+  };
+  const auto left = order.end() - place(step_);
+  const auto began = std::chrono::steady_clock::now();
+  const double seconds_before = seconds_;
+  Progress progress(messages_, "epoch " + std::to_string(epoch_), left);
+  network_.train();
+  training_loader_.start({place(step_), order.end()}, settings_.batch, epoch_);
+  while (stop_if_requested(path), place(step_) != order.end()) {
+    const std::vector<std::size_t> samples(place(step_), place(step_ + 1));
+    loss_sum_ += train_step(samples) * static_cast<double>(samples.size());
+    ++step_;
+    seconds_ = seconds_before + seconds_since(began);
+    progress.advance(static_cast<std::int64_t>(samples.size()));
+  }
+}
+
+/// The loader's next batches are those of `samples`. The loss of each divides by what is known in
+/// all of them, so that their gradients add up to that of one batch.
+double Trainer::train_step(const std::vector<std::size_t>& samples) {
+  const auto weights = step_weights(truth(samples), class_weights_);
+  auto loss = torch::zeros({}, torch::device(device_));
   optimiser_.zero_gradient();
-  const auto loss = masked_cross_entropy(forward(batch), truth(batch));
-  loss.backward();
-  optimiser_.step();
+  dataset::Batch batch;
+  for (std::size_t done = 0; done < samples.size(); done += batch.samples.size()) {
+    training_loader_.next(batch);
+    waited_s_ += batch.waited_s;
+    const auto part = masked_cross_entropy(forward(batch), truth(batch.samples), weights);
+    part.backward();
+    loss += part.detach();
+  }
+  optimiser_.step(rate_factor(step_));
   const double value = loss.item<double>();
-  if (!std::isfinite(value)) not_finite(training_, batch, "the loss");
+  if (!std::isfinite(value)) not_finite(training_, samples, "the loss");
   return value;
+}
+
+double Trainer::rate_factor(std::int64_t step) const {
+  Progression at;
+  at.steps_per_epoch = (settings_.epoch_samples + step_samples() - 1) / step_samples();
+  at.step = (epoch_ - 1) * at.steps_per_epoch + step;
+  at.epochs = settings_.epochs;
+  for (const auto& line : epochs_) at.aurocs.push_back(line["val_auroc_mean"].get<double>());
+  return train::rate_factor(settings_.schedule, at);
 }
 
 std::vector<float> Trainer::validate(const std::string& path) {
@@ -122,7 +151,8 @@ std::vector<float> Trainer::validate(const std::string& path) {
   dataset::Batch batch;
   while (stop_if_requested(path), validation_loader_.next(batch)) {
     const auto logits = forward(batch).to(torch::kCPU).contiguous();
-    if (!torch::isfinite(logits).all().item<bool>()) not_finite(validation_, batch, "a score");
+    if (!torch::isfinite(logits).all().item<bool>())
+      not_finite(validation_, batch.samples, "a score");
     const auto* values = logits.data_ptr<float>();
     scores.insert(scores.end(), values, values + logits.numel());
     progress.advance(static_cast<std::int64_t>(batch.samples.size()));
@@ -132,8 +162,11 @@ std::vector<float> Trainer::validate(const std::string& path) {
 
 void Trainer::close_epoch(const Validation& validation) {
   Json line = {{"epoch", epoch_},
-               {"train_loss", loss_sum_ / static_cast<double>(settings_.epoch_samples)}};
+               {"train_loss", loss_sum_ / static_cast<double>(settings_.epoch_samples)},
+               {"learning_rate", settings_.optimiser.learning_rate * rate_factor(step_ - 1)}};
   line.update(validation.line);
+  const double images_per_s = static_cast<double>(settings_.epoch_samples) / seconds_;
+  line["timing"] = {{"seconds", seconds_}, {"images_per_s", images_per_s}, {"waited_s", waited_s_}};
   epochs_.push_back(line);
   const bool better =
       best_.is_null() || validation.auroc_mean > best_["val_auroc_mean"].get<double>();
@@ -148,9 +181,13 @@ void Trainer::close_epoch(const Validation& validation) {
                    fixed(line["train_loss"].get<double>(), 4) + ", validation loss " +
                    fixed(line["val_loss"].get<double>(), 4) + ", mean AUROC " +
                    fixed(validation.auroc_mean, 4) + (better ? " (best)" : ""));
+  messages_.detail("epoch " + std::to_string(epoch_) + ": " + fixed(images_per_s, 1) +
+                   " images/s, " + fixed(waited_s_, 1) + " s of " + fixed(seconds_, 1) +
+                   " s waiting for images");
   ++epoch_;
   step_ = 0;
   loss_sum_ = 0;
+  seconds_ = waited_s_ = 0;
 }
 
 torch::Tensor Trainer::forward(const dataset::Batch& batch) {
@@ -162,19 +199,19 @@ torch::Tensor Trainer::forward(const dataset::Batch& batch) {
   return network_.forward({pixels.to(device_)}).toTensor();
 }
 
-torch::Tensor Trainer::truth(const dataset::Batch& batch) const {
+torch::Tensor Trainer::truth(const std::vector<std::size_t>& samples) const {
   const auto labels = static_cast<std::int64_t>(training_.label_names().size());
-  auto truth = torch::empty({static_cast<std::int64_t>(batch.samples.size()), labels});
+  auto truth = torch::empty({static_cast<std::int64_t>(samples.size()), labels});
   auto* out = truth.data_ptr<float>();
-  for (const auto sample : batch.samples)
+  for (const auto sample : samples)
     for (const int label : training_.labels(sample)) *out++ = static_cast<float>(label);
   return truth.to(device_);
 }
 
-void Trainer::not_finite(const dataset::SampleSet& samples, const dataset::Batch& batch,
+void Trainer::not_finite(const dataset::SampleSet& set, const std::vector<std::size_t>& samples,
                          const std::string& what) const {
   std::string ids;
-  for (const auto sample : batch.samples) ids += (ids.empty() ? "" : ", ") + samples.id(sample);
+  for (const auto sample : samples) ids += (ids.empty() ? "" : ", ") + set.id(sample);
   throw DataError("epoch " + std::to_string(epoch_) + ": " + what +
                   " is not finite; lower the learning rate, or look at " + ids);
 }
@@ -194,6 +231,8 @@ Checkpoint Trainer::checkpoint() const {
            {"epoch", epoch_},
            {"step", step_},
            {"loss_sum", loss_sum_},
+           {"seconds", seconds_},
+           {"waited_s", waited_s_},
            {"optimiser_steps", optimiser_.steps},
            {"best", best_},
            {"epochs", epochs_}},
@@ -219,6 +258,8 @@ void Trainer::restore(const Checkpoint& saved, const std::string& name) {
   epoch_ = integer_member(saved.state, "epoch", name);
   step_ = integer_member(saved.state, "step", name);
   loss_sum_ = number_member(saved.state, "loss_sum", name);
+  seconds_ = number_member(saved.state, "seconds", name);
+  waited_s_ = number_member(saved.state, "waited_s", name);
   best_ = member(saved.state, "best", name);
   epochs_ = member(saved.state, "epochs", name);
 }

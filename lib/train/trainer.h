@@ -38,15 +38,18 @@ class Trainer {
  private:
   using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
   bool finished() const;
+  std::int64_t step_samples() const;
   void stop_if_requested(const std::string& path) const;
   void train_epoch(const std::string& path);
-  double train_step(const dataset::Batch& batch);
+  double train_step(const std::vector<std::size_t>& samples);
+  double rate_factor(std::int64_t step) const;  // of this epoch
   std::vector<float> validate(const std::string& path);
   void close_epoch(const Validation& validation);
   torch::Tensor forward(const dataset::Batch& batch);
-  torch::Tensor truth(const dataset::Batch& batch) const;
+  torch::Tensor truth(const std::vector<std::size_t>& samples) const;
   NamedTensors tensors() const;
-  [[noreturn]] void not_finite(const dataset::SampleSet& samples, const dataset::Batch& batch,
+  [[noreturn]] void not_finite(const dataset::SampleSet& set,
+                               const std::vector<std::size_t>& samples,
                                const std::string& what) const;
 
   Settings settings_;
@@ -55,7 +58,8 @@ class Trainer {
   const dataset::SampleSet& training_;
   const dataset::SampleSet& validation_;
   const Messages& messages_;
-  BalancedSampler sampler_;
+  Sampler sampler_;
+  torch::Tensor class_weights_;  // [2, L]: of a negative, of a positive
   dataset::BatchLoader training_loader_, validation_loader_;
   torch::jit::Module network_;
   Optimiser optimiser_;
@@ -63,6 +67,7 @@ class Trainer {
   torch::Tensor best_parameters_, best_buffers_;
   std::int64_t epoch_ = 1, step_ = 0;  // under way; the step that comes next
   double loss_sum_ = 0;                // over the samples of this epoch so far
+  double seconds_ = 0, waited_s_ = 0;  // of its steps; for images, therein
   Json best_, epochs_ = Json::array();
 };
 

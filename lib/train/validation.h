@@ -23,8 +23,8 @@ struct Validation {
   Json operating_points;  // [{label, rule, threshold, sensitivity, specificity or reason}]
 };
 
-/// scores [N, L] logits of the samples in their order. The loss is that of training: the sum over
-/// labels of the mean cross-entropy over known labels.
+/// scores [N, L] logits of the samples in their order. The loss is the sum over labels of the
+/// mean cross-entropy over known labels, whatever the class weights of training.
 Validation judge(const dataset::SampleSet& samples, const std::vector<float>& scores,
                  const stats::OperatingRule& rule);
 

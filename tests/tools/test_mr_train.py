@@ -83,6 +83,15 @@ def info(path):
     return json.loads(extra["mr.json"])
 
 
+def log_of(model):
+    return [json.loads(line) for line in open(f"{model}.log.jsonl")]
+
+
+def untimed(log):
+    """What must be the same in two runs: all but how long they took."""
+    return [{name: value for name, value in line.items() if name != "timing"} for line in log]
+
+
 # The network a second time, as a PyTorch user would write it from its description.
 
 
@@ -216,7 +225,7 @@ def test_model_and_log_fit_their_schemas(models, schema):
         assert description["labels"] == LABELS
         assert description["normalization"] == {"group": "group(2)"}.get(norm, norm)
         assert description["provenance"][-1]["tool"] == "mr-train"
-        lines = [json.loads(line) for line in open(f"{path}.log.jsonl")]
+        lines = log_of(path)
         for line in lines:
             schema("mr-train-log")(line)
         epochs = lines[1:-1]
@@ -225,6 +234,10 @@ def test_model_and_log_fit_their_schemas(models, schema):
         assert lines[-1]["best_epoch"] == 1 + int(np.argmax(means))  # the first of equals
         assert description["training"]["best"]["epoch"] == lines[-1]["best_epoch"]
         assert not os.path.exists(f"{path}.checkpoint")
+        for timing in (e["timing"] for e in epochs):
+            assert 0 <= timing["waited_s"] <= timing["seconds"]
+            assert np.isclose(timing["images_per_s"] * timing["seconds"], 24)
+        assert "timing" not in description["training"]["best"]
 
 
 def test_patience_ends_the_run(run, manifest, tmp_path):
@@ -253,8 +266,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(run, manifes
     run(train(manifest, again, "--norm", "batch", "--groups", "2", "-q"))
     run(train(manifest, other, "--norm", "batch", "--groups", "2", "-q", "--seed", "4"))
     assert again.read_bytes() == models["batch"].read_bytes()
-    assert (tmp_path / "again.pt.log.jsonl").read_bytes() == open(
-        f"{models['batch']}.log.jsonl", "rb").read()
+    assert untimed(log_of(again)) == untimed(log_of(models["batch"]))
     weights = [torch.jit.load(str(p)).state_dict()["stem.weight"] for p in (again, other)]
     assert not torch.equal(*weights)
 
@@ -279,9 +291,93 @@ def test_augmentation_changes_the_training_images_and_is_recorded(run, manifest,
     assert not torch.equal(ours["stem.weight"], plain["stem.weight"])
 
 
+def test_sampler_and_class_weights_are_recorded_and_change_the_run(
+        run, images, manifest, models, schema, tmp_path):
+    positives = np.array([s["labels"] for e in images[1] if e["split"] == "train"
+                          for s in e["samples"]]).mean(0)
+    assert (positives != 0.5).any()
+    plain = info(models["layer"])["training"]
+    assert plain["sampler"].startswith("balanced") and plain["class_weights"] is None
+    stems = [torch.jit.load(str(models["layer"])).state_dict()["stem.weight"]]
+    for name, options in (("n.pt", []), ("w.pt", ["--class-weights", "inverse"])):
+        run(train(manifest, tmp_path / name, "--norm", "layer", "--sampler", "natural", *options,
+                  "-q"))
+        training = info(tmp_path / name)["training"]
+        assert training["sampler"].startswith("natural")
+        stem = torch.jit.load(str(tmp_path / name)).state_dict()["stem.weight"]
+        assert not any(torch.equal(stem, other) for other in stems)
+        stems.append(stem)
+    schema("mr-model")(info(tmp_path / "w.pt"))
+    for name, positive in zip(LABELS, positives):
+        weight = training["class_weights"][name]
+        assert np.isclose(weight["positive"], 1 / (2 * positive))
+        assert np.isclose(weight["negative"], 1 / (2 * (1 - positive)))
+
+
+def test_the_learning_rate_follows_its_schedule(run, manifest, schema, tmp_path):
+    # 24 training samples in batches of 8: three steps per epoch.
+    cases = {"cosine": (["--warmup-epochs", "1"],
+                        [1, *((1 + np.cos(np.pi * (3 * e - 4) / 9)) / 2 for e in (2, 3, 4))]),
+             "step": (["--step-epochs", "2", "--step-factor", "0.5"], [1, 1, 0.5, 0.5]),
+             "plateau": (["--plateau-patience", "2", "--lr", "1e-12"], [1, 1, 1, 0.1])}
+    for name, (options, want) in cases.items():
+        model = tmp_path / f"{name}.pt"
+        run(train(manifest, model, "--norm", "layer", "--epochs", "4", "--schedule", name,
+                  *options, "-q"))
+        log = log_of(model)
+        for line in log:
+            schema("mr-train-log")(line)
+        schema("mr-model")(info(model))
+        assert log[0]["training"]["schedule"]["name"] == name
+        rates = [line["learning_rate"] for line in log[1:-1]]
+        assert np.allclose(rates, log[0]["training"]["learning_rate"] * np.array(want), rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def partly_unknown(images):
+    """The manifest, but a third of the training labels is unknown, in no order."""
+    folder, entries = images
+    rng = np.random.default_rng(5)
+
+    def hide(entry):
+        for sample in entry["samples"]:
+            if entry["split"] == "train":
+                sample["labels"] = [v if rng.random() < 2 / 3 else None for v in sample["labels"]]
+
+    return write_manifest(folder / "partly-unknown.json", changed(entries, hide))
+
+
+# One epoch of plain steps: weights after it are the sum of the gradients. 20 draws make a step of
+# 16 and one of 4.
+STEPS = ["--norm", "group", "--groups", "2", "--optimiser", "sgd", "--lr", "0.1", "--wd", "0",
+         "--epochs", "1", "--epoch-samples", "20", "--class-weights", "inverse", "-q"]
+
+
+def largest_difference(one, other):
+    ours, theirs = (torch.jit.load(str(path)).state_dict() for path in (one, other))
+    return max((ours[name] - theirs[name]).abs().max().item() for name in theirs)
+
+
+def test_accumulated_batches_step_as_one_batch_of_all_their_images(run, partly_unknown, tmp_path):
+    for name, options in (("one.pt", ["--batch", "16"]),
+                          ("four.pt", ["--batch", "4", "--accumulate", "4"]),
+                          ("ragged.pt", ["--batch", "3", "--accumulate", "3"]),
+                          ("nine.pt", ["--batch", "9"]),
+                          ("clipped.pt", ["--batch", "16", "--clip-norm", "0.01"])):
+        run(train(partly_unknown, tmp_path / name, *STEPS, *options))
+    assert info(tmp_path / "four.pt")["training"]["accumulate"] == 4
+    assert largest_difference(tmp_path / "four.pt", tmp_path / "one.pt") < 1e-5
+    assert largest_difference(tmp_path / "ragged.pt", tmp_path / "nine.pt") < 1e-5
+    assert largest_difference(tmp_path / "nine.pt", tmp_path / "one.pt") > 1e-3
+    assert largest_difference(tmp_path / "clipped.pt", tmp_path / "one.pt") > 1e-3
+    logs = [log_of(tmp_path / name)[1]["train_loss"] for name in ("four.pt", "one.pt")]
+    assert abs(logs[0] - logs[1]) < 1e-5
+
+
 # Stopping and going on.
 
-LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch"]
+LONG = ["--epochs", "6", "--epoch-samples", "200", "--patience", "6", "--norm", "batch",
+        "--schedule", "cosine", "--warmup-epochs", "0.5", "--batch", "4", "--accumulate", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -322,9 +418,8 @@ def test_a_stopped_run_exits_75_and_resumes_to_the_same_bytes(
     fails(train(manifest, model, *LONG, "--resume", "--lr", "0.5"), 65, "other settings")
     run(train(manifest, model, *LONG, "--resume", "-q", "--threads", "2"))  # recorded: 1
     assert model.read_bytes() == undisturbed.read_bytes()
-    log = tmp_path / "m.pt.log.jsonl"
-    assert log.read_bytes() == open(f"{undisturbed}.log.jsonl", "rb").read()
-    assert sorted(os.listdir(tmp_path)) == [model.name, log.name]
+    assert untimed(log_of(model)) == untimed(log_of(undisturbed))
+    assert sorted(os.listdir(tmp_path)) == [model.name, "m.pt.log.jsonl"]
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(run, manifest, undisturbed, tmp_path):
@@ -445,6 +540,11 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     (["--device", "gpu"], "--device"),
     (["--device", "cuda:99"], "CUDA"),
     (["--lr", "-1"], "--lr"),
+    (["--sampler", "random"], "--sampler"),
+    (["--schedule", "linear"], "--schedule"),
+    (["--warmup-epochs", "3"], "--warmup-epochs"),
+    (["--schedule", "plateau", "--plateau-patience", "5"], "--plateau-patience"),
+    (["--class-weights", "balanced"], "--class-weights"),
 ])
 def test_bad_options_are_usage_errors(fails, manifest, tmp_path, options, part):
     fails(train(manifest, tmp_path / "m.pt", *options), 64, part)

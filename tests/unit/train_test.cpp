@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -11,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
 #include "train/sampler.h"
+#include "train/schedule.h"
 #include "train/validation.h"
 
 #include "check.h"
@@ -52,8 +54,9 @@ TEST_CASE("the loss is the sum over labels of the two-logit cross-entropy, gradi
     want = want + torch::nn::functional::cross_entropy(two.select(1, l), truth.select(1, l));
   want.backward();
   const auto ours = z.clone().requires_grad_();
-  const auto got =
-      masked_cross_entropy(ours.select(2, 1) - ours.select(2, 0), truth.to(torch::kFloat32));
+  const auto known = truth.to(torch::kFloat32);
+  const auto got = masked_cross_entropy(ours.select(2, 1) - ours.select(2, 0), known,
+                                        step_weights(known, torch::ones({2, 3})));
   got.backward();
   CHECK(distance(got, want) < 1e-6);
   CHECK(distance(ours.grad(), two.grad()) < 1e-6);
@@ -62,14 +65,16 @@ TEST_CASE("the loss is the sum over labels of the two-logit cross-entropy, gradi
 TEST_CASE("an unknown label adds nothing: the mean goes over the known ones") {
   const auto logits = torch::tensor({1.0f, -2.0f, 0.5f, 3.0f}).reshape({4, 1}).requires_grad_();
   const auto truth = torch::tensor({1.0f, -1.0f, 0.0f, -1.0f}).reshape({4, 1});
-  const auto loss = masked_cross_entropy(logits, truth);
+  const auto ones = torch::ones({2, 1});
+  const auto loss = masked_cross_entropy(logits, truth, step_weights(truth, ones));
   const double want = (std::log1p(std::exp(-1.0)) + std::log1p(std::exp(0.5))) / 2;
   CHECK(loss.item<double>() == doctest::Approx(want).epsilon(1e-6));
   loss.backward();
   CHECK(logits.grad()[1].item<double>() == 0);
   CHECK(logits.grad()[3].item<double>() == 0);
   CHECK(logits.grad()[0].item<double>() < 0);
-  CHECK(masked_cross_entropy(logits, torch::full({4, 1}, -1.0f)).item<double>() == 0);
+  const auto none = torch::full({4, 1}, -1.0f);
+  CHECK(masked_cross_entropy(logits, none, step_weights(none, ones)).item<double>() == 0);
 }
 
 TEST_CASE("flat parameters take the steps of LibTorch's own optimisers") {
@@ -97,7 +102,7 @@ TEST_CASE("flat parameters take the steps of LibTorch's own optimisers") {
     for (int step = 0; step < 10; ++step) {
       optimiser.zero_gradient();
       loss(ours).backward();
-      optimiser.step();
+      optimiser.step(1);
       reference->zero_grad();
       loss(theirs).backward();
       reference->step();
@@ -107,6 +112,43 @@ TEST_CASE("flat parameters take the steps of LibTorch's own optimisers") {
       CHECK(distance(ours[i].detach(), theirs[i].detach()) <
             2e-6 * theirs[i].abs().max().item<double>());  // ten roundings of float32
   }
+}
+
+TEST_CASE("a schedule's factor multiplies the learning rate, in the weight decay too") {
+  for (const auto method : {Method::adamw, Method::sgd}) {
+    CAPTURE(name(method));
+    std::vector<torch::Tensor> results;
+    for (const double factor : {0.25, 1.0}) {
+      std::vector<torch::Tensor> p = {torch::arange(24, torch::kFloat32).sin().requires_grad_()};
+      Optimiser optimiser(p, {method, 0.01 / factor, 0.1});
+      for (int step = 0; step < 3; ++step) {
+        optimiser.zero_gradient();
+        p[0].square().sum().backward();
+        optimiser.step(factor);
+      }
+      results.push_back(p[0].detach().clone());
+    }
+    CHECK(distance(results[0], results[1]) == 0);
+  }
+}
+
+TEST_CASE("a gradient beyond the clipping norm is scaled to it, a smaller one is left alone") {
+  const auto stepped = [](float scale, double clip_norm) {
+    std::vector<torch::Tensor> p = {torch::zeros({2, 2}), torch::zeros({3})};
+    for (auto& tensor : p) tensor.requires_grad_();
+    Optimiser optimiser(p, {Method::sgd, 1, 0, clip_norm});  // a step of the gradient itself
+    optimiser.zero_gradient();
+    (scale * (2 * p[0].sum() + 3 * p[1].sum())).backward();  // of norm scale * sqrt(4 * 4 + 3 * 9)
+    optimiser.step(1);
+    return -torch::cat({p[0].detach().flatten(), p[1].detach()});
+  };
+  const auto free = stepped(1, 0);
+  CHECK(free.norm().item<double>() == doctest::Approx(std::sqrt(43)));
+  CHECK(stepped(1, 7).equal(free));
+  CHECK(stepped(0, 7).equal(0 * free));
+  const auto clipped = stepped(50, 2);
+  CHECK(clipped.norm().item<double>() == doctest::Approx(2));
+  CHECK(distance(clipped, free * (2 / std::sqrt(43))) < 1e-6);
 }
 
 TEST_CASE("flattening keeps values and layout, and a copy from the flat tensor gives them back") {
@@ -132,7 +174,7 @@ TEST_CASE("every sum of labels is drawn equally often, and within it every sampl
   for (int i = 0; i < 10; ++i)
     labels[static_cast<std::size_t>(i)] = {1, mr::dataset::unknown_label};
   labels[10] = labels[11] = {1, 1};
-  const BalancedSampler sampler(samples_of(labels), 7);
+  const Sampler sampler(Sampling::balanced, samples_of(labels), 7);
   const std::size_t draws = 30000;
   std::vector<int> count(60);
   for (const auto i : sampler.order(1, draws)) ++count[i];
@@ -148,9 +190,91 @@ TEST_CASE("every sum of labels is drawn equally often, and within it every sampl
 
 TEST_CASE("the draws are a function of seed and epoch") {
   const auto samples = samples_of({{0}, {1}, {0}, {1}, {0}});
-  CHECK(BalancedSampler(samples, 1).order(3, 50) == BalancedSampler(samples, 1).order(3, 50));
-  CHECK(BalancedSampler(samples, 1).order(3, 50) != BalancedSampler(samples, 1).order(4, 50));
-  CHECK(BalancedSampler(samples, 1).order(3, 50) != BalancedSampler(samples, 2).order(3, 50));
+  for (const auto sampling : {Sampling::balanced, Sampling::natural}) {
+    CAPTURE(name(sampling));
+    const auto draws = [&](std::uint64_t seed, std::int64_t epoch) {
+      return Sampler(sampling, samples, seed).order(epoch, 50);
+    };
+    CHECK(draws(1, 3) == draws(1, 3));
+    CHECK(draws(1, 3) != draws(1, 4));
+    CHECK(draws(1, 3) != draws(2, 3));
+  }
+}
+
+TEST_CASE("natural draws are whole permutations, each another, and a part of one at the end") {
+  const Sampler sampler(Sampling::natural,
+                        samples_of({{0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {1}}), 7);
+  const auto order = sampler.order(2, 22);
+  REQUIRE(order.size() == 22);
+  std::vector<std::vector<std::size_t>> rounds;
+  for (const auto begin : {0, 9, 18})
+    rounds.emplace_back(order.begin() + begin, order.begin() + std::min(begin + 9, 22));
+  CHECK(rounds[0] != rounds[1]);
+  for (const auto& round : rounds)
+    CHECK(std::set<std::size_t>(round.begin(), round.end()).size() == round.size());
+}
+
+TEST_CASE("inverse class weights give both classes of a label the same sum of weights") {
+  std::vector<std::vector<int>> labels(10, {0, mr::dataset::unknown_label});
+  labels[0] = labels[1] = {1, 1};
+  labels[2] = {0, 0};
+  const auto weights = label_weights(samples_of(labels), ClassWeights::inverse);
+  CHECK(weights[0].positive == doctest::Approx(10.0 / (2 * 2)));
+  CHECK(weights[0].negative == doctest::Approx(10.0 / (2 * 8)));
+  CHECK(weights[1].positive == doctest::Approx(3.0 / (2 * 2)));
+  CHECK(weights[1].negative == doctest::Approx(3.0 / (2 * 1)));
+  const auto plain = label_weights(samples_of(labels), ClassWeights::none);
+  CHECK(plain[0].positive == 1);
+  CHECK(plain[1].negative == 1);
+}
+
+TEST_CASE("class weights multiply each sample's cross-entropy; the mean stays over known samples") {
+  const auto logits = torch::tensor({1.0f, -2.0f, 0.5f, 3.0f}).reshape({4, 1});
+  const auto truth = torch::tensor({1.0f, -1.0f, 0.0f, 0.0f}).reshape({4, 1});
+  const auto weights = step_weights(truth, torch::tensor({0.75f, 1.5f}).reshape({2, 1}));
+  const auto softplus = [](double x) { return std::log1p(std::exp(x)); };
+  const double want = (1.5 * softplus(-1) + 0.75 * (softplus(0.5) + softplus(3))) / 3;
+  CHECK(masked_cross_entropy(logits, truth, weights).item<double>() ==
+        doctest::Approx(want).epsilon(1e-6));
+}
+
+TEST_CASE("schedules: warm-up, cosine, steps and plateaus") {
+  const auto at = [](std::int64_t step, std::vector<double> aurocs = {}) {
+    return Progression{step, 4, 10, std::move(aurocs)};  // 4 steps per epoch, 10 epochs
+  };
+  ScheduleOptions o;
+  CHECK(rate_factor(o, at(0)) == 1);
+  CHECK(rate_factor(o, at(39)) == 1);
+  o.warmup_epochs = 1.25;  // 5 steps
+  for (int step = 0; step < 5; ++step) CHECK(rate_factor(o, at(step)) == (step + 1) / 5.0);
+  CHECK(rate_factor(o, at(5)) == 1);
+
+  o.kind = Schedule::cosine;
+  CHECK(rate_factor(o, at(3)) == 0.8);
+  CHECK(rate_factor(o, at(5)) == 1);
+  o.warmup_epochs = 0;
+  CHECK(rate_factor(o, at(0)) == 1);
+  CHECK(rate_factor(o, at(10)) == doctest::Approx((1 + std::sqrt(0.5)) / 2));
+  CHECK(rate_factor(o, at(20)) == doctest::Approx(0.5));
+  CHECK(rate_factor(o, at(40)) == doctest::Approx(0));
+  for (int step = 0; step < 39; ++step)
+    CHECK(rate_factor(o, at(step)) > rate_factor(o, at(step + 1)));
+
+  o.kind = Schedule::step;
+  o.step_epochs = 3;
+  o.factor = 0.5;
+  CHECK(rate_factor(o, at(11)) == 1);
+  CHECK(rate_factor(o, at(12)) == 0.5);
+  CHECK(rate_factor(o, at(24)) == 0.25);
+
+  o.kind = Schedule::plateau;
+  o.plateau_patience = 2;
+  CHECK(rate_factor(o, at(8, {0.5, 0.6})) == 1);
+  CHECK(rate_factor(o, at(12, {0.5, 0.6, 0.6})) == 1);  // as good is not better
+  CHECK(rate_factor(o, at(16, {0.5, 0.6, 0.6, 0.55})) == 0.5);
+  CHECK(rate_factor(o, at(20, {0.5, 0.6, 0.6, 0.55, 0.6})) == 0.5);  // counted anew
+  CHECK(rate_factor(o, at(24, {0.5, 0.6, 0.6, 0.55, 0.6, 0.6})) == 0.25);
+  CHECK(rate_factor(o, at(24, {0.5, 0.6, 0.6, 0.55, 0.6, 0.7})) == 0.5);
 }
 
 TEST_CASE("validation: the loss skips unknown labels, a label of one class has no AUROC") {
