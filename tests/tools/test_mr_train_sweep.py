@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from conftest import BIN
+from conftest import BIN, ROOT
 from test_mr_train import write_data, write_manifest
 
 SMALL = ["--width", "4", "--blocks", "1,1", "--size", "16x20", "--batch", "8", "--epochs", "2",
@@ -221,3 +221,25 @@ def test_a_piped_manifest_must_be_named(run, fails, lab):
     done = run(["mr-train", "best", "-q", "--manifest", "study.json", "--report-seeds", "1", log])
     words = shlex.split(done.stdout.decode())
     assert words[-2:] == [str(lab / "piped_s1.pt"), "study.json"]
+
+
+def test_a_study_with_a_grid_reports_fresh_seeds_of_the_chosen_point(run, lab, tmp_path):
+    """The rules of Makefile.inc: tuned, chosen, trained anew, evaluated."""
+    run(["mr-eval", "--version"])  # skips where it is not built
+    (tmp_path / "Makefile").write_text(
+        f"OUT := {tmp_path}\ninclude {ROOT}/Makefile.inc\n$(eval $(call study))\n"
+        f"$(OUT)/manifest.json:\n\tcp {lab}/*.nii.gz $(OUT) && cp {lab}/study.json $@\n")
+    settings = ["NORMS=layer", "LRS=3e-3 1e-2", "TUNING_SEEDS=11 12", "SEEDS=1 2", f"BUILD={BIN}",
+                f"TRAIN_FLAGS={' '.join(SMALL)} -q", "EVAL_FLAGS=--grid rician -q", "DEVICE=cpu"]
+    done = subprocess.run(["make", "-C", tmp_path, f"{tmp_path}/report/report.html", *settings],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "chosen from 4 runs, by validation alone" in done.stderr
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert [arm["runs"] for arm in report["arms"]] == [[1, 2]]
+    table = by_hand(tmp_path, [f"tuning/{path.name}" for path in tmp_path.glob("tuning/*.jsonl")])
+    means = {rate: np.mean(list(runs.values())) for rate, runs in table["layer"].items()}
+    best = min(means, key=lambda r: (-means[r], r))
+    for seed in (1, 2):
+        training = read_log(tmp_path / "models" / f"layer_s{seed}.pt.log.jsonl")[0]["training"]
+        assert (training["learning_rate"], training["seed"]) == (best, seed)
