@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/run.h"
+#include "base/shell.h"
 #include "completion.h"
 
 namespace mr {
@@ -32,16 +33,7 @@ inline std::string recorded_command(const std::string& tool, int argc, char** ar
       continue;
     }
     if (word.rfind("--", 0) == 0 && has(valued, word.substr(0, word.find('=')))) continue;
-    const bool plain = !word.empty() && word.find_first_not_of(
-                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                            "0123456789-_./:,=+%@") == std::string::npos;
-    if (plain) {
-      command += " " + word;
-      continue;
-    }
-    command += " '";
-    for (const char c : word) command += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    command += "'";
+    command += " " + shell_quoted(word);
   }
   return command;
 }

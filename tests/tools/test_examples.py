@@ -21,7 +21,7 @@ TOOLS = sorted(p.stem for p in (ROOT / "man").glob("*.1"))
 def man_examples(tool):
     text = (ROOT / "man" / f"{tool}.1").read_text()
     text = text.partition(".SH EXAMPLES")[2].partition("\n.SH ")[0]
-    return [b.replace("\\e\n", "\\\n").replace("\\-", "-")
+    return [b.replace("\\e", "\\").replace("\\-", "-")
             for b in re.findall(r"^\.nf\n(.*?)^\.fi$", text, re.M | re.S)]
 
 
@@ -73,7 +73,8 @@ def laboratory(run, tmp_path_factory):
 
 def small(script):
     script = re.sub(r"mr-phantom (?!.*--subjects)", "mr-phantom --subjects 6 ", script)
-    script = script.replace("mr-train ", "mr-train --epochs 1 --epoch-samples 32 ")
+    script = re.sub(r"mr-train (?!best)(sweep )?", r"mr-train \1--epochs 1 --epoch-samples 32 ", script)
+    script = re.sub(r"(mr-train sweep )", r"\1--tuning-seeds 101 --size 24x20 --blocks 1 -t 1 ", script)
     script = script.replace("--preset mri-robustness --norm",
                             "--preset mri-robustness --size 24x20 --batch 4 --norm")
     return script.replace("--size 320x320", "--size 24x20 --width 32")
@@ -81,6 +82,7 @@ def small(script):
 
 def outputs(script):
     """What the example writes, which must not be there before."""
+    script = re.sub(r"(mr-train (?:sweep|best) .*?) -o [\w./-]+", r"\1", script)  # prints commands
     return set(re.findall(r"(?:-o|--output|--manifest-out|--scores|--print-recipe|--sheet|>) +([\w./-]+)", script))
 
 

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "base/shell.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "check.h"
@@ -250,6 +251,18 @@ TEST_CASE("text: hashes, base64, nearest names, numbers") {
   CHECK(mr::shortest(0.1) == "0.1");
   CHECK(mr::fixed(-0.0001, 3) == "0.000");
   CHECK(mr::fixed(0.8125, 3) == "0.812");
+}
+
+TEST_CASE("a quoted command line is read back word by word") {
+  const std::vector<std::string> words = {"mr-train", "--rule", "sens>=0.90", "it's",     "", "a b",
+                                          "$HOME",    "\\",     "\"x\" *",    "new\nline"};
+  CHECK(mr::shell_words(mr::shell_line(words), "x") == words);
+  CHECK(mr::shell_line({"mr-train", "--lr", "1e-3", "sens>=0.9"}) ==
+        "mr-train --lr 1e-3 'sens>=0.9'");
+  CHECK(mr::shell_words("  a\\ b  \"c d\"'e' ", "x") == std::vector<std::string>{"a b", "c de"});
+  CHECK(mr::shell_words("", "x").empty());
+  CHECK_THROWS_WITH_AS(mr::shell_words("a 'b", "x"), "x: a quote is not closed: a 'b",
+                       mr::DataError);
 }
 
 TEST_CASE("relative paths resolve against their root") {
