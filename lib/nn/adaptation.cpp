@@ -39,8 +39,8 @@ void replace_statistics(Module& layer, double prior, double images) {
   mix("running_var", variance);
 }
 
-/// softplus(-a) + a sigmoid(-a), a = |z|: of the two forms the one that keeps the small entropies and
-/// gradients of large logits.
+/// softplus(-a) + a sigmoid(-a), a = |z|: of the two forms the one that keeps the small entropies
+/// and gradients of large logits.
 torch::Tensor mean_entropy(const torch::Tensor& logits) {
   const auto a = logits.abs();
   return (torch::softplus(-a) + a * torch::sigmoid(-a)).mean();

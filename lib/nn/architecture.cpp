@@ -209,9 +209,12 @@ Normalization parse_normalization(const std::string& text) {
   return normalization;
 }
 
+bool has_groups(const Normalization& normalization) {
+  return find_parameter(find_scheme(normalization.scheme), "groups") != nullptr;
+}
+
 void set_groups(Normalization& normalization, int groups) {
-  if (find_parameter(find_scheme(normalization.scheme), "groups") != nullptr)
-    normalization.values["groups"] = groups;
+  if (has_groups(normalization)) normalization.values["groups"] = groups;
 }
 
 std::string name(const Normalization& normalization) {

@@ -47,6 +47,7 @@ struct Normalization {
 /// throws UsageError: unknown names (with the nearest), values out of range
 Normalization parse_normalization(const std::string& text);
 
+bool has_groups(const Normalization& normalization);
 /// Where the scheme has groups.
 void set_groups(Normalization& normalization, int groups);
 

@@ -253,10 +253,7 @@ void check_scheme(const Architecture& a) {
 }
 
 void check_groups(const Normalization& norm, int channels) {
-  const auto& rows = find_scheme(norm.scheme).parameters;
-  const bool grouped =
-      std::any_of(rows.begin(), rows.end(), [](const auto& p) { return p.name == "groups"; });
-  if (!grouped) return;
+  if (!has_groups(norm)) return;
   const int groups = static_cast<int>(norm.value("groups"));
   if (channels % groups != 0)
     throw UsageError(name(norm) + ": " + std::to_string(channels) +

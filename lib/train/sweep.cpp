@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/shell.h"
 #include "base/text.h"
+#include "nn/architecture.h"
 
 namespace mr::train {
 namespace {
@@ -149,7 +150,8 @@ std::vector<Point> points_of(const std::vector<Axis>& axes) {
   for (const auto& [option, values] : axes) {
     std::vector<Point> longer;
     for (const auto& point : points) {
-      const bool unread = option == "groups" && point.options[1] != "group";
+      const bool unread =
+          option == "groups" && !nn::has_groups(nn::parse_normalization(point.options[1]));
       if (values.empty() || unread) {
         longer.push_back(point);
         if (values.empty()) longer.back().options.push_back("--" + option);  // a flag

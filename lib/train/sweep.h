@@ -42,7 +42,7 @@ Sweep read_sweep(const std::string& path, const Declaration& declared);
 /// One command for each point of the grid and seed: norm, lr, wd, further options in the order of
 /// their declaration, the last the fastest, then seeds. Each resumes, and writes
 /// OUTPUT/NORM_lrLR_wdWD[_OPTIONVALUE...]_sSEED.pt with the options that have several values.
-/// --groups goes with --norm group alone, which alone reads it: other norms are not trained twice.
+/// --groups goes with the norms that have groups: others are not trained twice.
 /// program  the first word of each
 /// throws   UsageError: no output or manifest, a seed twice, two commands with one output
 std::vector<Strings> sweep_commands(const Sweep& sweep, const Declaration& declared,

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "nn/device.h"
+#include "nn/model.h"
 #include "train/trainer.h"
 
 namespace mr::train {
@@ -138,6 +139,10 @@ void train(const Settings& asked, const Files& files, const Run& run, const Mess
   settings.architecture.labels = static_cast<int>(training.label_names().size());
   if (settings.epoch_samples == 0)
     settings.epoch_samples = static_cast<std::int64_t>(training.size());
+  const auto last = settings.epoch_samples % settings.batch;  // images of an epoch's last batch
+  const auto& size = settings.preprocess.size;
+  nn::require_trainable(settings.architecture, {size[0], size[1]},
+                        last == 0 ? settings.batch : last);
 
   const auto description = describe(settings, training);
   auto identity = description;

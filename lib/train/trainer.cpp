@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "train/schedule.h"
 
@@ -121,6 +122,10 @@ double Trainer::train_step(const std::vector<std::size_t>& samples) {
   for (std::size_t done = 0; done < samples.size(); done += batch.samples.size()) {
     training_loader_.next(batch);
     waited_s_ += batch.waited_s;
+    nn::draw_cross_norm(network_, settings_.architecture.normalization,
+                        random_key(settings_.seed, {"cross-norm", std::to_string(epoch_),
+                                                    std::to_string(step_), std::to_string(done)}),
+                        static_cast<std::int64_t>(batch.samples.size()));
     const auto part = masked_cross_entropy(forward(batch), truth(batch.samples), weights);
     part.backward();
     loss += part.detach();

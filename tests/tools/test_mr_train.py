@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from conftest import BIN  # noqa: E402
+from conftest import BIN, ROOT  # noqa: E402
 
 LABELS = ["bright", "striped"]
 
@@ -296,9 +296,9 @@ def test_sampler_and_class_weights_are_recorded_and_change_the_run(
     positives = np.array([s["labels"] for e in images[1] if e["split"] == "train"
                           for s in e["samples"]]).mean(0)
     assert (positives != 0.5).any()
-    plain = info(models["layer"])["training"]
+    plain = info(models["layer_chw"])["training"]
     assert plain["sampler"].startswith("balanced") and plain["class_weights"] is None
-    stems = [torch.jit.load(str(models["layer"])).state_dict()["stem.weight"]]
+    stems = [torch.jit.load(str(models["layer_chw"])).state_dict()["stem.weight"]]
     for name, options in (("n.pt", []), ("w.pt", ["--class-weights", "inverse"])):
         run(train(manifest, tmp_path / name, "--norm", "layer", "--sampler", "natural", *options,
                   "-q"))
@@ -553,3 +553,107 @@ def test_bad_options_are_usage_errors(fails, manifest, tmp_path, options, part):
 
 def test_a_model_does_not_go_to_standard_output(fails, manifest):
     fails(train(manifest, "-"), 64, "--output")
+
+
+# ---- convert: another model file of a batch-norm one ----
+
+def batch_norm_scores(path, x):
+    with torch.no_grad():
+        return torch.jit.load(str(path)).eval()(x)
+
+
+def test_convert_recalibrates_on_images_and_chooses_thresholds_anew(run, models, images, manifest, schema,
+                                                                    tmp_path):
+    out = tmp_path / "recalibrated.pt"
+    run(["mr-train", "convert", models["batch"], manifest, "--split", "val", "--batch", "5", "-o", out])
+    description = info(out)
+    schema("mr-model")(description)
+    x, truth, _ = prepared(images, description["preprocessing"])
+    assert description["conversion"] == dict(to="recalibrated", split="val", samples=len(x),
+                                             operating_points="chosen anew on split val")
+    net = plain_network(torch.jit.load(str(models["batch"])), info(models["batch"])).double()
+    with torch.no_grad():  # running statistics of all images as one batch, layer by layer
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                seen = []
+                hook = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+                net(x.double())
+                hook.remove()
+                module.running_mean.copy_(seen[0].mean((0, 2, 3)))
+                module.running_var.copy_(seen[0].var((0, 2, 3), unbiased=False))
+        want = net(x.double()).float()
+    got = batch_norm_scores(out, x)
+    assert torch.allclose(got, want, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(got, batch_norm_scores(models["batch"], x), atol=1e-3)
+    for label, point in enumerate(description["operating_points"]):
+        positives = np.sort(got[:, label].numpy()[truth[:, label] == 1])[::-1]
+        assert point["threshold"] == pytest.approx(
+            positives[int(np.ceil(0.9 * len(positives))) - 1], abs=1e-3)
+
+
+def test_convert_to_batch_statistics_frozen_and_prior(run, models, schema, tmp_path):
+    x = torch.randn(6, 1, 16, 20, generator=torch.Generator().manual_seed(2))
+    source = torch.jit.load(str(models["batch"]))
+    for to, prior in (("batch-stats", 0), ("n-prior=3", 3), ("n-prior", 16), ("frozen", None)):
+        out = tmp_path / f"{to}.pt"
+        run(["mr-train", "convert", models["batch"], "--to", to, "-o", out])
+        schema("mr-model")(info(out))
+        got = torch.jit.load(str(out))
+        if prior is None:
+            got.train()  # frozen: statistics stay in training too
+            assert torch.allclose(got(x), batch_norm_scores(models["batch"], x), atol=1e-5)
+            continue
+        for module in source.modules():
+            if hasattr(module, "prior"):
+                module.prior = float(prior)
+        with torch.no_grad():
+            assert torch.allclose(got(x), source.eval()(x), atol=1e-6)
+
+
+def test_converted_models_are_evaluated_as_what_they_are(run, fails, models, manifest, tmp_path):
+    frozen, at_hand = tmp_path / "frozen.pt", tmp_path / "batch-stats.pt"
+    run(["mr-train", "convert", models["batch"], "--to", "frozen", "-o", frozen])
+    run(["mr-train", "convert", models["batch"], "--to", "batch-stats", "-o", at_hand])
+    header = json.loads(run(["mr-eval", "-m", frozen, manifest]).stdout.splitlines()[0])
+    assert [m["adaptation"] for m in header["models"]] == ["frozen"]
+    fails(["mr-eval", "-m", frozen, "--adapt", "batch-stats", manifest], 64, "no model has batch norm")
+    fails(["mr-eval", "-m", at_hand, manifest], 65, "whatever shares its batch")
+
+
+@pytest.mark.parametrize("words, status, part", [
+    (["--to", "frozn"], 64, "did you mean 'frozen'"), (["--to", "frozen=3"], 64, "frozen=3"),
+    (["--to", "n-prior=0"], 64, "above 0"), ([], 64, "want a manifest"),
+    (["--to", "recalibrated", "MANIFEST", "--split", "nowhere"], 65, "'nowhere' is empty"),
+    (["--to", "frozen", "MANIFEST"], 64, "looks at no images")])
+def test_bad_conversions(fails, models, manifest, tmp_path, words, status, part):
+    words = [manifest if w == "MANIFEST" else w for w in words]
+    fails(["mr-train", "convert", models["batch"], *words, "-o", tmp_path / "m.pt"], status, part)
+    fails(["mr-train", "convert", models["group"], "--to", "frozen", "-o", tmp_path / "m.pt"], 65,
+          "no batch norm")
+    assert os.listdir(tmp_path) == []
+
+
+# ---- schemes ----
+
+def test_the_list_of_schemes_is_that_of_the_man_page_and_of_the_networks(run, manifest, tmp_path):
+    listed = json.loads(run(["mr-train", "norms", "--json"]).stdout)
+    names = [scheme["name"] for scheme in listed]
+    assert len(names) == 13 and run(["mr-train", "norms"]).stdout.decode().count("source:") == 13
+    page = (ROOT / "man" / "mr-train.1").read_text().replace("\\-", "-")
+    for scheme in listed:
+        assert f".BR {scheme['name']}" in page or f".B {scheme['name']}" in page, scheme["name"]
+        assert scheme["source"].split(",")[0] in page.replace("\n", " "), scheme["source"]
+
+
+def test_crossnorm_is_drawn_from_the_seed(run, manifest, tmp_path):
+    for name, probability in (("a", 1), ("b", 1), ("rests", 0)):
+        run(train(manifest, tmp_path / name, "--norm", f"cnsn:probability={probability}", "--epochs", "1",
+                  "-q"))
+    a, b, rests = ((tmp_path / name).read_bytes() for name in ("a", "b", "rests"))
+    assert a == b and a != rests
+
+
+def test_a_lone_image_at_the_end_of_an_epoch_is_refused_where_statistics_are_over_images(fails, manifest,
+                                                                                         tmp_path):
+    fails(train(manifest, tmp_path / "m.pt", "--norm", "cnsn", "--epoch-samples", "17", "-q"), 64,
+          "batch of 1")
