@@ -237,6 +237,7 @@ def test_a_study_with_a_grid_reports_fresh_seeds_of_the_chosen_point(run, lab, t
     assert "chosen from 4 runs, by validation alone" in done.stderr
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert [arm["runs"] for arm in report["arms"]] == [[1, 2]]
+    assert [run["seed"] for run in report["training"]] == [1, 2]
     table = by_hand(tmp_path, [f"tuning/{path.name}" for path in tmp_path.glob("tuning/*.jsonl")])
     means = {rate: np.mean(list(runs.values())) for rate, runs in table["layer"].items()}
     best = min(means, key=lambda r: (-means[r], r))
