@@ -1,4 +1,4 @@
-// mr-report: evaluations to a report. Only the command line lives here.
+// mr-report: evaluations and training logs to a report. Only the command line lives here.
 #include "report/report.h"
 #include "tool_main.h"
 
@@ -7,14 +7,16 @@ namespace {
 void declare(CLI::App& app, mr::report::Options& options, bool& force) {
   app.description(
       "Report how much diagnostic performance each arm (normalization, with its test-time "
-      "adaptation) loses under each artifact and severity, with intervals over subjects and runs. "
+      "adaptation) loses under each artifact and severity, with intervals over subjects and runs; "
+      "of training logs, the learning curves. "
       "Markdown goes to standard output.");
-  app.add_option("evaluation", options.evaluations,
-                 "Evaluations (mr-eval/1) of the same samples; - (default) is standard input")
+  app.add_option("input", options.inputs,
+                 "Evaluations (mr-eval/1) of the same samples, and training logs (mr-train-log/1); "
+                 "- (default) is an evaluation on standard input")
       ->type_name("FILE");
   app.add_option("-o,--output", options.folder,
                  "Folder to make: report.html, report.md, report.json (mr-report/1), report.csv, "
-                 "figures/*.svg")
+                 "training.csv, figures/*.svg")
       ->type_name("DIR");
   app.add_option("--baseline", options.baseline,
                  "Arm that the others are compared with (default: batch, else the first)")
@@ -26,6 +28,7 @@ void declare(CLI::App& app, mr::report::Options& options, bool& force) {
       "Examples:\n"
       "  mr-report study.eval > study.md\n"
       "  mr-report -o report batch-s1.eval batch-s2.eval group-s1.eval group-s2.eval\n"
+      "  mr-report -o training *.log.jsonl\n"
       "  mr-report --baseline 'group(32)' --scores scores.csv study.eval > study.md\n"
       "  mr-corrupt -a motion:3 -o moved test.json | mr-eval -m gn.pt - | mr-report -");
 }

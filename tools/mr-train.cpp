@@ -328,10 +328,10 @@ mr::train::Sweep read_checked(const std::string& path, const mr::train::Declarat
   return sweep;
 }
 
-void print_commands(const std::vector<mr::train::Strings>& commands) {
+std::string lines_of(const std::vector<mr::train::Strings>& commands) {
   std::string text;
   for (const auto& command : commands) text += mr::shell_line(command) + "\n";
-  mr::write_stdout(text);
+  return text;
 }
 
 /// What is typed wins over the file.
@@ -346,7 +346,7 @@ void sweep(const CLI::App& sub, const SweepOptions& o, const mr::train::Declarat
   if (sub.count("--tuning-seeds") > 0) grid.seeds = o.typed.seeds;
   if (!o.typed.output.empty()) grid.output = o.typed.output;
   if (!o.typed.manifest.empty()) grid.manifest = o.typed.manifest;
-  print_commands(mr::train::sweep_commands(grid, declared, program));
+  mr::write_stdout(lines_of(mr::train::sweep_commands(grid, declared, program)));
 }
 
 void best(const BestOptions& o, const mr::train::Declaration& declared, const std::string& program,
@@ -358,12 +358,16 @@ void best(const BestOptions& o, const mr::train::Declaration& declared, const st
     inputs.emplace_back(path, mr::sha256_file(path));
   }
   const auto contests = mr::train::choose(logs);
-  const auto commands = mr::train::retraining_commands(contests, o.retraining, declared, program);
+  std::string text;
+  if (o.json) {
+    const auto provenance = mr::Json::array({mr::provenance_entry(run, inputs)});
+    text = mr::train::to_json(contests, provenance).dump(2) + "\n";
+  } else {
+    text = lines_of(mr::train::retraining_commands(contests, o.retraining, declared, program));
+  }
   for (const auto& line : mr::train::unequal_budgets(contests)) messages.warn(line);
   for (const auto& line : mr::train::describe_choice(contests)) messages.inform(line);
-  if (!o.json) return print_commands(commands);
-  const auto provenance = mr::Json::array({mr::provenance_entry(run, inputs)});
-  mr::write_stdout(mr::train::to_json(contests, provenance).dump(2) + "\n");
+  mr::write_stdout(text);
 }
 
 /// An option of training that a subcommand lacks reaches the tool itself, and would do nothing.

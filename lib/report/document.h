@@ -47,7 +47,8 @@ struct HeatMap {
   double limit = 0.1;                            // |value| of the strongest colour
 };
 
-/// A line per arm with its interval as a ribbon, and each run as a thin line.
+/// A line per arm with its interval as a ribbon, and each run as a thin line. A series without
+/// points of its own is its runs alone.
 struct Curves {
   struct Point : Interval {
     double x;
@@ -57,6 +58,7 @@ struct Curves {
     std::size_t style;  // the arm's colour, dash and marker
     std::vector<Point> points;
     std::vector<std::vector<Point>> runs;
+    std::vector<Point> marks = {};  // of runs: where to put the sign
   };
   std::vector<Series> series;
   std::string x_title, y_title;

@@ -119,21 +119,32 @@ std::string summary_text(const Document& document) {
 
 }  // namespace
 
-Json to_json(const Scope& scope, const Document& document, const Json& provenance) {
+Json to_json(const Scope& scope, const Document& document, const Trainings& trainings,
+             const Json& provenance) {
   const auto& study = scope.study;
+  Json json = {{"schema", "mr-report/1"},
+               {"title", document.title},
+               {"summary", summary_text(document)},
+               {"baseline", scope.baseline},
+               {"samples", study.common().sample_ids.size()},
+               {"subjects", study.common().subjects.size()},
+               {"labels", labels_json(study)},
+               {"arms", arms_json(study)},
+               {"conditions", conditions_json(study)},
+               {"notes", study.notes()},
+               {"estimates", estimates_json(scope)},
+               {"models", models_json(study)},
+               {"grid", study.common().grid},
+               {"provenance", provenance}};
+  if (!trainings.logs().empty()) json["training"] = training_json(trainings);
+  return json;
+}
+
+Json to_json(const Document& document, const Trainings& trainings, const Json& provenance) {
   return {{"schema", "mr-report/1"},
           {"title", document.title},
           {"summary", summary_text(document)},
-          {"baseline", scope.baseline},
-          {"samples", study.common().sample_ids.size()},
-          {"subjects", study.common().subjects.size()},
-          {"labels", labels_json(study)},
-          {"arms", arms_json(study)},
-          {"conditions", conditions_json(study)},
-          {"notes", study.notes()},
-          {"estimates", estimates_json(scope)},
-          {"models", models_json(study)},
-          {"grid", study.common().grid},
+          {"training", training_json(trainings)},
           {"provenance", provenance}};
 }
 

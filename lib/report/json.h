@@ -2,10 +2,15 @@
 #pragma once
 #include "report/document.h"
 #include "report/scope.h"
+#include "report/training.h"
 
 namespace mr::report {
 
 /// Numbers in full precision, null where undefined, with a reason.
-Json to_json(const Scope& scope, const Document& document, const Json& provenance);
+Json to_json(const Scope& scope, const Document& document, const Trainings& trainings,
+             const Json& provenance);
+
+/// Of trainings alone.
+Json to_json(const Document& document, const Trainings& trainings, const Json& provenance);
 
 }  // namespace mr::report

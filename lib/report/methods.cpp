@@ -268,7 +268,11 @@ Section origin(const Scope& scope, const Json& provenance) {
   return section;
 }
 
-Document make_document(const Scope& scope, const Json& provenance) {
+Section origin(const Json& provenance) {
+  return {"provenance", "Provenance", {provenance_table(provenance)}};
+}
+
+Document make_document(const Scope& scope, const Trainings& trainings, const Json& provenance) {
   const auto& common = scope.study.common();
   Document document;
   document.title = "Robustness of MR image diagnosis";
@@ -277,9 +281,10 @@ Document make_document(const Scope& scope, const Json& provenance) {
                       plural(scope.study.conditions().size(), "condition") + ", " +
                       plural(common.subjects.size(), "subject") + ", " +
                       plural(common.sample_ids.size(), "sample");
-  for (auto& section : {summary(scope), performance(scope), heat_maps(scope), degradation(scope),
-                        paired_differences(scope), operating_point(scope), image_changes(scope),
-                        methods(scope), limitations(scope), origin(scope, provenance)})
+  for (auto& section :
+       {summary(scope), performance(scope), heat_maps(scope), degradation(scope),
+        paired_differences(scope), operating_point(scope), image_changes(scope),
+        training(trainings), methods(scope), limitations(scope), origin(scope, provenance)})
     if (!section.blocks.empty()) document.sections.push_back(section);
   return document;
 }

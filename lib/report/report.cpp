@@ -24,22 +24,52 @@ void require_distinct(const std::vector<std::string>& paths) {
       throw UsageError(path + ": named twice");
 }
 
-/// What made the models and the evaluations, then this run.
-Json full_provenance(const Study& study, const Options& options, const Run& run) {
-  Json all = Json::array();
-  const auto add = [&](const Json& entries) {
-    for (const auto& entry : entries)
-      if (std::find(all.begin(), all.end(), entry) == all.end()) all.push_back(entry);
-  };
-  for (const auto& model : study.models())
-    if (model.info.is_object() && model.info.contains("provenance")) add(model.info["provenance"]);
-  add(study.provenance());
-  std::vector<std::pair<std::string, std::string>> inputs;
-  for (const auto& path : options.evaluations)
-    if (path != "-") inputs.emplace_back(path, sha256_file(path));
-  all.push_back(provenance_entry(run, inputs));
-  return all;
+struct Inputs {
+  std::vector<std::string> evaluations;
+  std::vector<results::TrainingLog> logs;
+};
+
+Inputs sort_out(const Options& options) {
+  Inputs inputs;
+  for (const auto& path : options.inputs)
+    if (results::is_training_log(path))
+      inputs.logs.push_back(results::read_training_log(path));
+    else
+      inputs.evaluations.push_back(path);
+  if (!inputs.evaluations.empty()) return inputs;
+  if (!options.baseline.empty()) throw UsageError("--baseline: there is no evaluation");
+  if (!options.scores.empty()) throw UsageError("--scores: there is no evaluation");
+  return inputs;
 }
+
+/// What made the models and the evaluations, each entry once, then this run.
+class Provenance {
+ public:
+  void add(const Json& entries) {
+    for (const auto& entry : entries)
+      if (std::find(all_.begin(), all_.end(), entry) == all_.end()) all_.push_back(entry);
+  }
+  void add(const Study& study) {
+    for (const auto& model : study.models())
+      if (model.info.is_object() && model.info.contains("provenance"))
+        add(model.info["provenance"]);
+    add(study.provenance());
+  }
+  void add(const Trainings& trainings) {
+    for (const auto& log : trainings.logs())
+      if (log.header.contains("provenance")) add(log.header["provenance"]);
+  }
+  Json finish(const Options& options, const Run& run) {
+    std::vector<std::pair<std::string, std::string>> inputs;
+    for (const auto& path : options.inputs)
+      if (path != "-") inputs.emplace_back(path, sha256_file(path));
+    all_.push_back(provenance_entry(run, inputs));
+    return all_;
+  }
+
+ private:
+  Json all_ = Json::array();
+};
 
 void write_figures(const Document& document, const std::string& folder) {
   make_folders(folder);
@@ -53,25 +83,53 @@ void write_figures(const Document& document, const std::string& folder) {
         }
 }
 
-void write_folder(const Scope& scope, const Document& document, const Json& provenance,
-                  const std::string& markdown, const std::string& folder) {
+struct Report {
+  Document document;
+  Json json;
+  std::string estimates, trainings;  // CSV; "": none
+};
+
+void write_folder(const Report& report, const std::string& markdown, const std::string& folder) {
   const auto write = [&](const char* name, const std::string& bytes) {
     write_file(folder + "/" + name, bytes, Overwrite::no);
   };
-  write("report.html", to_html(document));
+  write("report.html", to_html(report.document));
   write("report.md", markdown);
-  write("report.json",
-        to_json(scope, document, provenance).dump(1, ' ', false, Json::error_handler_t::replace) +
-            "\n");
-  write("report.csv", estimates_csv(scope));
-  write_figures(document, folder + "/figures");
+  write("report.json", report.json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (!report.estimates.empty()) write("report.csv", report.estimates);
+  if (!report.trainings.empty()) write("training.csv", report.trainings);
+  write_figures(report.document, folder + "/figures");
+}
+
+Report report_trainings(const Trainings& trainings, const Options& options, const Run& run) {
+  Provenance made;
+  made.add(trainings);
+  const auto provenance = made.finish(options, run);
+  auto document = training_document(trainings, provenance);
+  auto json = to_json(document, trainings, provenance);
+  return {std::move(document), std::move(json), "", training_csv(trainings)};
+}
+
+Report report_study(const Study& study, std::vector<results::TrainingLog> logs,
+                    const Options& options, const Run& run) {
+  const auto scope = make_scope(study, options.baseline);
+  const Trainings trainings(std::move(logs), scope.arms());
+  Provenance made;
+  made.add(study);
+  made.add(trainings);
+  const auto provenance = made.finish(options, run);
+  auto document = make_document(scope, trainings, provenance);
+  if (options.folder.empty()) return {std::move(document), {}, "", ""};
+  auto json = to_json(scope, document, trainings, provenance);
+  return {std::move(document), std::move(json), estimates_csv(scope),
+          trainings.logs().empty() ? "" : training_csv(trainings)};
 }
 
 }  // namespace
 
 void write_report(const Options& options, const Run& run,
                   const std::function<void(std::string_view)>& markdown) {
-  require_distinct(options.evaluations);
+  require_distinct(options.inputs);
   std::optional<AtomicFolder> folder;
   std::optional<AtomicFile> scores_file;
   std::optional<ScoresCsv> scores;
@@ -80,17 +138,21 @@ void write_report(const Options& options, const Run& run,
     scores_file.emplace(options.scores, options.overwrite);
     scores.emplace([&](std::string_view bytes) { scores_file->write(bytes); });
   }
-  const Study study(options.evaluations, [&](const auto& header, const auto& result) {
-    throw_if_stopped();
-    if (scores) scores->add(header, result);
-  });
-  const auto scope = make_scope(study, options.baseline);
-  const auto provenance = full_provenance(study, options, run);
-  const auto document = make_document(scope, provenance);
-  const auto text = to_markdown(document);
+  auto inputs = sort_out(options);
+  Report report;
+  if (inputs.evaluations.empty()) {
+    report = report_trainings({std::move(inputs.logs), {}}, options, run);
+  } else {
+    const Study study(inputs.evaluations, [&](const auto& header, const auto& result) {
+      throw_if_stopped();
+      if (scores) scores->add(header, result);
+    });
+    report = report_study(study, std::move(inputs.logs), options, run);
+  }
+  const auto text = to_markdown(report.document);
   if (scores_file) scores_file->commit();
   if (folder) {
-    write_folder(scope, document, provenance, text, folder->path());
+    write_folder(report, text, folder->path());
     folder->commit();
   }
   markdown(text);

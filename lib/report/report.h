@@ -1,4 +1,4 @@
-// report/: evaluations in, pages and tables out.
+// report/: evaluations and training logs in, pages and tables out.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,17 +11,18 @@
 namespace mr::report {
 
 struct Options {
-  std::vector<std::string> evaluations = {"-"};  // files; "-" is standard input
-  std::string baseline;                          // arm; "": batch, else the first
-  std::string folder;                            // "": Markdown alone
-  std::string scores;                            // CSV of every score; "": none
+  std::vector<std::string> inputs = {"-"};  // evaluations and training logs; "-": standard input
+  std::string baseline;                     // arm; "": batch, else the first
+  std::string folder;                       // "": Markdown alone
+  std::string scores;                       // CSV of every score; "": none
   Overwrite overwrite = Overwrite::no;
 };
 
-/// Reads the evaluations once, writes the report as Markdown to `markdown`, and, where they are
-/// named, the folder (report.html, .md, .json, .csv, figures/*.svg) and the scores.
-/// throws UsageError (no such baseline), CannotCreateError before any reading, and what Study
-/// throws
+/// Reads the inputs once, writes the report as Markdown to `markdown`, and, where they are named,
+/// the folder (report.html, .md, .json, .csv, figures/*.svg; training.csv where there are logs) and
+/// the scores. A file that calls itself a training log is read as one, all else as an evaluation.
+/// throws UsageError (no such baseline, or no evaluation to have one), CannotCreateError before any
+///        reading, and what Study and read_training_log throw
 void write_report(const Options& options, const Run& run,
                   const std::function<void(std::string_view)>& markdown);
 

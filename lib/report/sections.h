@@ -3,6 +3,7 @@
 #pragma once
 #include "report/document.h"
 #include "report/scope.h"
+#include "report/training.h"
 
 namespace mr::report {
 
@@ -16,8 +17,9 @@ Section image_changes(const Scope& scope);    // fidelity and contact sheet
 Section methods(const Scope& scope);
 Section limitations(const Scope& scope);
 Section origin(const Scope& scope, const Json& provenance);  // models and provenance
+Section origin(const Json& provenance);                      // provenance alone
 
 /// The whole report. provenance: that of the study with this run's entry last.
-Document make_document(const Scope& scope, const Json& provenance);
+Document make_document(const Scope& scope, const Trainings& trainings, const Json& provenance);
 
 }  // namespace mr::report

@@ -89,10 +89,7 @@ double widest(const Names& names) {
 /// Multiples of a round step that cover [low, high] with at most `most` steps.
 std::vector<double> ticks(double low, double high, int most) {
   double step = 1e-3;
-  for (const double factor : {2.0, 2.5, 2.0, 2.0, 2.5, 2.0, 2.0, 2.5, 2.0}) {
-    if ((high - low) / step <= most) break;
-    step *= factor;
-  }
+  for (int i = 0; (high - low) / step > most; ++i) step *= i % 3 == 1 ? 2.5 : 2.0;
   std::vector<double> values;
   const auto first = static_cast<std::int64_t>(std::ceil(low / step - 1e-9));
   const auto last = static_cast<std::int64_t>(std::floor(high / step + 1e-9));
@@ -197,17 +194,29 @@ std::string ribbon(const std::vector<Curves::Point>& points, const Axes& axes) {
   return d;
 }
 
+/// Each x that has a value while they are few, else round ones.
+std::vector<double> x_ticks(const Curves& curves) {
+  constexpr std::size_t few = 10;
+  std::vector<double> xs;
+  const auto see = [&](const std::vector<Curves::Point>& points) {
+    for (const auto& p : points) xs.push_back(p.x);
+  };
+  for (const auto& series : curves.series) {
+    see(series.points);
+    if (series.points.empty())
+      for (const auto& run : series.runs) see(run);
+  }
+  std::sort(xs.begin(), xs.end());
+  xs.erase(std::unique(xs.begin(), xs.end()), xs.end());
+  return xs.size() <= few ? xs : ticks(0, xs.back(), 6);
+}
+
 void draw_axes(Canvas& canvas, const Curves& curves, const Axes& axes) {
   for (const double v : ticks(axes.y_low, axes.y_high, 6)) {
     canvas.line(axes.left, axes.y(v), axes.left + axes.width, axes.y(v), "c-grid");
     canvas.text(axes.left - 6, axes.y(v) + 4, tick_text(v, false), Anchor::end);
   }
-  std::vector<double> xs;
-  for (const auto& series : curves.series)
-    for (const auto& p : series.points) xs.push_back(p.x);
-  std::sort(xs.begin(), xs.end());
-  xs.erase(std::unique(xs.begin(), xs.end()), xs.end());
-  for (const double v : xs)
+  for (const double v : x_ticks(curves))
     canvas.text(axes.x(v), axes.top + axes.height + 16, shortest(v), Anchor::middle);
   canvas.line(axes.left, axes.top + axes.height, axes.left + axes.width, axes.top + axes.height,
               "c-axis");
@@ -244,18 +253,24 @@ Drawing draw(const Curves& curves) {
   for (const auto& series : curves.series) {
     names.emplace_back(series.name, series.style);
     for (const auto& p : series.points) x_high = std::max(x_high, p.x);
+    for (const auto& run : series.runs)
+      for (const auto& p : run) x_high = std::max(x_high, p.x);
   }
+  const double margin = std::max(0.15, 0.03 * x_high);  // for the signs at both ends
   const double legend = draw_legend(canvas, names, 8, 38, width - 16);
-  const Axes axes{-0.15, x_high + 0.15, curves.y_low, curves.y_high, 46, legend + 34, 294, 190};
+  const Axes axes{-margin, x_high + margin, curves.y_low, curves.y_high, 46, legend + 34, 294, 190};
   draw_axes(canvas, curves, axes);
   for (const auto& series : curves.series)
     canvas.path(ribbon(series.points, axes), "c-ribbon c-s" + std::to_string(series.style % 8));
   for (const auto& series : curves.series)
     for (const auto& run : series.runs)
-      canvas.path(polyline(run, axes), "c-run c-s" + std::to_string(series.style % 8));
+      canvas.path(polyline(run, axes), (series.points.empty() ? "c-trace c-s" : "c-run c-s") +
+                                           std::to_string(series.style % 8));
   for (const auto& series : curves.series) {
     canvas.path(polyline(series.points, axes), "c-line c-s" + std::to_string(series.style % 8));
     for (const auto& p : series.points)
+      if (p.value) canvas.marker(axes.x(p.x), axes.y(*p.value), series.style);
+    for (const auto& p : series.marks)
       if (p.value) canvas.marker(axes.x(p.x), axes.y(*p.value), series.style);
   }
   return {width, axes.top + axes.height + 44, canvas.body};
@@ -373,10 +388,11 @@ std::string chart_style() {
          ".c-grid{stroke:#dfe3e8}.c-axis{stroke:#58616d}\n"
          ".c-reference{stroke:#58616d;stroke-dasharray:2 4}\n"
          ".c-line{fill:none;stroke:currentColor;stroke-width:2}\n"
-         ".c-line.c-s1{stroke-dasharray:7 3}.c-line.c-s2{stroke-dasharray:2 3}\n"
-         ".c-line.c-s3{stroke-dasharray:9 3 2 3}.c-line.c-s5{stroke-dasharray:7 3}\n"
-         ".c-line.c-s6{stroke-dasharray:2 3}.c-line.c-s7{stroke-dasharray:9 3 2 3}\n"
+         ".c-line.c-s1,.c-trace.c-s1,.c-line.c-s5,.c-trace.c-s5{stroke-dasharray:7 3}\n"
+         ".c-line.c-s2,.c-trace.c-s2,.c-line.c-s6,.c-trace.c-s6{stroke-dasharray:2 3}\n"
+         ".c-line.c-s3,.c-trace.c-s3,.c-line.c-s7,.c-trace.c-s7{stroke-dasharray:9 3 2 3}\n"
          ".c-run{fill:none;stroke:currentColor;stroke-width:.8;stroke-opacity:.45}\n"
+         ".c-trace{fill:none;stroke:currentColor;stroke-width:1.2;stroke-opacity:.8}\n"
          ".c-ribbon{fill:currentColor;fill-opacity:.13}.c-fill{fill:currentColor}\n"
          ".c-interval{stroke:currentColor;stroke-width:2}\n" +
          arm_colours(light_arms, "");

@@ -188,6 +188,18 @@ def test_the_printed_commands_train_the_chosen_configuration_with_fresh_seeds(ru
             assert {k: header[k] for k in want if k != "training"} == {
                 k: v for k, v in want.items() if k != "training"}
     assert len(lines(run(["mr-train", "best", *tuned], cwd=lab))) == 2 * 5
+    # Of report runs the choice may be asked for too, but not the same seeds once more.
+    again = sorted(str(p) for p in (lab / "report").glob("*.log.jsonl"))
+    assert json.loads(run(["mr-train", "best", "--json", *again]).stdout)["runs"] == 4
+    assert run(["mr-train", "best", *again], check=False).returncode == 64
+
+
+def test_a_command_whose_model_is_there_leaves_it(tuned, commands, lab):
+    model = lab / tuned[0].replace(".log.jsonl", "")
+    before = model.read_bytes()
+    command = next(c for c in commands if model.name in c)
+    assert subprocess.run(["sh", "-c", command], cwd=lab, capture_output=True).returncode == 73
+    assert model.read_bytes() == before
 
 
 def test_unequal_budgets_are_warned_of(run, lab, tuned):
@@ -237,6 +249,7 @@ def test_a_study_with_a_grid_reports_fresh_seeds_of_the_chosen_point(run, lab, t
     assert "chosen from 4 runs, by validation alone" in done.stderr
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert [arm["runs"] for arm in report["arms"]] == [[1, 2]]
+    assert [run["seed"] for run in report["training"]] == [1, 2]
     table = by_hand(tmp_path, [f"tuning/{path.name}" for path in tmp_path.glob("tuning/*.jsonl")])
     means = {rate: np.mean(list(runs.values())) for rate, runs in table["layer"].items()}
     best = min(means, key=lambda r: (-means[r], r))

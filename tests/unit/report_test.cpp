@@ -5,6 +5,7 @@
 #include "report/html.h"
 #include "report/markdown.h"
 #include "report/svg.h"
+#include "report/training.h"
 
 #include "check.h"
 
@@ -199,6 +200,46 @@ TEST_CASE("a curve is interrupted where a value is missing, and so is its ribbon
   CHECK(occurrences(path(broken, "c-ribbon"), "Z") == 1);
   CHECK(occurrences(whole, "<circle") == 4 + 1);  // and one in the legend
   CHECK(occurrences(broken, "<circle") == 3 + 1);
+}
+
+TEST_CASE("runs without a mean are drawn by themselves, with a sign at each mark") {
+  auto chart = curves({});
+  chart.series[0].runs = {{}, {}};
+  for (int epoch = 1; epoch <= 40; ++epoch)
+    for (auto& run : chart.series[0].runs) {
+      Curves::Point p;
+      p.x = epoch;
+      p.value = 0.5 + 0.01 * epoch;
+      run.push_back(p);
+    }
+  chart.series[0].marks = {chart.series[0].runs[0].back(), chart.series[0].runs[1][4]};
+  const auto svg = draw(Figure{"f", "t", "a", chart});
+  CHECK(occurrences(svg, "c-trace c-s0") == 2);
+  CHECK(occurrences(svg, "c-run") == 0);
+  CHECK(occurrences(svg, "<circle") == 2 + 1);  // and one in the legend
+  for (const int tick : {0, 10, 20, 30, 40})    // 40 numbers would not fit
+    CHECK(occurrences(svg, ">" + std::to_string(tick) + "</text>") == 1);
+  CHECK(occurrences(svg, ">7</text>") == 0);
+}
+
+TEST_CASE("a normalization has the style of its arm; others follow, batch norm first") {
+  const auto log = [](const std::string& normalization, std::uint64_t seed) {
+    mr::results::TrainingLog l;
+    l.normalization = normalization;
+    l.seed = seed;
+    return l;
+  };
+  const std::vector<mr::results::TrainingLog> logs = {log("layer", 1), log("group(8)", 1),
+                                                      log("batch", 1), log("layer", 2)};
+  const Trainings alone(logs, {});
+  CHECK(alone.normalizations() == std::vector<std::string>{"batch", "layer", "group(8)"});
+  CHECK(alone.style("batch") == 0);
+  CHECK(alone.logs()[2].seed == 2);  // those of one normalization together, in their order
+  const Trainings beside(logs, {"group(8)", "group(8)+batch-stats:volume", "layer"});
+  CHECK(beside.style("group(8)") == 0);
+  CHECK(beside.style("layer") == 2);
+  CHECK(beside.style("batch") == 3);
+  CHECK(training(Trainings({}, {})).blocks.empty());
 }
 
 TEST_CASE("a higher AUROC is drawn higher") {
