@@ -2,6 +2,7 @@
 
 Modules and parameters have the names of the model file, so that its state dict loads as it is.
 """
+import json
 import re
 from functools import partial
 
@@ -342,6 +343,16 @@ class PreActResNet(nn.Sequential):
         self.heads = Heads(100 * channels, labels)
 
 
+# ---- model files ----
+
+
+def read(path):
+    """The TorchScript module of a model file, and its mr.json."""
+    extra = {"mr.json": ""}
+    script = torch.jit.load(str(path), _extra_files=extra)
+    return script, json.loads(extra["mr.json"])
+
+
 def load(net, script):
     """The weights of the model file, by their names."""
     missing, unexpected = net.load_state_dict(script.state_dict(), strict=False)
@@ -349,10 +360,16 @@ def load(net, script):
     return net.train(script.training)
 
 
-def preact_resnet(script, description):
-    """The pre-activation network that mr.json describes, with the weights of the file."""
+def replace(network, name, layer):
+    """Puts a layer in the place of the one of that name."""
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, layer)
+
+
+def rebuilt(script, description):
+    """The network that mr.json describes, with the weights of the file."""
     shape = description["architecture"]
     assert shape["name"] == "preact-resnet"
-    return load(PreActResNet(find_scheme(description["normalization"]), shape["width"],
-                             shape["blocks"], shape["labels"], shape["stem"],
-                             shape["block"] == "bottleneck"), script)
+    scheme = find_scheme(description["normalization"])
+    return load(PreActResNet(scheme, shape["width"], shape["blocks"], shape["labels"],
+                             shape["stem"], shape["block"] == "bottleneck"), script)

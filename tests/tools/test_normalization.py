@@ -1,5 +1,4 @@
 """Normalization schemes in the model files of mr-train, against their published formulas."""
-import json
 import os
 
 import pytest
@@ -19,7 +18,6 @@ SCHEMES = {
     "nf": "nf:alpha=0.3", "fixup": "fixup",
 }
 SIZE = (24, 20)
-BLOCKS = [2, 2]
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +46,14 @@ def trained(run, manifest, tmp_path_factory):
 @pytest.fixture(scope="module")
 def initial(trained):
     """initial(scheme): the state dict of a network that has learnt nothing."""
-    return lambda scheme: torch.jit.load(
-        str(trained(scheme, "--lr", "1e-30", "--wd", "0"))).state_dict()
+    return lambda scheme: networks.read(
+        trained(scheme, "--lr", "1e-30", "--wd", "0"))[0].state_dict()
 
 
 def opened(path):
     """The network of a model file, and the same as PyTorch modules."""
-    extra = {"mr.json": ""}
-    script = torch.jit.load(str(path), _extra_files=extra)
-    return script, networks.preact_resnet(script, json.loads(extra["mr.json"]))
+    script, description = networks.read(path)
+    return script, networks.rebuilt(script, description)
 
 
 def shuffled(script, plain, generator):
@@ -131,3 +128,185 @@ def test_layers_and_their_gradients_are_those_of_the_published_formulas(trained,
             state = plain.state_dict()
             for buffer, value in script.state_dict().items():
                 assert torch.allclose(value, state[buffer], rtol=1e-10, atol=1e-12), buffer
+
+
+@pytest.mark.parametrize("scheme", ["frn", "evonorm-s0", "ws+group", "cnsn", "nf", "fixup"])
+def test_gradients_are_those_of_finite_differences(trained, scheme):
+    """Where torch.nn has no layer to compare with."""
+    ours, _ = shuffled(*opened(trained(scheme)), torch.Generator().manual_seed(6))
+    layers = {"ws+group": ["conv1"], "cnsn": ["join"], "nf": ["conv1", "norm1", "join"],
+              "fixup": ["norm1", "join"]}.get(scheme, ["norm1"])
+    for name in layers:
+        layer = submodule(ours, f"stage1_block2.{name}").train()
+        if hasattr(layer, "partner"):
+            layer.partner = [1, 2, 0]
+        inputs = [random_input(3, 4, 3, 2, seed=i) for i in range(2 if name == "join" else 1)]
+
+        def forward(*tensors):  # parameters are inputs too: they are perturbed in place
+            return layer(*[x * 1 for x in tensors[:len(inputs)]])
+
+        assert torch.autograd.gradcheck(forward, (*inputs, *layer.parameters()))
+
+
+def test_batch_renorm_leaves_batch_norm_as_its_bounds_open(trained):
+    """Steps one after the other: r = 1 and d = 0 at first, then clipped, then free."""
+    def step_by_step(r_max, d_max):
+        ours, theirs = opened(trained("batch-renorm"))
+        script, plain = (net.stage1_block2.norm1.double().train() for net in (ours, theirs))
+        for layer in (script, plain):
+            layer.seen.zero_(), layer.running_mean.zero_(), layer.running_var.fill_(1)
+            layer.r_max, layer.d_max = r_max, d_max
+        batch_norm = networks.BatchNorm(4, momentum=None).double()
+        batch_norm.load_state_dict(plain.state_dict(), strict=False)
+        distances = []
+        for step in range(8):
+            x = random_input(4, 4, 7, 6, seed=step)
+            want = values_and_gradients(plain, [x], torch.ones_like(x))
+            got = values_and_gradients(script, [x], torch.ones_like(x))
+            for name in ("output", "bias"):
+                assert torch.allclose(got[name], want[name], rtol=1e-8, atol=1e-10), (step, name)
+            assert torch.allclose(script.running_mean, plain.running_mean, rtol=1e-12)
+            assert torch.allclose(script.running_var, plain.running_var, rtol=1e-12)
+            assert script.seen.item() == step + 1
+            distances.append((got["output"] - batch_norm(x)).abs().max().item())
+        return distances
+
+    clipped, free = step_by_step(1.5, 0.5), step_by_step(1e6, 1e6)
+    assert clipped[0] < 1e-12 < 0.1 < min(clipped[1:])  # the first step is batch norm
+    assert all(a < b for a, b in zip(clipped[2:], free[2:]))
+
+
+def test_variance_is_restored_by_scaled_activations_and_weights(trained):
+    """nf: a ReLU of a normal deviate has variance 1; beta is 1, sqrt(1 + alpha^2), ... in a stage
+    and begins anew in the block that changes the channels (Brock et al. 2021, section 3)."""
+    script, _ = opened(trained("nf"))
+    x = torch.randn(200000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert script.stage1_block1.norm1(x).var() == pytest.approx(1, abs=0.02)
+    betas = [1 / block.norm1.scale for name, block in script.named_children() if "block" in name]
+    grown = 1 + 0.3**2
+    assert betas == pytest.approx([1, grown**0.5, (grown + 0.3**2)**0.5, grown**0.5])
+    assert all(block.join.alpha == 0.3 and block.norm2.scale == 1
+               for name, block in script.named_children() if "block" in name)
+
+
+# Whole networks.
+
+
+@pytest.fixture(scope="module")
+def scores(run, manifest, trained):
+    """{scheme: what mr-eval gives for the validation slices, [N, L]}, all models in one pass."""
+    paths = {scheme: trained(scheme) for scheme in SCHEMES}
+    options = [word for path in paths.values() for word in ("-m", path)]
+    _, results = read(run(["mr-eval", *options, "--split", "val", "-t", "1", manifest]).stdout)
+    by_name = {key[0]: torch.tensor(values.T) for key, (values, _) in results.items()}
+    return {scheme: by_name[path.name] for scheme, path in paths.items()}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_mr_eval_torchscript_and_plain_pytorch_give_the_same_scores(
+        trained, manifest, scores, scheme):
+    script, plain = opened(trained(scheme))
+    volumes, _ = pixels(manifest, SIZE, "val")
+    x = torch.cat([torch.from_numpy(v) for v in volumes])
+    with torch.no_grad():
+        ours, theirs = script.eval()(x), plain.eval()(x)
+        alone = torch.cat([script(image[None]) for image in x])
+    assert theirs.std(0).min() > 1e-3  # images differ
+    rounding = 1e-5 * max(1, theirs.abs().max().item())
+    for got in (scores[scheme], ours, alone):
+        assert (got - theirs).abs().max() < rounding
+
+
+def test_parameters_are_counted_and_recorded(trained):
+    for scheme, text in SCHEMES.items():
+        script, description = networks.read(trained(scheme))
+        name, _, parameters = text.partition(":")
+        inside = parameters.replace("groups=", "")
+        name = {"layer": "layer_chw"}.get(name, name)
+        assert description["normalization"] == name + (f"({inside})" if inside else "")
+        assert description["parameters"] == sum(p.numel() for p in script.parameters())
+
+
+# What a network begins with.
+
+
+@pytest.mark.parametrize("scheme", ["batch", "ibn", "cnsn", "frn", "evonorm-s0", "nf", "fixup"])
+def test_initial_values_are_the_published_ones(initial, scheme):
+    first = {"weight": 1, "gain": 1, "scale": 1, "v": 1}  # biases and thresholds: 0
+    gates = 0
+    for name, value in initial(scheme).items():
+        part = name.rpartition(".")[2]
+        if part in ("g_mean", "g_deviation"):  # the default of a convolution with 2 inputs
+            assert value.abs().max() <= 0.5**0.5 + 1e-6 and value.std() > 0.1
+            gates += 1
+        elif "heads" in name:
+            bound = 0 if scheme == "fixup" else 800**-0.5
+            assert 0.7 * bound <= value.abs().max() <= bound + 1e-20
+        elif value.dim() < 4 and not part.startswith(("running", "seen")):
+            assert torch.allclose(value, torch.full_like(value, first.get(part, 0)),
+                                  rtol=0, atol=1e-20), name
+    assert gates == (8 if scheme == "cnsn" else 0)
+
+
+def test_convolutions_begin_kaiming_normal_by_fan_out(initial):
+    weights = [w for name, w in initial("batch").items() if w.dim() == 4]
+    deviates = torch.cat([(w * (w[:, 0].numel() / 2)**0.5).flatten() for w in weights])
+    n = len(deviates)
+    assert n > 2500
+    assert abs(deviates.mean()) < 4 / n**0.5
+    assert abs(deviates.var() - 1) < 4 * (2 / n)**0.5
+    assert abs(deviates.pow(4).mean() - 3) < 4 * (96 / n)**0.5
+
+
+def test_fixup_begins_with_branches_that_are_zero_and_scales_their_first_weights(
+        run, manifest, initial, tmp_path):
+    """The last convolution of a branch 0, the others times L^(-1/(2m-2)): Zhang et al. 2019,
+    section 3. The weights of one seed are the same ones otherwise."""
+    def compare(plain, fixup, blocks, m):
+        kept = scaled = zero = 0
+        for name, weight in plain.items():
+            if weight.dim() != 4:
+                continue
+            want = weight
+            if name.endswith(f"conv{m}.weight"):
+                want, zero = torch.zeros_like(weight), zero + 1
+            elif "conv" in name:
+                want, scaled = weight * blocks**(-1 / (2 * m - 2)), scaled + 1
+            else:
+                kept += 1
+            assert torch.allclose(fixup[name], want, rtol=1e-6, atol=1e-20), name
+        assert (zero, scaled) == (blocks, (m - 1) * blocks) and kept > 0
+
+    compare(initial("batch"), initial("fixup"), blocks=4, m=2)
+    state = {}
+    for norm in ("batch", "fixup"):
+        run(["mr-train", "--arch", "preact-resnet50", "--blocks", "1,2", "--width", "4", "--norm",
+             norm, "--size", "24x20", "--batch", "4", "--epochs", "1", "--epoch-samples", "4",
+             "--lr", "1e-30", "--wd", "0", "-q", manifest, "-o", tmp_path / f"{norm}.pt"])
+        state[norm] = networks.read(tmp_path / f"{norm}.pt")[0].state_dict()
+    compare(state["batch"], state["fixup"], blocks=3, m=3)
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize("options, parts", [
+    (["--norm", "grop"], ["'grop'", "group"]),
+    (["--norm", "batchrenorm"], ["'batchrenorm'", "batch-renorm"]),
+    (["--norm", "group:group=2"], ["group: unknown parameter 'group'", "groups"]),
+    (["--norm", "fixup:eps=1"], ["fixup", "'eps'"]),
+    (["--norm", "group:groups=2.5"], ["groups", "whole number", "1 to 65536", "'2.5'"]),
+    (["--norm", "batch:eps=nan"], ["eps", "'nan'"]),
+    (["--norm", "batch-renorm:r_max=0.5"], ["r_max", "from 1"]),
+    (["--norm", "group:groups=3"], ["group(3)", "4 channels", "3 groups"]),
+    (["--norm", "ws+group:groups=5", "--arch", "densenet121", "--width", "25"], ["5 groups"]),
+    (["--arch", "resnet18", "--norm", "nf"], ["nf", "resnet", "preact-resnet"]),
+    (["--arch", "densenet121", "--norm", "cnsn"], ["cnsn", "densenet"]),
+    (["--arch", "resnet81"], ["'resnet81'", "resnet18"]),
+])
+def test_bad_schemes_and_architectures_are_usage_errors(fails, manifest, tmp_path, options, parts):
+    small = ["--width", "4", "--blocks", "1,1", "--size", "24x20", "--epochs", "1"]
+    small = [word for pair in zip(small[::2], small[1::2]) if pair[0] not in options
+             for word in pair]
+    fails(["mr-train", *small, *options, manifest, "-o", tmp_path / "m.pt"], 64, *parts)
+    assert os.listdir(tmp_path) == []
