@@ -300,6 +300,7 @@ def test_fixup_begins_with_branches_that_are_zero_and_scales_their_first_weights
     (["--norm", "batch-renorm:r_max=0.5"], ["r_max", "from 1"]),
     (["--norm", "group:groups=3"], ["group(3)", "4 channels", "3 groups"]),
     (["--norm", "ws+group:groups=5", "--arch", "densenet121", "--width", "25"], ["5 groups"]),
+    (["--norm", "ibn", "--width", "1"], ["ibn", "width of at least 2"]),
     (["--arch", "resnet18", "--norm", "nf"], ["nf", "resnet", "preact-resnet"]),
     (["--arch", "densenet121", "--norm", "cnsn"], ["cnsn", "densenet"]),
     (["--arch", "resnet81"], ["'resnet81'", "resnet18"]),
