@@ -232,7 +232,8 @@ class CrossNormSelfNorm(nn.Module):
     def forward(self, branch, shortcut):
         x = branch + shortcut
         if self.training and len(self.partner):
-            mean, deviation = x.mean(SPACE, keepdim=True), (x.var(SPACE, keepdim=True) + 1e-5).sqrt()
+            mean = x.mean(SPACE, keepdim=True)
+            deviation = torch.sqrt(x.var(SPACE, keepdim=True) + 1e-5)
             x = (x - mean) / deviation * deviation[self.partner] + mean[self.partner]
         statistics = torch.stack([x.mean(SPACE), (x.var(SPACE) + 1e-12).sqrt()], 2)
         weight = torch.stack([self.g_mean, self.g_deviation], 1)[:, None]
@@ -343,6 +344,84 @@ class PreActResNet(nn.Sequential):
         self.heads = Heads(100 * channels, labels)
 
 
+class PostActBlock(nn.Module):
+    """He et al. 2016, Deep residual learning, figure 2: norm and ReLU after each convolution."""
+
+    def __init__(self, scheme, inputs, outputs, stride, last_stage):
+        super().__init__()
+        self.conv1 = scheme.conv(inputs, outputs, 3, stride)
+        self.conv2 = scheme.conv(outputs, outputs, 3)
+        self.bn1 = scheme.first_norm(outputs, last_stage)
+        self.bn2 = scheme.norm(outputs, relu=False)
+        self.downsample = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(scheme.conv(inputs, outputs, 1, stride),
+                                            scheme.norm(outputs, relu=False))
+        self.join = scheme.join(outputs)
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x))))
+        return F.relu(self.join(y, self.downsample(x)))
+
+
+class ResNet(nn.Sequential):
+    """Of basic blocks."""
+
+    def __init__(self, scheme, width, blocks, labels):
+        super().__init__()
+        self.conv1, self.bn1 = scheme.conv(1, width, 7, 2), scheme.norm(width)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        channels = width
+        for stage, count in enumerate(blocks):
+            layers = []
+            for b in range(count):
+                layers.append(PostActBlock(scheme, channels, width * 2**stage,
+                                           2 if stage and not b else 1, stage + 1 == len(blocks)))
+                channels = width * 2**stage
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = Heads(channels, labels)
+
+
+class DenseLayer(nn.Module):
+    """Huang et al. 2017, section 3: a bottleneck of four times the growth."""
+
+    def __init__(self, scheme, channels, growth):
+        super().__init__()
+        self.norm1, self.conv1 = scheme.norm(channels), scheme.conv(channels, 4 * growth, 1)
+        self.norm2, self.conv2 = scheme.norm(4 * growth), scheme.conv(4 * growth, growth, 3)
+
+    def forward(self, x):
+        return torch.cat([x, self.conv2(self.norm2(self.conv1(self.norm1(x))))], 1)
+
+
+class DenseNet(nn.Sequential):
+    def __init__(self, scheme, width, growth, blocks, labels):
+        super().__init__()
+        self.features = nn.Sequential()
+        parts = dict(conv0=scheme.conv(1, width, 7, 2), norm0=scheme.norm(width),
+                     pool0=nn.MaxPool2d(3, 2, 1))
+        channels = width
+        for stage, count in enumerate(blocks, 1):
+            block = nn.Sequential()
+            for layer in range(count):
+                block.add_module(f"denselayer{layer + 1}", DenseLayer(scheme, channels, growth))
+                channels += growth
+            parts[f"denseblock{stage}"] = block
+            if stage < len(blocks):
+                transition = nn.Sequential()
+                transition.add_module("norm", scheme.norm(channels))
+                transition.add_module("conv", scheme.conv(channels, channels // 2, 1))
+                transition.add_module("pool", nn.AvgPool2d(2))
+                parts[f"transition{stage}"] = transition
+                channels //= 2
+        for name, part in parts.items():
+            self.features.add_module(name, part)
+        self.features.add_module("norm5", scheme.norm(channels))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = Heads(channels, labels)
+
+
 # ---- model files ----
 
 
@@ -368,8 +447,12 @@ def replace(network, name, layer):
 
 def rebuilt(script, description):
     """The network that mr.json describes, with the weights of the file."""
-    shape = description["architecture"]
-    assert shape["name"] == "preact-resnet"
-    scheme = find_scheme(description["normalization"])
-    return load(PreActResNet(scheme, shape["width"], shape["blocks"], shape["labels"],
-                             shape["stem"], shape["block"] == "bottleneck"), script)
+    shape, scheme = description["architecture"], find_scheme(description["normalization"])
+    common = shape["width"], shape["blocks"], shape["labels"]
+    if shape["name"] == "densenet":
+        net = DenseNet(scheme, shape["width"], shape["growth"], *common[1:])
+    elif shape["name"] == "resnet":
+        net = ResNet(scheme, *common)
+    else:
+        net = PreActResNet(scheme, *common, shape["stem"], shape["block"] == "bottleneck")
+    return load(net, script)

@@ -132,3 +132,15 @@ def test_pre_activation_networks_are_those_of_the_paper(trained, depth, stem):
     assert len(weights) + 1 == int(depth)  # layers, the last one being linear
     theirs = networks.rebuilt(shuffled(script), description).double()
     assert_same(script, networks.load(theirs, script), picture(3, 1, 36, 33))
+
+
+@pytest.mark.parametrize("arch, norm", [
+    *(("resnet18", norm) for norm in ("layer_c", "ibn", "cnsn", "frn", "ws+group:groups=2")),
+    *(("densenet121", norm) for norm in ("frn", "evonorm-s0:groups=2")),
+])
+def test_other_schemes_stand_where_batch_norm_stands(trained, arch, norm):
+    """IBN-a after the first convolution of each block but those of the last stage; CNSN between
+    the addition and the ReLU; FRN without its threshold where no ReLU follows."""
+    script, description = trained("--arch", arch, "--width", "4", "--blocks", "1,2", "--norm", norm)
+    theirs = networks.rebuilt(shuffled(script), description).double()
+    assert_same(script, networks.load(theirs, script), picture(3, 1, 36, 33))

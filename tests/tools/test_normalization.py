@@ -118,7 +118,8 @@ def test_layers_and_their_gradients_are_those_of_the_published_formulas(trained,
             if hasattr(module, "partner"):
                 module.partner = [2, 0, 3, 1]
         channels = 1 if name == "" else 8 if name == "stage2_block2.norm2" else 4
-        inputs = [random_input(4, channels, 7, 6, seed=i) for i in range(2 if "join" in name else 1)]
+        count = 2 if "join" in name else 1
+        inputs = [random_input(4, channels, 7, 6, seed=i) for i in range(count)]
         with torch.no_grad():
             cotangent = torch.randn_like(plain(*inputs))
             plain.load_state_dict(script.state_dict(), strict=False)
@@ -225,6 +226,15 @@ def test_parameters_are_counted_and_recorded(trained):
         name = {"layer": "layer_chw"}.get(name, name)
         assert description["normalization"] == name + (f"({inside})" if inside else "")
         assert description["parameters"] == sum(p.numel() for p in script.parameters())
+
+
+@pytest.mark.parametrize("text", ["nf:alpha=0.2", "cnsn:probability=0.5,eps=1e-5,momentum=0.1",
+                                  "batch-renorm:r_max=3,d_max=5,momentum=0.01,eps=1e-5"])
+def test_defaults_are_the_published_ones(run, manifest, tmp_path, text):
+    """What is said and is the default does not stand in a scheme's name."""
+    run(["mr-train", "--norm", text, "--width", "2", "--blocks", "1", "--size", "24x20", "--batch",
+         "4", "--epochs", "1", "--epoch-samples", "4", "-q", manifest, "-o", tmp_path / "m.pt"])
+    assert networks.read(tmp_path / "m.pt")[1]["normalization"] == text.partition(":")[0]
 
 
 # What a network begins with.
