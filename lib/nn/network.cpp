@@ -269,6 +269,8 @@ void check(const Architecture& a) {
   if (a.dimensions != 2 && a.dimensions != 3)
     throw UsageError("network: want 2 or 3 dimensions, got " + std::to_string(a.dimensions));
   check_scheme(a);
+  if (a.normalization.scheme == "ibn" && a.width < 2)
+    throw UsageError("ibn: want a width of at least 2: half of the channels are normalised apart");
   check_groups(a.normalization, a.width);
   if (a.family != Family::densenet) return;
   int channels = a.width;
