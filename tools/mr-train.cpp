@@ -22,7 +22,8 @@ struct Options {
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
   std::vector<int> blocks;
-  int groups = 0, width = 0, threads = 0;
+  int groups = 0, width = 0, depth = 0, threads = 0;
+  bool attention = false;
   bool force = false;
 };
 
@@ -50,6 +51,16 @@ void declare_network(CLI::App& app, Options& o) {
       ->check(CLI::Range(1, 100));
   app.add_option("--size", o.size, "Rows x columns of the input [px]; cropped or padded to it")
       ->capture_default_str();
+  app.add_option("--neighbours", o.settings.preprocess.neighbours,
+                 "Odd: a slice and those beside it as channels")
+      ->check(CLI::Range(1, 255))
+      ->capture_default_str();
+  app.add_option("--depth", o.depth,
+                 "Samples are whole images, cropped or padded to so many slices: a network of 3 "
+                 "dimensions")
+      ->check(CLI::Range(1, 4096));
+  app.add_flag("--attention", o.attention,
+               "With --depth: a network of 2 dimensions for each slice, pooled by attention");
   app.add_option("--spacing-mm", o.spacing_mm, "Resample to this pixel size (default: keep)")
       ->check(CLI::PositiveNumber);
   app.add_option("--standardise", o.standardise, "none, scale:K, volume-percentile or slice-zscore")
@@ -190,6 +201,16 @@ mr::nn::Architecture parse_architecture(const Options& o) {
     architecture.stem = o.stem == "cifar" ? mr::nn::Stem::cifar : mr::nn::Stem::imagenet;
   if (o.width > 0) architecture.width = o.width;
   if (!o.blocks.empty()) architecture.blocks = o.blocks;
+  if (o.attention && o.depth == 0)
+    throw mr::UsageError("--attention: pools the slices of whole images; want --depth");
+  if (o.depth > 0 && o.settings.preprocess.neighbours > 1)
+    throw mr::UsageError("--neighbours: of slices; want it or --depth");
+  if (o.settings.preprocess.neighbours % 2 == 0)
+    throw mr::UsageError("--neighbours: want an odd number, got " +
+                         std::to_string(o.settings.preprocess.neighbours));
+  architecture.channels = o.settings.preprocess.neighbours;
+  architecture.attention = o.attention;
+  architecture.dimensions = o.depth > 0 && !o.attention ? 3 : 2;
   architecture.normalization = mr::nn::parse_normalization(o.norm);
   if (o.groups > 0) mr::nn::set_groups(architecture.normalization, o.groups);
   return architecture;
@@ -201,6 +222,7 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   s.architecture = parse_architecture(o);
   s.preprocess.size = parse_size(o.size);
   mr::dataset::set_standardisation(s.preprocess, o.standardise);
+  if (o.depth > 0) s.preprocess.depth = o.depth;
   if (o.spacing_mm > 0) s.preprocess.spacing_mm = o.spacing_mm;
   s.optimiser.method = o.optimiser == "sgd" ? mr::train::Method::sgd : mr::train::Method::adamw;
   using mr::train::ClassWeights, mr::train::Sampling;

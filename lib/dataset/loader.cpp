@@ -5,6 +5,7 @@
 #include <deque>
 #include <exception>
 #include <future>
+#include <set>
 
 #include "base/error.h"
 #include "dataset/corrupt.h"
@@ -132,7 +133,7 @@ struct BatchLoader::State {
       : samples(s),
         preprocess(p),
         options(std::move(o)),
-        pixels(static_cast<std::size_t>(p.size[0]) * static_cast<std::size_t>(p.size[1])),
+        pixels(input_elements(p)),
         cache(options.cache_bytes, [this](std::size_t image) { return decode(image); }) {
     for (int t = 0; t < std::max(1, options.threads); ++t) pool.emplace_back([this] { work(); });
   }
@@ -180,8 +181,9 @@ struct BatchLoader::State {
       auto volume = decoded->volume;
       if (slice && artifact::in_plane(*options.augment, volume) &&
           slice->axis == artifact::roles_of(volume).slice)
-        artifact::corrupt_slice(volume, slice->index, *options.augment, *decoded->facts, draw,
-                                decoded->maps);
+        for (const auto index : stored_indices(volume, slice))
+          artifact::corrupt_slice(volume, index, *options.augment, *decoded->facts, draw,
+                                  decoded->maps);
       else
         artifact::corrupt(volume, *options.augment, *decoded->facts, draw, 1, decoded->maps);
       extract(volume, slice, measure_scaling(volume, preprocess), preprocess, out);
@@ -190,6 +192,14 @@ struct BatchLoader::State {
       if (what.rfind(entry.file, 0) == 0) throw;
       throw DataError(entry.file + ": " + what);
     }
+  }
+
+  /// Slices that a sample shows, each once.
+  std::set<std::int64_t> stored_indices(const image::Volume& volume,
+                                        const std::optional<Slice>& slice) const {
+    std::set<std::int64_t> indices;
+    for (const auto& shown : input_slices(volume, slice, preprocess)) indices.insert(shown->index);
+    return indices;
   }
 
   Batch make(std::vector<std::size_t> wanted, std::int64_t pass) {

@@ -63,7 +63,7 @@ LoadedManifest load_manifest(const std::string& path, const std::string& root,
 
 struct Batch {
   std::vector<std::size_t> samples;  // n indices into the SampleSet
-  std::vector<float> pixels;         // [n, 1, H, W]
+  std::vector<float> pixels;         // [n, ...input_shape]
   double waited_s = 0;               // how long the caller waited for it
 };
 

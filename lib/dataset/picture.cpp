@@ -3,11 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "artifact/recipe.h"
 #include "dataset/preprocess.h"
 
 namespace mr::dataset {
 
-Picture picture_of(const image::Volume& volume, const std::optional<Slice>& slice, int longest_px) {
+Picture picture_of(const image::Volume& volume, const std::optional<Slice>& wanted,
+                   int longest_px) {
+  auto slice = wanted;
+  if (!slice) {
+    const int axis = artifact::roles_of(volume).slice;
+    slice = Slice{axis, volume.length(axis) / 2};
+  }
   const auto stored = picture_size(volume, slice);
   Preprocess preprocess;
   preprocess.standardisation = Standardisation::none;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "artifact/recipe.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -168,6 +169,27 @@ Slice resolve_slice(const image::Volume& volume, const std::optional<Slice>& sli
   throw DataError("is a volume, and the sample names no slice (mr-manifest slices names them)");
 }
 
+void extract_slice(const image::Volume& volume, const Slice& slice, const Scaling& scaling,
+                   const Preprocess& preprocess, float* out) {
+  const auto axes = picture_axes(volume.affine, slice.axis);
+  auto picture = take_slice(volume, slice, axes);
+  for (auto& pixel : picture.pixels)
+    pixel = static_cast<float>((pixel - scaling.offset) * scaling.factor);
+  if (preprocess.spacing_mm) {
+    const auto spacing = [&](const PictureAxis& a) {
+      return volume.spacing_mm[static_cast<std::size_t>(a.axis)];
+    };
+    resample_columns(picture, spacing(axes.columns), *preprocess.spacing_mm);
+    transpose(picture);
+    resample_columns(picture, spacing(axes.rows), *preprocess.spacing_mm);
+    transpose(picture);
+  }
+  crop_or_pad(picture, preprocess, out);
+  if (preprocess.standardisation == Standardisation::slice_zscore)
+    zscore(out, static_cast<std::size_t>(preprocess.size[0]) *
+                    static_cast<std::size_t>(preprocess.size[1]));
+}
+
 }  // namespace
 
 void set_standardisation(Preprocess& preprocess, const std::string& text) {
@@ -209,6 +231,8 @@ Json to_json(const Preprocess& preprocess) {
            "closest RAS: rows superior to inferior (axial: anterior to posterior), "
            "columns right to left (sagittal: anterior to posterior)"},
           {"spacing_mm", preprocess.spacing_mm ? Json(*preprocess.spacing_mm) : Json()},
+          {"neighbours", preprocess.neighbours},
+          {"depth", preprocess.depth ? Json(*preprocess.depth) : Json()},
           {"size", preprocess.size}};
 }
 
@@ -222,6 +246,14 @@ Preprocess preprocess_from_json(const Json& object, const std::string& name) {
   preprocess.size = {size[0].get<int>(), size[1].get<int>()};
   if (!member(object, "spacing_mm", name).is_null())
     preprocess.spacing_mm = number_member(object, "spacing_mm", name);
+  preprocess.neighbours = static_cast<int>(integer_member(object, "neighbours", name));
+  if (preprocess.neighbours < 1 || preprocess.neighbours % 2 == 0)
+    throw DataError(name + ": neighbours: want an odd number, got " +
+                    std::to_string(preprocess.neighbours));
+  if (!member(object, "depth", name).is_null())
+    preprocess.depth = static_cast<int>(integer_member(object, "depth", name));
+  if (preprocess.depth && *preprocess.depth < 1)
+    throw DataError(name + ": depth: want at least 1, got " + std::to_string(*preprocess.depth));
   return preprocess;
 }
 
@@ -235,26 +267,58 @@ Scaling measure_scaling(const image::Volume& volume, const Preprocess& preproces
   return {low, high > low ? 1 / (high - low) : 0};
 }
 
+std::vector<std::int64_t> input_shape(const Preprocess& preprocess) {
+  const auto& size = preprocess.size;
+  if (preprocess.depth) return {1, *preprocess.depth, size[0], size[1]};
+  return {preprocess.neighbours, size[0], size[1]};
+}
+
+std::size_t input_elements(const Preprocess& preprocess) {
+  std::size_t n = 1;
+  for (const auto length : input_shape(preprocess)) n *= static_cast<std::size_t>(length);
+  return n;
+}
+
+std::vector<std::optional<Slice>> input_slices(const image::Volume& volume,
+                                               const std::optional<Slice>& wanted,
+                                               const Preprocess& preprocess) {
+  if (preprocess.depth && wanted)
+    throw DataError("the sample is a slice; want whole images for an input of volumes");
+  const auto first =
+      preprocess.depth ? Slice{artifact::roles_of(volume).slice, 0} : resolve_slice(volume, wanted);
+  const auto n = volume.length(first.axis);
+  const char code = image::orientation(volume.affine)[static_cast<std::size_t>(first.axis)];
+  const bool reversed = code == 'L' || code == 'P' || code == 'I';
+  const auto count = static_cast<std::int64_t>(preprocess.depth.value_or(preprocess.neighbours));
+  // Padding goes before the first slice where the count does not halve, as in crop_or_pad.
+  const auto before = preprocess.depth
+                          ? (n - count) / 2 - ((n < count && (count - n) % 2 != 0) ? 1 : 0)
+                          : -(count / 2);
+  std::vector<std::optional<Slice>> slices;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (!preprocess.depth) {
+      const auto index = first.index + (reversed ? -(before + i) : before + i);
+      slices.emplace_back(Slice{first.axis, std::clamp<std::int64_t>(index, 0, n - 1)});
+    } else if (before + i < 0 || before + i >= n) {
+      slices.emplace_back();
+    } else {
+      slices.emplace_back(Slice{first.axis, reversed ? n - 1 - before - i : before + i});
+    }
+  }
+  return slices;
+}
+
 void extract(const image::Volume& volume, const std::optional<Slice>& wanted,
              const Scaling& scaling, const Preprocess& preprocess, float* out) {
-  const auto slice = resolve_slice(volume, wanted);
-  const auto axes = picture_axes(volume.affine, slice.axis);
-  auto picture = take_slice(volume, slice, axes);
-  for (auto& pixel : picture.pixels)
-    pixel = static_cast<float>((pixel - scaling.offset) * scaling.factor);
-  if (preprocess.spacing_mm) {
-    const auto spacing = [&](const PictureAxis& a) {
-      return volume.spacing_mm[static_cast<std::size_t>(a.axis)];
-    };
-    resample_columns(picture, spacing(axes.columns), *preprocess.spacing_mm);
-    transpose(picture);
-    resample_columns(picture, spacing(axes.rows), *preprocess.spacing_mm);
-    transpose(picture);
+  const auto pixels =
+      static_cast<std::size_t>(preprocess.size[0]) * static_cast<std::size_t>(preprocess.size[1]);
+  for (const auto& slice : input_slices(volume, wanted, preprocess)) {
+    if (slice)
+      extract_slice(volume, *slice, scaling, preprocess, out);
+    else
+      std::fill_n(out, pixels, 0.0f);
+    out += pixels;
   }
-  crop_or_pad(picture, preprocess, out);
-  if (preprocess.standardisation == Standardisation::slice_zscore)
-    zscore(out, static_cast<std::size_t>(preprocess.size[0]) *
-                    static_cast<std::size_t>(preprocess.size[1]));
 }
 
 PictureSize picture_size(const image::Volume& volume, const std::optional<Slice>& wanted) {

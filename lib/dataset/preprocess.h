@@ -19,7 +19,13 @@ struct Preprocess {
   double scale = 1;                  // of `scale`: pixels are multiplied by it
   std::array<int, 2> size{64, 64};   // H, W [px]
   std::optional<double> spacing_mm;  // resample rows and columns to it; unset: keep
+  int neighbours = 1;                // odd: a slice and those beside it, as channels (2.5-D)
+  std::optional<int> depth;          // samples are whole images of so many slices; unset: slices
 };
+
+/// Of a sample: [channels, H, W], or [1, depth, H, W].
+std::vector<std::int64_t> input_shape(const Preprocess& preprocess);
+std::size_t input_elements(const Preprocess& preprocess);
 
 /// "none" | "scale:K" | "volume-percentile" | "slice-zscore". throws UsageError
 void set_standardisation(Preprocess& preprocess, const std::string& text);
@@ -35,11 +41,19 @@ struct Scaling {
 };
 Scaling measure_scaling(const image::Volume& volume, const Preprocess& preprocess);
 
-/// One sample's pixels [H, W], frame 0, magnitude. Rows run superior to inferior (or anterior to
-/// posterior in an axial slice), columns right to left, or anterior to posterior (radiological).
-/// out has H * W elements.
-/// throws DataError when the slice is not in the image, or the image is not one slice and the
-/// sample names none
+/// Stored slices that a sample is made of, in the order of the input: towards right, anterior or
+/// superior. Beside the first and the last slice of an image stands that slice again; a whole image
+/// is cropped or padded about its middle along roles_of(volume).slice, and nullopt is a slice of
+/// padding.
+/// throws DataError when the slice is not in the image, the image is not one slice and the sample
+/// names none, or a sample of whole images names one
+std::vector<std::optional<Slice>> input_slices(const image::Volume& volume,
+                                               const std::optional<Slice>& slice,
+                                               const Preprocess& preprocess);
+
+/// One sample's pixels, input_shape(preprocess), frame 0, magnitude. Rows run superior to inferior
+/// (or anterior to posterior in an axial slice), columns right to left, or anterior to posterior
+/// (radiological). out has input_elements(preprocess) elements. Errors as input_slices.
 void extract(const image::Volume& volume, const std::optional<Slice>& slice, const Scaling& scaling,
              const Preprocess& preprocess, float* out);
 

@@ -152,8 +152,7 @@ Prepared prepare(const Plan& plan, const dataset::CleanImage& clean, std::size_t
   try {
     for (const auto& preprocess : plan.networks.preprocessings) {
       const auto scaling = dataset::measure_scaling(*volume, preprocess);
-      const auto size = static_cast<std::size_t>(preprocess.size[0]) *
-                        static_cast<std::size_t>(preprocess.size[1]);
+      const auto size = dataset::input_elements(preprocess);
       std::vector<float> pixels(size * entry.samples.size());
       for (std::size_t s = 0; s < entry.samples.size(); ++s)
         dataset::extract(*volume, entry.samples[s].slice, scaling, preprocess,

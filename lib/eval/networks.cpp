@@ -136,15 +136,15 @@ void Networks::add_recalibrated(const Options& options, const SampleSet& trainin
 }
 
 std::size_t Networks::pixels_of(const Variant& variant) const {
-  const auto& size = preprocessings[variant.preprocess].size;
-  return static_cast<std::size_t>(size[0]) * static_cast<std::size_t>(size[1]);
+  return dataset::input_elements(preprocessings[variant.preprocess]);
 }
 
 /// The samples as a tensor on the device; `pad_to` > n repeats the last one.
 torch::Tensor Networks::batch(const Variant& variant, const float* pixels, std::size_t n,
                               std::size_t pad_to) const {
-  const auto& size = preprocessings[variant.preprocess].size;
-  auto input = torch::empty({static_cast<std::int64_t>(pad_to), 1, size[0], size[1]});
+  auto shape = dataset::input_shape(preprocessings[variant.preprocess]);
+  shape.insert(shape.begin(), static_cast<std::int64_t>(pad_to));
+  auto input = torch::empty(shape);
   const auto each = pixels_of(variant);
   auto* to = input.data_ptr<float>();
   std::memcpy(to, pixels, n * each * sizeof(float));

@@ -259,8 +259,8 @@ Json to_json(const Architecture& a) {
   Json object = {
       {"name", name(a.family)},     {"stem", a.stem == Stem::imagenet ? "imagenet" : "cifar"},
       {"width", a.width},           {"blocks", a.blocks},
-      {"dimensions", a.dimensions}, {"channels", a.channels},
-      {"labels", a.labels}};
+      {"dimensions", a.dimensions}, {"attention", a.attention},
+      {"channels", a.channels},     {"labels", a.labels}};
   if (a.family == Family::densenet)
     object["growth"] = a.growth;
   else

@@ -65,7 +65,7 @@ enum class Stem { cifar, imagenet };
 ///                convolution of a bottleneck, batch norm after each convolution, global average
 /// densenet       Huang et al. 2017 (DenseNet-BC, compression 1/2, 4 x growth in a bottleneck) in
 ///                torchvision's layout, global average
-/// All end in a linear map to two logits per label.
+/// All end in a linear map to two logits per label. Before attention the average is global.
 struct Architecture {
   Family family = Family::preact_resnet;
   Stem stem = Stem::cifar;  // 3x3, or 7x7 of stride 2 and a 3x3 max-pool of stride 2
@@ -74,7 +74,8 @@ struct Architecture {
   int growth = 32;  // of densenet: channels that a layer adds
   std::vector<int> blocks = {2, 2, 2, 2};  // per stage; stages after the first halve H and W
   int dimensions = 2;                      // 2: slices [N, C, H, W]; 3: volumes [N, C, D, H, W]
-  int channels = 1;                        // of the input
+  bool attention = false;  // of 2 dimensions: volumes [N, C, S, H, W], slices pooled by attention
+  int channels = 1;        // of the input
   int labels = 1;
   Normalization normalization;
 };

@@ -198,6 +198,27 @@ def forward(self, x):
     return z.select(2, 1) - z.select(2, 0)
 )";
 
+// Slices of padding are 0 throughout: they get no weight, and no norm sees them. Of an image of
+// nothing the first slice is taken.
+const char* const attention_source = R"(
+def forward(self, x):
+    images, depth = x.size(0), x.size(2)
+    slices = torch.flatten(torch.transpose(x, 1, 2), 0, 1)
+    seen = torch.flatten(slices, 1).ne(0).any(1).view([images, depth])
+    first = torch.arange(depth, device=x.device).eq(0)
+    seen = torch.logical_or(seen, torch.logical_and(first, seen.any(1, True).logical_not()))
+    index = torch.nonzero(torch.flatten(seen)).squeeze(1)
+    h = torch.flatten(self.features.forward(slices.index_select(0, index)), 1)
+    gate = torch.sigmoid(torch.linear(h, self.gate_weight, self.gate_bias))
+    a = torch.linear(torch.tanh(torch.linear(h, self.value_weight, self.value_bias)) * gate,
+                     self.score_weight).squeeze(1)
+    scores = torch.full_like(torch.flatten(seen), -1e30, dtype=a.dtype).index_copy(0, index, a)
+    weights = torch.flatten(torch.softmax(scores.view([images, depth]), 1)).index_select(0, index)
+    pooled = torch.zeros([images, h.size(1)], dtype=h.dtype, device=h.device)
+    image = torch.div(index, depth, rounding_mode="floor")
+    return self.HEADS.forward(pooled.index_add(0, image, h * weights.unsqueeze(1)))
+)";
+
 template <typename Value>
 void set(Module& m, const std::string& attribute, const Value& value) {
   const c10::IValue wrapped(value);
@@ -438,6 +459,26 @@ Module LayerBuilder::heads(const std::string& name, int features, int labels) {
     parameter(m, "weight", uniform_tensor(name + ".weight", {2 * labels, features}, bound));
     parameter(m, "bias", uniform_tensor(name + ".bias", {2 * labels}, bound));
     set(m, "labels", static_cast<std::int64_t>(labels));
+  });
+}
+
+Module LayerBuilder::attention(const Module& features, const std::string& heads_name, int channels,
+                               int labels) {
+  constexpr std::int64_t hidden = 128;
+  std::string source = attention_source;
+  source.replace(source.find("HEADS"), 5, heads_name);
+  return make("SliceAttention", source, [&](Module& m) {
+    const auto weight = [&](const std::string& name, const std::vector<std::int64_t>& shape,
+                            std::int64_t fan_in) {
+      parameter(m, name, uniform_tensor("attention." + name, shape, 1 / std::sqrt(fan_in)));
+    };
+    m.register_module("features", features);
+    for (const std::string part : {"value", "gate"}) {
+      weight(part + "_weight", {hidden, channels}, channels);
+      weight(part + "_bias", {hidden}, channels);
+    }
+    weight("score_weight", {1, hidden}, hidden);
+    m.register_module(heads_name, heads(heads_name, channels, labels));
   });
 }
 

@@ -47,6 +47,12 @@ class LayerBuilder {
   /// +-1/sqrt(features); 0 in scheme fixup.
   torch::jit::Module heads(const std::string& name, int features, int labels);
 
+  /// A network for volumes [N, C, S, H, W]: `features` of each slice [., C, H, W] that is not 0
+  /// throughout, their mean weighted by gated attention (Ilse et al. 2018, eq. 9: a_s = softmax_s(w
+  /// (tanh(V h_s) * sigmoid(U h_s))), 128 hidden units), and heads.
+  torch::jit::Module attention(const torch::jit::Module& features, const std::string& heads_name,
+                               int channels, int labels);
+
   /// Modules one after the other, in a class of their own.
   torch::jit::Module sequence(const Parts& parts, const std::string& class_name = "");
 

@@ -78,44 +78,63 @@ class Networks {
     for (const int n : a_.blocks) residual_blocks_ += n;
   }
 
-  Module preact_resnet() {
+  Module network() {
+    switch (a_.family) {
+      case Family::preact_resnet:
+        return with_heads("PreActResNet", preact_resnet(), "heads", a_.attention ? 1 : pool_side);
+      case Family::resnet:
+        return with_heads("ResNet", resnet(), "fc", 1);
+      case Family::densenet:
+        break;
+    }
+    return with_heads("DenseNet", {{"features", build_.sequence(densenet())}}, "classifier", 1);
+  }
+
+ private:
+  /// side  of the average pool that comes after the features
+  Module with_heads(const std::string& class_name, Parts features, const std::string& name,
+                    int side) {
+    const auto positions = static_cast<int>(std::pow(side, a_.dimensions));
+    features.emplace_back(a_.family == Family::preact_resnet ? "pool" : "avgpool",
+                          build_.adaptive_pool(side));
+    if (a_.attention)
+      return build_.attention(build_.sequence(features, class_name), name, out_, a_.labels);
+    features.emplace_back(name, build_.heads(name, out_ * positions, a_.labels));
+    return build_.sequence(features, class_name);
+  }
+
+  Parts preact_resnet() {
     Parts parts = stem("stem", std::nullopt);
-    int out = a_.width, stage = 0;
+    int stage = 0;
     for (const auto& shapes : block_shapes(a_)) {
       ++stage;
       int b = 0;
       for (const auto& shape : shapes) {
         const auto name = "stage" + std::to_string(stage) + "_block" + std::to_string(++b);
         parts.emplace_back(name, preact_block(name, shape));
-        out = shape.out;
+        out_ = shape.out;
       }
     }
-    const int positions =
-        a_.dimensions == 3 ? pool_side * pool_side * pool_side : pool_side * pool_side;
-    parts.emplace_back("pool", build_.adaptive_pool(pool_side));
-    parts.emplace_back("heads", build_.heads("heads", out * positions, a_.labels));
-    return build_.sequence(parts, "PreActResNet");
+    return parts;
   }
 
-  Module resnet() {
+  Parts resnet() {
     Parts parts = stem("conv1", "bn1");
-    int out = a_.width, stage = 0;
+    int stage = 0;
     for (const auto& shapes : block_shapes(a_)) {
       const auto name = "layer" + std::to_string(++stage);
       Parts blocks;
       for (const auto& shape : shapes) {
         const auto index = std::to_string(blocks.size());
         blocks.emplace_back(index, postact_block(name + "." + index, shape));
-        out = shape.out;
+        out_ = shape.out;
       }
       parts.emplace_back(name, build_.sequence(blocks));
     }
-    parts.emplace_back("avgpool", build_.adaptive_pool(1));
-    parts.emplace_back("fc", build_.heads("fc", out, a_.labels));
-    return build_.sequence(parts, "ResNet");
+    return parts;
   }
 
-  Module densenet() {
+  Parts densenet() {
     Parts features = stem("conv0", "norm0");
     int channels = a_.width;
     for (std::size_t s = 0; s < a_.blocks.size(); ++s) {
@@ -138,13 +157,10 @@ class Networks {
       channels /= 2;
     }
     features.emplace_back("norm5", build_.norm(channels, Activation::relu));
-    return build_.sequence({{"features", build_.sequence(features)},
-                            {"avgpool", build_.adaptive_pool(1)},
-                            {"classifier", build_.heads("classifier", channels, a_.labels)}},
-                           "DenseNet");
+    out_ = channels;
+    return features;
   }
 
- private:
   /// norm  after the convolution, with its activation; absent in networks of pre-activation
   Parts stem(const std::string& conv, const std::optional<std::string>& norm) {
     const bool large = a_.stem == Stem::imagenet;
@@ -238,6 +254,7 @@ def forward(self, x):
   const Architecture& a_;
   LayerBuilder build_;
   int residual_blocks_ = 0, projections_ = 0;
+  int out_ = 0;          // channels of the features
   double variance_ = 1;  // nf: expected, of what comes next
 };
 
@@ -334,16 +351,7 @@ void draw_cross_norm(Module& network, const Normalization& normalization, const 
 
 Module make_network(const Architecture& architecture, std::uint64_t seed) {
   check(architecture);
-  Networks networks(architecture, seed);
-  switch (architecture.family) {
-    case Family::preact_resnet:
-      return networks.preact_resnet();
-    case Family::resnet:
-      return networks.resnet();
-    case Family::densenet:
-      break;
-  }
-  return networks.densenet();
+  return Networks(architecture, seed).network();
 }
 
 }  // namespace mr::nn

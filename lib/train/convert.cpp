@@ -40,7 +40,7 @@ SampleSet choose(const SampleSet& all, const std::string& split) {
   return chosen;
 }
 
-/// Calls `use` with each batch [n, 1, H, W] of the samples in their order.
+/// Calls `use` with each batch [n, ...] of the samples in their order.
 template <typename Use>
 void each_batch(const SampleSet& samples, const dataset::Preprocess& preprocess,
                 const Conversion& conversion, c10::Device device, const Use& use) {
@@ -50,10 +50,9 @@ void each_batch(const SampleSet& samples, const dataset::Preprocess& preprocess,
   loader.start(std::move(order), conversion.batch, 0);
   dataset::Batch batch;
   while (throw_if_stopped(), loader.next(batch)) {
-    const auto n = static_cast<std::int64_t>(batch.samples.size());
-    use(torch::from_blob(batch.pixels.data(), {n, 1, preprocess.size[0], preprocess.size[1]})
-            .clone()
-            .to(device));
+    auto shape = dataset::input_shape(preprocess);
+    shape.insert(shape.begin(), static_cast<std::int64_t>(batch.samples.size()));
+    use(torch::from_blob(batch.pixels.data(), shape).clone().to(device));
   }
 }
 

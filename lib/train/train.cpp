@@ -141,8 +141,9 @@ void train(const Settings& asked, const Files& files, const Run& run, const Mess
     settings.epoch_samples = static_cast<std::int64_t>(training.size());
   const auto last = settings.epoch_samples % settings.batch;  // images of an epoch's last batch
   const auto& size = settings.preprocess.size;
-  nn::require_trainable(settings.architecture, {size[0], size[1]},
-                        last == 0 ? settings.batch : last);
+  std::vector<int> pixels(size.begin(), size.end());
+  if (settings.architecture.dimensions == 3) pixels.push_back(*settings.preprocess.depth);
+  nn::require_trainable(settings.architecture, pixels, last == 0 ? settings.batch : last);
 
   const auto description = describe(settings, training);
   auto identity = description;

@@ -196,11 +196,11 @@ void Trainer::close_epoch(const Validation& validation) {
 }
 
 torch::Tensor Trainer::forward(const dataset::Batch& batch) {
-  const auto& size = settings_.preprocess.size;
-  const auto n = static_cast<std::int64_t>(batch.samples.size());
+  auto shape = dataset::input_shape(settings_.preprocess);
+  shape.insert(shape.begin(), static_cast<std::int64_t>(batch.samples.size()));
   // from_blob takes no const pointer; the network does not write to its input.
-  const auto pixels = torch::from_blob(const_cast<float*>(batch.pixels.data()),
-                                       {n, 1, size[0], size[1]}, torch::kFloat32);
+  const auto pixels =
+      torch::from_blob(const_cast<float*>(batch.pixels.data()), shape, torch::kFloat32);
   return network_.forward({pixels.to(device_)}).toTensor();
 }
 

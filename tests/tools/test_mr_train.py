@@ -1,4 +1,5 @@
 """mr-train as a program: what it writes, what Python makes of it, how it stops and goes on."""
+import base64
 import io
 import json
 import os
@@ -657,3 +658,83 @@ def test_a_lone_image_at_the_end_of_an_epoch_is_refused_where_statistics_are_ove
                                                                                          tmp_path):
     fails(train(manifest, tmp_path / "m.pt", "--norm", "cnsn", "--epoch-samples", "17", "-q"), 64,
           "batch of 1")
+
+
+# ---- inputs beyond one slice ----
+
+def whole_images(entries):
+    """One sample for each image: bright if any slice is."""
+    return [dict(e, samples=[dict(labels=[int(any(s["labels"][0] for s in e["samples"])),
+                                          e["samples"][0]["labels"][1]])]) for e in entries]
+
+
+@pytest.fixture(scope="module")
+def volumes(images):
+    folder, entries = images
+    return write_manifest(folder / "volumes.json", whole_images(entries))
+
+
+def test_neighbouring_slices_are_channels(run, images, manifest, schema, tmp_path):
+    """The scores that mr-eval gives are those of the file on channels stacked here."""
+    model = tmp_path / "m.pt"
+    run(train(manifest, model, "--norm", "group", "--groups", "2", "--neighbours", "3", "-q"))
+    description = info(model)
+    schema("mr-model")(description)
+    assert description["architecture"]["channels"] == description["preprocessing"]["neighbours"] == 3
+    x, _, ids = prepared(images, description["preprocessing"])
+    ids = np.array(ids)
+    stacked = []
+    for i in range(len(x)):
+        own = np.flatnonzero(ids == ids[i])
+        stacked.append(torch.cat([x[np.clip(i + d, own[0], own[-1])] for d in (-1, 0, 1)]))
+    with torch.no_grad():
+        want = torch.jit.load(str(model)).eval()(torch.stack(stacked)).numpy()
+    got, _ = evaluated_scores(run, model, manifest)
+    np.testing.assert_allclose(got, want, atol=1e-4)
+
+
+def evaluated_scores(run, model, manifest, *options):
+    """Scores [N, L] on split val, and the header."""
+    lines = run(["mr-eval", "-m", model, "--split", "val", *options, manifest]).stdout.splitlines()
+    header, result = json.loads(lines[0]), json.loads(lines[1])
+    scores = np.frombuffer(base64.b64decode(result["scores"]), "<f4")
+    return scores.reshape(len(header["labels"]), -1).T, header
+
+
+@pytest.mark.parametrize("how", [[], ["--attention"]], ids=["3-d", "attention"])
+def test_whole_images_are_samples(run, images, volumes, schema, tmp_path, how):
+    """Six slices of input for images of four: one of padding before and after."""
+    model = tmp_path / "m.pt"
+    run(train(volumes, model, "--norm", "batch", "--depth", "6", "--batch", "2", *how, "-q"))
+    description = info(model)
+    schema("mr-model")(description)
+    assert description["architecture"]["dimensions"] == (2 if how else 3)
+    assert description["preprocessing"]["depth"] == 6
+    x, _, ids = prepared(images, description["preprocessing"])
+    ids = np.array(ids)
+    stacks = [torch.cat([x[:1] * 0, x[ids == name], x[:1] * 0]).transpose(0, 1)
+              for name in dict.fromkeys(ids)]
+    assert stacks[0].shape == (1, 6, 16, 20)
+    with torch.no_grad():
+        want = torch.jit.load(str(model)).eval()(torch.stack(stacks)).numpy()
+    got, _ = evaluated_scores(run, model, volumes)
+    np.testing.assert_allclose(got, want, atol=1e-4)
+
+
+def test_augmentation_reaches_whole_images_and_neighbours(run, volumes, manifest, tmp_path):
+    recipe = tmp_path / "r.json"
+    recipe.write_text(json.dumps(dict(schema="mr-recipe/1", steps=[dict(artifact="rician", severity=5)])))
+    for path, options in ((volumes, ["--depth", "4", "--attention"]), (manifest, ["--neighbours", "3"])):
+        models = [tmp_path / f"{options[0]}{i}.pt" for i in range(3)]
+        for model, augment in zip(models, ([], ["--augment", recipe], ["--augment", recipe])):
+            run(train(path, model, "--norm", "group", "--groups", "2", *options, *augment, "-q"))
+        plain, one, two = (torch.jit.load(str(model)).state_dict() for model in models)
+        assert all(one[k].equal(two[k]) for k in one) and any(not one[k].equal(plain[k]) for k in one)
+
+
+@pytest.mark.parametrize("options, status, part", [
+    (["--neighbours", "2"], 64, "odd"), (["--attention"], 64, "--depth"),
+    (["--depth", "4", "--neighbours", "3"], 64, "--neighbours"), (["--depth", "4"], 65, "whole images")])
+def test_bad_inputs_of_slices(fails, manifest, tmp_path, options, status, part):
+    fails(train(manifest, tmp_path / "m.pt", *options, "-q"), status, part)
+    assert os.listdir(tmp_path) == []

@@ -68,7 +68,7 @@ Preprocess plain(int height, int width) {
 
 std::vector<float> picture(const mr::image::Volume& volume, std::optional<Slice> slice,
                            const Preprocess& p) {
-  std::vector<float> out(static_cast<std::size_t>(p.size[0] * p.size[1]));
+  std::vector<float> out(input_elements(p));
   extract(volume, slice, measure_scaling(volume, p), p, out.data());
   return out;
 }
@@ -180,4 +180,58 @@ TEST_CASE("the path of an image keeps folders and escapes what a file name canno
   CHECK(image_path("out", "site/knee 1", ".nii") == "out/site/knee%201.nii");
   CHECK(image_path("out", "../x", ".nii") == "out/%2E./x.nii");
   CHECK(image_path("out", "/x//y", ".nii") == "out/%2Fx/%2Fy.nii");
+}
+
+TEST_CASE(
+    "neighbouring slices are channels, in one anatomical order; at the border one is repeated") {
+  auto p = plain(5, 4);
+  p.neighbours = 3;
+  CHECK(input_shape(p) == std::vector<std::int64_t>{3, 5, 4});
+  for (const char* codes : {"RAS", "RPS", "LPI"}) {
+    CAPTURE(codes);
+    const auto volume = located(codes);
+    const bool grows = codes[1] == 'A';
+    const auto place = [&](int from_posterior) {
+      return grows ? from_posterior : 5 - from_posterior;
+    };
+    const auto coronal = [&](int from_posterior) {
+      return picture(volume, Slice{1, place(from_posterior)}, plain(5, 4));
+    };
+    const auto middle = picture(volume, Slice{1, place(2)}, p),
+               last = picture(volume, Slice{1, place(5)}, p);
+    for (std::size_t c = 0; c < 3; ++c) {
+      const auto own = [&](const std::vector<float>& x) {
+        return std::vector<float>(x.begin() + static_cast<std::ptrdiff_t>(20 * c),
+                                  x.begin() + static_cast<std::ptrdiff_t>(20 * (c + 1)));
+      };
+      CHECK(own(middle) == coronal(1 + static_cast<int>(c)));
+      CHECK(own(last) == coronal(std::min(5, 4 + static_cast<int>(c))));
+    }
+  }
+}
+
+TEST_CASE(
+    "a whole image is cropped or padded about its middle, towards right, anterior or superior") {
+  auto p = plain(6, 4);
+  p.depth = 3;
+  CHECK(input_shape(p) == std::vector<std::int64_t>{1, 3, 6, 4});
+  for (const char* codes : {"RAS", "RAI"}) {
+    auto volume = located(codes);  // 5 slices, along S
+    volume.acquisition.mode = mr::image::Mode::two_d;
+    const auto cropped = picture(volume, std::nullopt, p);
+    for (int d = 0; d < 3; ++d)
+      CHECK(cropped[static_cast<std::size_t>(24 * d)] == 10000 * 3 + 100 * 5 + 1 + d);
+    p.depth = 8;
+    const auto padded = picture(volume, std::nullopt, p);
+    for (int d = 0; d < 8; ++d)
+      CHECK(padded[static_cast<std::size_t>(24 * d)] ==
+            (d >= 2 && d < 7 ? 10000 * 3 + 100 * 5 + (d - 2) : 0));
+    p.depth = 3;
+    CHECK_THROWS_AS(picture(volume, Slice{2, 0}, p), mr::DataError);
+  }
+  p.depth.reset();
+  p.neighbours = 5;
+  const auto read = preprocess_from_json(to_json(p), "m.pt");
+  CHECK(read.neighbours == 5);
+  CHECK(!read.depth);
 }

@@ -1,6 +1,7 @@
 #include "nn/adaptation.h"
 #include "nn/model.h"
 
+#include <torch/autograd.h>
 #include <torch/script.h>
 
 #include "base/error.h"
@@ -478,6 +479,49 @@ TEST_CASE("inputs that a network cannot be trained on are refused") {
   CHECK_NOTHROW(require_trainable(a, {32, 32}, 1));
   a.normalization.scheme = "cnsn";
   CHECK_THROWS_AS(require_trainable(a, {64, 64}, 1), mr::UsageError);
-  CHECK_THROWS_AS(require_trainable(find_architecture("densenet121"), {16, 16}, 8),
-                  mr::UsageError);
+  CHECK_THROWS_AS(require_trainable(find_architecture("densenet121"), {16, 16}, 8), mr::UsageError);
+}
+
+TEST_CASE("attention over slices: padding does not count, order does not, one slice is itself") {
+  auto a = small("group");
+  a.attention = true;
+  const auto network = evaluated(a);
+  const auto x = images(12, 16, 12).reshape({3, 1, 4, 16, 12});
+  const auto y = run(network, x);
+  CHECK(y.sizes() == torch::IntArrayRef({3, 3}));
+  const auto padded =
+      torch::cat({torch::zeros({3, 1, 2, 16, 12}), x, torch::zeros({3, 1, 1, 16, 12})}, 2);
+  CHECK(distance(run(network, padded), y) < 1e-5);
+  CHECK(distance(run(network, x.flip({2})), y) < 1e-5);
+  CHECK(distance(run(network, x.slice(2, 0, 1)), y) > 1e-4);
+  const auto twice = torch::cat({x.slice(2, 0, 1), x.slice(2, 0, 1)}, 2);
+  CHECK(distance(run(network, twice), run(network, x.slice(2, 0, 1))) < 1e-5);
+  CHECK(torch::isfinite(run(network, torch::zeros({2, 1, 3, 16, 12}))).all().item<bool>());
+}
+
+TEST_CASE("attention is that of Ilse et al. 2018, eq. 9, gradient included") {
+  auto a = small("layer_chw");
+  a.attention = true;
+  a.labels = 1;
+  auto network = make_network(a, 5);
+  network.to(torch::kFloat64);
+  const auto x = images(6, 16, 12).to(torch::kFloat64).reshape({2, 1, 3, 16, 12}).requires_grad_();
+  const auto of = [&](const char* name) { return network.attr(name).toTensor(); };
+  auto features = network.attr("features").toModule();
+  std::vector<torch::Tensor> pooled;
+  for (int image = 0; image < 2; ++image) {
+    const auto h = features.forward({x[image].transpose(0, 1)}).toTensor().flatten(1);
+    const auto v = torch::tanh(torch::matmul(h, of("value_weight").t()) + of("value_bias"));
+    const auto u = torch::sigmoid(torch::matmul(h, of("gate_weight").t()) + of("gate_bias"));
+    const auto weights = torch::softmax(torch::matmul(v * u, of("score_weight").t()).squeeze(1), 0);
+    pooled.push_back(torch::matmul(weights, h));
+  }
+  const auto want = network.attr("heads").toModule().forward({torch::stack(pooled)}).toTensor();
+  const auto got = network.forward({x}).toTensor();
+  CHECK(distance(got.detach(), want.detach()) < 1e-10);
+  const auto gradient = [&](const torch::Tensor& y) {
+    return torch::autograd::grad({y.sum()}, {x, of("value_weight"), of("score_weight")});
+  };
+  const auto theirs = gradient(want), ours = gradient(got);
+  for (std::size_t i = 0; i < ours.size(); ++i) CHECK(distance(ours[i], theirs[i]) < 1e-10);
 }
