@@ -3,7 +3,6 @@
 
 #include "artifact/ready_recipes.h"
 #include "base/text.h"
-#include "base/threads.h"
 #include "tool_main.h"
 #include "train/train.h"
 
@@ -17,7 +16,7 @@ struct Options {
                       standardise = "volume-percentile";
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
-  int groups = 32, threads = 0;
+  int groups = 32;
   bool force = false;
 };
 
@@ -124,7 +123,9 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--seed", o.settings.seed, "Of weights, draws and augmentation")
       ->capture_default_str();
   app.add_option("--device", o.settings.device, "cpu, cuda, cuda:N or auto")->capture_default_str();
-  app.add_option("-t,--threads", o.threads,
+  app.add_flag("--parallel", o.settings.parallel,
+               "One of the processes that torchrun or srun has started, which share every batch");
+  app.add_option("-t,--threads", o.settings.threads,
                  "Threads (default: what the machine allows); the last bits depend on them")
       ->check(CLI::Range(1, 1024));
   app.add_option("--root", o.files.root, "Where relative paths of a manifest on - start");
@@ -200,7 +201,6 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   if (!o.augment.empty()) s.augment = mr::artifact::read_recipe(o.augment);
   if (s.augment && s.augment->gain == mr::artifact::Gain::match)
     throw mr::UsageError("--augment: gain match knows the clean image: for evaluation alone");
-  s.threads = o.threads > 0 ? o.threads : mr::available_threads();
   if (o.files.log.empty()) o.files.log = o.files.model + ".log.jsonl";
   o.files.checkpoint = o.files.model + ".checkpoint";
   o.files.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;

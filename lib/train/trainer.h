@@ -8,6 +8,7 @@
 #include "nn/model.h"
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
+#include "train/parallel.h"
 #include "train/sampler.h"
 #include "train/train.h"
 #include "train/validation.h"
@@ -17,7 +18,7 @@ namespace mr::train {
 class Trainer {
  public:
   /// identity  what a checkpoint must agree in to be gone on from: settings and data
-  Trainer(const Settings& settings, Json identity, c10::Device device,
+  Trainer(const Settings& settings, Json identity, c10::Device device, const Parallel& parallel,
           const dataset::SampleSet& training, const dataset::SampleSet& validation,
           const Messages& messages);
 
@@ -39,8 +40,10 @@ class Trainer {
   using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
   bool finished() const;
   std::int64_t step_samples() const;
+  void save(const std::string& path) const;
   void stop_if_requested(const std::string& path) const;
   void train_epoch(const std::string& path);
+  std::vector<std::size_t> shares(const std::vector<std::size_t>& order) const;
   double train_step(const std::vector<std::size_t>& samples);
   double rate_factor(std::int64_t step) const;  // of this epoch
   std::vector<float> validate(const std::string& path);
@@ -55,6 +58,7 @@ class Trainer {
   Settings settings_;
   Json identity_;
   c10::Device device_;
+  const Parallel& parallel_;
   const dataset::SampleSet& training_;
   const dataset::SampleSet& validation_;
   const Messages& messages_;
