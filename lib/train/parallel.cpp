@@ -2,10 +2,16 @@
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
-#ifdef USE_C10D_GLOO
+#ifdef MR_GLOO
+#ifndef USE_C10D_GLOO  // without it the header is empty
+#define USE_C10D_GLOO
+#endif
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
-#ifdef USE_C10D_NCCL
+#ifdef MR_NCCL
+#ifndef USE_C10D_NCCL
+#define USE_C10D_NCCL
+#endif
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
@@ -117,7 +123,7 @@ std::shared_ptr<Group> group_of(const c10::intrusive_ptr<Backend>& backend) {
             [backend](std::vector<torch::Tensor>& t) { backend->broadcast(t)->wait(); }});
 }
 
-#ifdef USE_C10D_GLOO
+#ifdef MR_GLOO
 /// The network interface: GLOO_SOCKET_IFNAME, as in PyTorch; processes that meet at the loopback
 /// address stay there.
 std::shared_ptr<::gloo::transport::Device> network_device(const World& world) {
@@ -132,12 +138,12 @@ std::shared_ptr<::gloo::transport::Device> network_device(const World& world) {
 
 template <typename Group>
 std::shared_ptr<Group> open_group(const World& world, c10::Device device) {
-#ifdef USE_C10D_NCCL
+#ifdef MR_NCCL
   if (device.is_cuda())
     return group_of<Group>(
         c10::make_intrusive<c10d::ProcessGroupNCCL>(open_store(world), world.rank, world.size));
 #endif
-#ifdef USE_C10D_GLOO
+#ifdef MR_GLOO
   if (device.is_cpu()) {
     auto options = c10d::ProcessGroupGloo::Options::create();
     options->devices.push_back(network_device(world));
