@@ -12,7 +12,7 @@ struct Options {
   mr::train::Settings settings;
   mr::train::Files files;
   std::string preset, norm = "batch", optimiser = "adamw", sampler = "balanced",
-                      class_weights = "none", schedule = "constant",
+                      class_weights = "none", schedule = "constant", precision = "float32",
                       standardise = "volume-percentile";
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
@@ -104,6 +104,10 @@ void declare_training(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--augment", o.augment,
                  "Recipe (mr-recipe/1, or a ready one's name) for the training images");
+  app.add_option("--precision", o.precision,
+                 "Of convolutions in training: float32, bf16 or, on CUDA, fp16")
+      ->check(CLI::IsMember({"float32", "bf16", "fp16"}))
+      ->capture_default_str();
   app.add_option("--operating-rule", o.rule,
                  "Thresholds on clean validation images: sens>=X or youden")
       ->capture_default_str();
@@ -155,6 +159,7 @@ void apply_preset(const CLI::App& app, Options& o) {
   set("--schedule", o.schedule, "constant");
   set("--warmup-epochs", s.schedule.warmup_epochs, 0.0);
   set("--clip-norm", s.optimiser.clip_norm, 0.0);
+  set("--precision", o.precision, "float32");
   set("--batch", s.batch, 32);
   set("--accumulate", s.accumulate, 1);
   set("--epochs", s.epochs, 200);
@@ -192,7 +197,10 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   using mr::train::ClassWeights, mr::train::Sampling;
   s.sampling = o.sampler == "natural" ? Sampling::natural : Sampling::balanced;
   s.class_weights = o.class_weights == "inverse" ? ClassWeights::inverse : ClassWeights::none;
-  using mr::train::Schedule;
+  using mr::train::Precision, mr::train::Schedule;
+  s.precision = o.precision == "bf16"   ? Precision::bf16
+                : o.precision == "fp16" ? Precision::fp16
+                                        : Precision::float32;
   s.schedule.kind = o.schedule == "cosine"    ? Schedule::cosine
                     : o.schedule == "step"    ? Schedule::step
                     : o.schedule == "plateau" ? Schedule::plateau

@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "nn/device.h"
 #include "train/parallel.h"
+#include "train/precision.h"
 #include "train/trainer.h"
 
 namespace mr::train {
@@ -62,6 +63,7 @@ Json describe(const Settings& s, const dataset::SampleSet& training, int process
             {"operating_rule", stats::name(s.rule)},
             {"seed", s.seed},
             {"device", s.device},
+            {"precision", name(s.precision)},
             {"processes", processes},
             {"batch_norm", processes > 1 ? Json("local") : Json()},
             {"threads", s.threads},
@@ -171,6 +173,8 @@ void train(const Settings& asked, const Files& files, const Run& run,
   const auto device = configure(settings, world);
   const auto parallel = settings.parallel ? Parallel(world, device) : Parallel();
   const auto messages = parallel.first() ? asked_messages : Messages(run.tool, Verbosity::quiet);
+  const auto slow = check_precision(settings.precision, device);
+  if (!slow.empty()) messages.warn(slow);
   const auto checkpoint = checkpoint_to_resume(files, parallel);
   // The last bits of a sum depend on the number of threads: it stays what it was, and is the same
   // everywhere.

@@ -38,6 +38,10 @@ struct ScheduleOptions {
   int plateau_patience = 3;  // of plateau: epochs without a better mean validation AUROC
 };
 
+/// Of convolutions and matrix products in training; all else, and validation, is float32.
+enum class Precision { float32, bf16, fp16 };
+std::string name(Precision precision);
+
 struct Settings {
   nn::Architecture architecture;  // its labels are counted in the manifest
   dataset::Preprocess preprocess;
@@ -54,6 +58,7 @@ struct Settings {
   stats::OperatingRule rule;                // of the thresholds, on clean validation images
   std::uint64_t seed = 1;
   std::string device = "cpu";
+  Precision precision = Precision::float32;
   bool parallel = false;  // with the other processes that the environment tells of
   int threads = 0;        // 0: what the machine allows, shared among its processes
 };

@@ -62,6 +62,7 @@ Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
                          {settings.threads, std::nullopt, settings.seed}),
       network_(network_on(device, settings)),
       optimiser_(as_vector(network_.parameters()), settings.optimiser),
+      scale_(settings.precision),
       buffers_(flatten_in_place(as_vector(network_.buffers()))),
       best_parameters_(torch::zeros_like(optimiser_.parameters)),
       best_buffers_(torch::zeros_like(buffers_)) {}
@@ -142,8 +143,8 @@ double Trainer::train_step(const std::vector<std::size_t>& samples) {
   for (std::size_t done = 0; done < here; done += batch.samples.size()) {
     training_loader_.next(batch);
     waited_s_ += batch.waited_s;
-    const auto part = masked_cross_entropy(forward(batch), truth(batch.samples), weights);
-    part.backward();
+    const auto part = masked_cross_entropy(logits(batch), truth(batch.samples), weights);
+    (part * scale_.value).backward();
     loss += part.detach();
   }
   parallel_.sum(optimiser_.gradient);
@@ -151,7 +152,8 @@ double Trainer::train_step(const std::vector<std::size_t>& samples) {
   // Running statistics are linear in those of the batches: their mean over the processes after each
   // step is the one after an epoch, and a checkpoint needs no more than one process's.
   if (parallel_.size() > 1 && buffers_.numel() > 0) parallel_.sum(buffers_.div_(parallel_.size()));
-  optimiser_.step(rate_factor(step_));
+  if (scale_.unscale(optimiser_.gradient)) optimiser_.step(rate_factor(step_));
+  if (scale_.exhausted()) not_finite(training_, samples, "the gradient");
   const double value = loss.item<double>();
   if (!std::isfinite(value)) not_finite(training_, samples, "the loss");
   return value;
@@ -233,6 +235,12 @@ void Trainer::close_epoch(const Validation& validation) {
   seconds_ = waited_s_ = 0;
 }
 
+/// Of a training batch: float32, whatever the network computed them in.
+torch::Tensor Trainer::logits(const dataset::Batch& batch) {
+  const Autocast autocast(settings_.precision, device_);
+  return forward(batch).to(torch::kFloat32);
+}
+
 torch::Tensor Trainer::forward(const dataset::Batch& batch) {
   const auto& size = settings_.preprocess.size;
   const auto n = static_cast<std::int64_t>(batch.samples.size());
@@ -277,6 +285,8 @@ Checkpoint Trainer::checkpoint() const {
            {"seconds", seconds_},
            {"waited_s", waited_s_},
            {"optimiser_steps", optimiser_.steps},
+           {"loss_scale", scale_.value},
+           {"loss_scale_steps", scale_.steps},
            {"best", best_},
            {"epochs", epochs_}},
           tensors()};
@@ -298,6 +308,8 @@ void Trainer::restore(const Checkpoint& saved, const std::string& name) {
     target.copy_(values);
   }
   optimiser_.steps = integer_member(saved.state, "optimiser_steps", name);
+  scale_.value = number_member(saved.state, "loss_scale", name);
+  scale_.steps = integer_member(saved.state, "loss_scale_steps", name);
   epoch_ = integer_member(saved.state, "epoch", name);
   step_ = integer_member(saved.state, "step", name);
   loss_sum_ = number_member(saved.state, "loss_sum", name);

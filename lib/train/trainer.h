@@ -9,6 +9,7 @@
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
 #include "train/parallel.h"
+#include "train/precision.h"
 #include "train/sampler.h"
 #include "train/train.h"
 #include "train/validation.h"
@@ -48,6 +49,7 @@ class Trainer {
   double rate_factor(std::int64_t step) const;  // of this epoch
   std::vector<float> validate(const std::string& path);
   void close_epoch(const Validation& validation);
+  torch::Tensor logits(const dataset::Batch& batch);
   torch::Tensor forward(const dataset::Batch& batch);
   torch::Tensor truth(const std::vector<std::size_t>& samples) const;
   NamedTensors tensors() const;
@@ -67,6 +69,7 @@ class Trainer {
   dataset::BatchLoader training_loader_, validation_loader_;
   torch::jit::Module network_;
   Optimiser optimiser_;
+  LossScale scale_;
   torch::Tensor buffers_;  // running statistics, flat
   torch::Tensor best_parameters_, best_buffers_;
   std::int64_t epoch_ = 1, step_ = 0;  // under way; the step that comes next

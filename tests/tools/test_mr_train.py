@@ -213,10 +213,27 @@ def test_auroc_and_thresholds_are_those_of_the_stored_network_on_the_validation_
             assert point["sensitivity"] >= 0.9
 
 
-def test_the_network_learns(run, manifest, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_the_network_learns(run, manifest, tmp_path, norm, precision):
     model = tmp_path / "m.pt"
-    run(train(manifest, model, "--epochs", "25", "--epoch-samples", "64", "--patience", "25", "-q"))
-    assert info(model)["training"]["best"]["val_auroc_mean"] > 0.85
+    run(train(manifest, model, "--norm", norm, "--groups", "2", "--precision", precision,
+              "--epochs", "25", "--epoch-samples", "64", "--patience", "25", "-q"))
+    training = info(model)["training"]
+    assert training["precision"] == precision
+    assert training["best"]["val_auroc_mean"] > 0.85
+
+
+def test_bf16_rounds_the_training_alone_and_each_time_alike(run, manifest, models, schema, tmp_path):
+    for name in ("a.pt", "b.pt"):
+        run(train(manifest, tmp_path / name, "--norm", "group", "--groups", "2", "--precision",
+                  "bf16", "-q"))
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    schema("mr-model")(info(tmp_path / "a.pt"))
+    state = torch.jit.load(str(tmp_path / "a.pt")).state_dict()
+    assert all(tensor.dtype == torch.float32 for tensor in state.values())
+    ours, theirs = (log_of(path)[1]["train_loss"] for path in (tmp_path / "a.pt", models["group"]))
+    assert 0 < abs(ours - theirs) < 0.02 * theirs
 
 
 def test_model_and_log_fit_their_schemas(models, schema):
@@ -668,6 +685,8 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     (["--device", "cuda:99"], "CUDA"),
     (["--lr", "-1"], "--lr"),
     (["--sampler", "random"], "--sampler"),
+    (["--precision", "fp16"], "CUDA"),
+    (["--precision", "fp8"], "--precision"),
     (["--schedule", "linear"], "--schedule"),
     (["--warmup-epochs", "3"], "--warmup-epochs"),
     (["--schedule", "plateau", "--plateau-patience", "5"], "--plateau-patience"),

@@ -13,6 +13,7 @@
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
 #include "train/parallel.h"
+#include "train/precision.h"
 #include "train/sampler.h"
 #include "train/schedule.h"
 #include "train/validation.h"
@@ -257,6 +258,51 @@ TEST_CASE("class weights multiply each sample's cross-entropy; the mean stays ov
   const double want = (1.5 * softplus(-1) + 0.75 * (softplus(0.5) + softplus(3))) / 3;
   CHECK(masked_cross_entropy(logits, truth, weights).item<double>() ==
         doctest::Approx(want).epsilon(1e-6));
+}
+
+TEST_CASE("products are bfloat16 while autocast lives, and norms give float32 or bfloat16") {
+  const auto images = torch::arange(2 * 4 * 3 * 3, torch::kFloat32).sin().reshape({2, 4, 3, 3});
+  const auto weight = torch::arange(16, torch::kFloat32).cos().reshape({4, 4, 1, 1});
+  const auto ones = torch::ones({4}), zeros = torch::zeros({4});
+  const auto normed = [&](const torch::Tensor& x) { return torch::group_norm(x, 2, ones, zeros); };
+  const auto want = normed(torch::conv2d(images, weight));
+  {
+    const Autocast autocast(Precision::bf16, c10::kCPU);
+    const auto product = torch::conv2d(images, weight);
+    CHECK((product.scalar_type() == torch::kBFloat16));
+    CHECK(distance(normed(product).to(torch::kFloat32), want) < 0.02);  // 8 bits of mantissa
+  }
+  CHECK((torch::conv2d(images, weight).scalar_type() == torch::kFloat32));
+  {
+    const Autocast none(Precision::float32, c10::kCPU);
+    CHECK((torch::conv2d(images, weight).scalar_type() == torch::kFloat32));
+  }
+  CHECK_THROWS_AS(check_precision(Precision::fp16, c10::kCPU), mr::UsageError);
+}
+
+TEST_CASE(
+    "the scale of the loss halves on an overflow, which leaves the step out, and grows again") {
+  const auto huge = torch::full({2}, INFINITY);
+  LossScale scale(Precision::fp16);
+  CHECK(scale.value == 65536);
+  const auto gradient = torch::full({2}, 3 * 65536.0f);
+  CHECK(scale.unscale(gradient));
+  CHECK(gradient.equal(torch::full({2}, 3.0f)));
+  CHECK(!scale.unscale(huge));
+  CHECK(!scale.unscale(torch::tensor({INFINITY, -INFINITY})));
+  CHECK(scale.value == 16384);
+  for (int step = 0; step < 1999; ++step) CHECK(scale.unscale(torch::ones({2})));
+  CHECK(scale.value == 16384);
+  CHECK(scale.unscale(gradient.fill_(16384)));  // with the scale that the loss had
+  CHECK(gradient.equal(torch::ones({2})));
+  CHECK(scale.value == 32768);
+  for (int step = 0; step < 15; ++step) scale.unscale(huge);
+  CHECK(!scale.exhausted());
+  scale.unscale(huge);
+  CHECK(scale.exhausted());
+  LossScale none(Precision::bf16);
+  CHECK(none.unscale(huge));  // a loss that is not finite ends the run
+  CHECK(none.value == 1);
 }
 
 TEST_CASE("schedules: warm-up, cosine, steps and plateaus") {
