@@ -405,9 +405,9 @@ def undisturbed(run, manifest, tmp_path_factory):
     return model
 
 
-def start(manifest, model, *options):
+def start(manifest, model, *options, **keywords):
     command = [str(BIN / "mr-train"), *map(str, train(manifest, model, *LONG, *options)[1:])]
-    return subprocess.Popen(command, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **keywords)
 
 
 def wait_for_epoch(process, epoch):
@@ -450,6 +450,55 @@ def test_a_killed_run_resumes_to_the_same_bytes(run, manifest, undisturbed, tmp_
         assert not model.exists() and not (tmp_path / "m.pt.log.jsonl").exists()
     run(train(manifest, model, *LONG, "--resume", "-q"))
     assert model.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_run_that_is_killed_at_any_moment_resumes_to_the_same_bytes(
+        run, manifest, undisturbed, tmp_path, seed):
+    model, rng = tmp_path / "m.pt", np.random.default_rng(seed)
+    began = time.monotonic()
+    run(train(manifest, tmp_path / "timed.pt", *LONG, "-q"))
+    whole_s = time.monotonic() - began
+    for _ in range(6):
+        process = start(manifest, model, "--resume", "-q")
+        try:
+            process.communicate(timeout=rng.uniform(0.2, 0.8) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        if model.exists():  # whole, even when the end came right after it
+            break
+    else:
+        run(train(manifest, model, *LONG, "--resume", "-q"))
+    assert model.read_bytes() == undisturbed.read_bytes()
+    assert untimed(log_of(model)) == untimed(log_of(undisturbed))
+
+
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint_to_go_on_from(
+        run, manifest, undisturbed, tmp_path):
+    model = tmp_path / "m.pt"
+    process = start(manifest, model, preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                    restore_signals=False)
+    wait_for_epoch(process, 2)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20000, 20000))
+    message = process.communicate()[1].decode()
+    assert process.returncode == 74, message
+    assert "m.pt.checkpoint" in message.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["m.pt.checkpoint"]
+    run(train(manifest, model, *LONG, "--resume", "-q"))
+    assert model.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_full_file_system_leaves_nothing(fails, manifest, tmp_path):
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", tmp_path],
+                           capture_output=True)
+    if mount.returncode != 0:
+        pytest.skip("may not mount a small file system")
+    try:
+        fails(train(manifest, tmp_path / "m.pt", "-q"), 74, "m.pt.checkpoint", "No space left")
+        assert os.listdir(tmp_path) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 # Several processes.
