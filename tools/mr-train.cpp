@@ -129,6 +129,8 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--device", o.settings.device, "cpu, cuda, cuda:N or auto")->capture_default_str();
   app.add_flag("--parallel", o.settings.parallel,
                "One of the processes that torchrun or srun has started, which share every batch");
+  app.add_flag("--sync-batch-norm", o.settings.sync_batch_norm,
+               "With --parallel: batch norm over the batch of all processes");
   app.add_option("-t,--threads", o.settings.threads,
                  "Threads (default: what the machine allows); the last bits depend on them")
       ->check(CLI::Range(1, 1024));

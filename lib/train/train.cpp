@@ -38,6 +38,12 @@ Json class_weights(const Settings& s, const dataset::SampleSet& training) {
   return out;
 }
 
+/// Whose images batch norm sees; null where there is one process alone.
+Json batch_norm(const Settings& s, int processes) {
+  if (processes == 1) return nullptr;
+  return s.sync_batch_norm ? "synchronised" : "local";
+}
+
 /// What the result depends on, beside the data; the same in model, log and checkpoint.
 Json describe(const Settings& s, const dataset::SampleSet& training, int processes) {
   Json labels = Json::array();
@@ -65,7 +71,7 @@ Json describe(const Settings& s, const dataset::SampleSet& training, int process
             {"device", s.device},
             {"precision", name(s.precision)},
             {"processes", processes},
-            {"batch_norm", processes > 1 ? Json("local") : Json()},
+            {"batch_norm", batch_norm(s, processes)},
             {"threads", s.threads},
             {"libtorch", TORCH_VERSION}}}};
 }
@@ -105,6 +111,8 @@ void check_settings(const Settings& s) {
   if (s.schedule.warmup_epochs >= s.epochs)
     throw UsageError("--warmup-epochs: want fewer than the " + std::to_string(s.epochs) +
                      " of --epochs");
+  if (s.sync_batch_norm && !s.parallel)
+    throw UsageError("--sync-batch-norm: is among the processes of --parallel");
   if (s.schedule.kind == Schedule::plateau && s.schedule.plateau_patience >= s.patience)
     throw UsageError("--plateau-patience: want fewer than the " + std::to_string(s.patience) +
                      " of --patience, after which training ends");

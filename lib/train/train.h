@@ -59,8 +59,9 @@ struct Settings {
   std::uint64_t seed = 1;
   std::string device = "cpu";
   Precision precision = Precision::float32;
-  bool parallel = false;  // with the other processes that the environment tells of
-  int threads = 0;        // 0: what the machine allows, shared among its processes
+  bool parallel = false;         // with the other processes that the environment tells of
+  bool sync_batch_norm = false;  // batch norm over the batch of all processes
+  int threads = 0;               // 0: what the machine allows, shared among its processes
 };
 
 struct Files {

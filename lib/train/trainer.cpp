@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "train/schedule.h"
+#include "train/sync_batch_norm.h"
 
 namespace mr::train {
 namespace {
@@ -23,8 +24,10 @@ std::vector<torch::Tensor> as_vector(const List& tensors) {
   return out;
 }
 
-torch::jit::Module network_on(c10::Device device, const Settings& settings) {
+torch::jit::Module network_on(c10::Device device, const Settings& settings,
+                              const Parallel& parallel) {
   auto network = nn::make_network(settings.architecture, settings.seed);
+  if (settings.sync_batch_norm) synchronise_batch_norm(network, parallel);
   network.to(device);
   return network;
 }
@@ -60,7 +63,7 @@ Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
                        {settings.threads, settings.augment, settings.seed}),
       validation_loader_(validation, settings.preprocess,
                          {settings.threads, std::nullopt, settings.seed}),
-      network_(network_on(device, settings)),
+      network_(network_on(device, settings, parallel)),
       optimiser_(as_vector(network_.parameters()), settings.optimiser),
       scale_(settings.precision),
       buffers_(flatten_in_place(as_vector(network_.buffers()))),
@@ -138,10 +141,13 @@ double Trainer::train_step(const std::vector<std::size_t>& samples) {
   const auto weights = step_weights(truth(samples), class_weights_);
   auto loss = torch::zeros({}, torch::device(device_));
   optimiser_.zero_gradient();
-  dataset::Batch batch;
-  const auto here = shares(samples).size();
-  for (std::size_t done = 0; done < here; done += batch.samples.size()) {
-    training_loader_.next(batch);
+  const auto whole = static_cast<std::size_t>(settings_.batch);
+  for (std::size_t done = 0; done < samples.size(); done += whole) {
+    const auto n = std::min(samples.size() - done, whole);
+    const auto [begin, end] = parallel_.share(static_cast<std::int64_t>(n));
+    dataset::Batch batch;
+    if (begin < end) training_loader_.next(batch);
+    if (begin == end && !settings_.sync_batch_norm) continue;
     waited_s_ += batch.waited_s;
     const auto part = masked_cross_entropy(logits(batch), truth(batch.samples), weights);
     (part * scale_.value).backward();
@@ -151,7 +157,8 @@ double Trainer::train_step(const std::vector<std::size_t>& samples) {
   parallel_.sum(loss);
   // Running statistics are linear in those of the batches: their mean over the processes after each
   // step is the one after an epoch, and a checkpoint needs no more than one process's.
-  if (parallel_.size() > 1 && buffers_.numel() > 0) parallel_.sum(buffers_.div_(parallel_.size()));
+  if (parallel_.size() > 1 && !settings_.sync_batch_norm && buffers_.numel() > 0)
+    parallel_.sum(buffers_.div_(parallel_.size()));
   if (scale_.unscale(optimiser_.gradient)) optimiser_.step(rate_factor(step_));
   if (scale_.exhausted()) not_finite(training_, samples, "the gradient");
   const double value = loss.item<double>();

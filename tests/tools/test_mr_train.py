@@ -558,6 +558,19 @@ def test_processes_that_share_batches_step_as_one_process(run, partly_unknown, s
     assert largest_difference(tmp_path / "three.pt", tmp_path / "nine.pt") < 1e-5
 
 
+def test_synchronised_batch_norm_steps_as_one_process(run, partly_unknown, schema, tmp_path):
+    steps = ["batch" if word == "group" else word for word in STEPS]
+    run(train(partly_unknown, tmp_path / "one.pt", *steps, "--batch", "9"))
+    for name, size, options in (("local.pt", 3, []), ("sync.pt", 3, ["--sync-batch-norm"])):
+        train_parallel(size, partly_unknown, tmp_path / name, *steps, "--batch", "9", *options)
+    assert largest_difference(tmp_path / "sync.pt", tmp_path / "one.pt") < 1e-5
+    assert largest_difference(tmp_path / "local.pt", tmp_path / "one.pt") > 1e-3
+    assert info(tmp_path / "sync.pt")["training"]["batch_norm"] == "synchronised"
+    schema("mr-model")(info(tmp_path / "sync.pt"))
+    ours, theirs = (log_of(tmp_path / name)[1] for name in ("sync.pt", "one.pt"))
+    assert np.isclose(ours["val_loss"], theirs["val_loss"], rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def undisturbed_pair(manifest, tmp_path_factory):
     model = tmp_path_factory.mktemp("pair") / "m.pt"
@@ -734,6 +747,7 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     (["--device", "cuda:99"], "CUDA"),
     (["--lr", "-1"], "--lr"),
     (["--sampler", "random"], "--sampler"),
+    (["--sync-batch-norm"], "--parallel"),
     (["--precision", "fp16"], "CUDA"),
     (["--precision", "fp8"], "--precision"),
     (["--schedule", "linear"], "--schedule"),
