@@ -44,14 +44,8 @@ void declare_network(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
-void declare_training(CLI::App& app, Options& o) {
+void declare_schedule(CLI::App& app, Options& o) {
   auto& s = o.settings;
-  app.add_option("--optimiser", o.optimiser, "adamw, or sgd (momentum 0.9)")
-      ->check(CLI::IsMember({"adamw", "sgd"}))
-      ->capture_default_str();
-  app.add_option("--lr", s.optimiser.learning_rate, "Learning rate")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
   app.add_option("--schedule", o.schedule,
                  "Of the learning rate: constant, cosine (to 0 over --epochs), step or plateau")
       ->check(CLI::IsMember({"constant", "cosine", "step", "plateau"}))
@@ -71,6 +65,17 @@ void declare_training(CLI::App& app, Options& o) {
                  "Of plateau: epochs without a better mean validation AUROC")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+}
+
+void declare_training(CLI::App& app, Options& o) {
+  auto& s = o.settings;
+  app.add_option("--optimiser", o.optimiser, "adamw, or sgd (momentum 0.9)")
+      ->check(CLI::IsMember({"adamw", "sgd"}))
+      ->capture_default_str();
+  app.add_option("--lr", s.optimiser.learning_rate, "Learning rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  declare_schedule(app, o);
   app.add_option("--wd", s.optimiser.weight_decay, "Weight decay")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -141,7 +146,8 @@ void declare(CLI::App& app, Options& o) {
       "Examples:\n"
       "  mr-train --norm group --groups 8 --width 16 --seed 1 study.json -o gn-s1.pt\n"
       "  mr-train --preset mri-robustness --norm layer --lr 1e-4 --wd 0.01 knee.json -o ln.pt\n"
-      "  mr-train --augment scanner.json --resume study.json -o bn.pt");
+      "  mr-train --augment scanner.json --resume study.json -o bn.pt\n"
+      "  torchrun --no_python --nproc_per_node 2 mr-train --parallel study.json -o bn.pt");
 }
 
 /// The protocol of Madaan et al. 2023 (MIDL, PMLR 227:1726-1750), for what was not said otherwise.
