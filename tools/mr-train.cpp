@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/shell.h"
 #include "base/text.h"
-#include "base/threads.h"
 #include "tool_main.h"
 #include "train/convert.h"
 #include "train/sweep.h"
@@ -18,11 +17,11 @@ struct Options {
   mr::train::Files files;
   std::string preset, norm = "batch", architecture = "preact-resnet18", stem, optimiser = "adamw",
                       sampler = "balanced", class_weights = "none", schedule = "constant",
-                      standardise = "volume-percentile";
+                      precision = "float32", standardise = "volume-percentile";
   std::string size = "64x64", augment, rule = "sens>=0.90";
   double spacing_mm = 0;
   std::vector<int> blocks;
-  int groups = 0, width = 0, depth = 0, threads = 0;
+  int groups = 0, width = 0, depth = 0;
   bool attention = false;
   bool force = false;
 };
@@ -67,14 +66,8 @@ void declare_network(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
-void declare_training(CLI::App& app, Options& o) {
+void declare_schedule(CLI::App& app, Options& o) {
   auto& s = o.settings;
-  app.add_option("--optimiser", o.optimiser, "adamw, or sgd (momentum 0.9)")
-      ->check(CLI::IsMember({"adamw", "sgd"}))
-      ->capture_default_str();
-  app.add_option("--lr", s.optimiser.learning_rate, "Learning rate")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
   app.add_option("--schedule", o.schedule,
                  "Of the learning rate: constant, cosine (to 0 over --epochs), step or plateau")
       ->check(CLI::IsMember({"constant", "cosine", "step", "plateau"}))
@@ -94,6 +87,17 @@ void declare_training(CLI::App& app, Options& o) {
                  "Of plateau: epochs without a better mean validation AUROC")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+}
+
+void declare_training(CLI::App& app, Options& o) {
+  auto& s = o.settings;
+  app.add_option("--optimiser", o.optimiser, "adamw, or sgd (momentum 0.9)")
+      ->check(CLI::IsMember({"adamw", "sgd"}))
+      ->capture_default_str();
+  app.add_option("--lr", s.optimiser.learning_rate, "Learning rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  declare_schedule(app, o);
   app.add_option("--wd", s.optimiser.weight_decay, "Weight decay")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -127,6 +131,10 @@ void declare_training(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--augment", o.augment,
                  "Recipe (mr-recipe/1, or a ready one's name) for the training images");
+  app.add_option("--precision", o.precision,
+                 "Of convolutions in training: float32, bf16 or, on CUDA, fp16")
+      ->check(CLI::IsMember({"float32", "bf16", "fp16"}))
+      ->capture_default_str();
   app.add_option("--operating-rule", o.rule,
                  "Thresholds on clean validation images: sens>=X or youden")
       ->capture_default_str();
@@ -146,7 +154,11 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--seed", o.settings.seed, "Of weights, draws and augmentation")
       ->capture_default_str();
   app.add_option("--device", o.settings.device, "cpu, cuda, cuda:N or auto")->capture_default_str();
-  app.add_option("-t,--threads", o.threads,
+  app.add_flag("--parallel", o.settings.parallel,
+               "One of the processes that torchrun or srun has started, which share every batch");
+  app.add_flag("--sync-batch-norm", o.settings.sync_batch_norm,
+               "With --parallel: batch norm over the batch of all processes");
+  app.add_option("-t,--threads", o.settings.threads,
                  "Threads (default: what the machine allows); the last bits depend on them")
       ->check(CLI::Range(1, 1024));
   app.add_option("--root", o.files.root, "Where relative paths of a manifest on - start");
@@ -157,7 +169,9 @@ void declare(CLI::App& app, Options& o) {
       "  mr-train --norm group --groups 8 --width 16 --seed 1 study.json -o gn-s1.pt\n"
       "  mr-train --preset mri-robustness --norm layer --lr 1e-4 --wd 0.01 knee.json -o ln.pt\n"
       "  mr-train --augment scanner.json --resume study.json -o bn.pt\n"
-      "  mr-train sweep --norm batch,group --lr 1e-3,1e-4 -o models study.json > commands.txt");
+      "  mr-train sweep --norm batch,group --lr 1e-3,1e-4 -o models study.json > commands.txt\n"
+
+      "  torchrun --no_python --nproc_per_node 2 mr-train --parallel study.json -o bn.pt");
 }
 
 /// The protocol of Madaan et al. 2023 (MIDL, PMLR 227:1726-1750), for what was not said otherwise.
@@ -175,6 +189,7 @@ void apply_preset(const CLI::App& app, Options& o) {
   set("--schedule", o.schedule, "constant");
   set("--warmup-epochs", s.schedule.warmup_epochs, 0.0);
   set("--clip-norm", s.optimiser.clip_norm, 0.0);
+  set("--precision", o.precision, "float32");
   set("--batch", s.batch, 32);
   set("--accumulate", s.accumulate, 1);
   set("--epochs", s.epochs, 200);
@@ -228,7 +243,10 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   using mr::train::ClassWeights, mr::train::Sampling;
   s.sampling = o.sampler == "natural" ? Sampling::natural : Sampling::balanced;
   s.class_weights = o.class_weights == "inverse" ? ClassWeights::inverse : ClassWeights::none;
-  using mr::train::Schedule;
+  using mr::train::Precision, mr::train::Schedule;
+  s.precision = o.precision == "bf16"   ? Precision::bf16
+                : o.precision == "fp16" ? Precision::fp16
+                                        : Precision::float32;
   s.schedule.kind = o.schedule == "cosine"    ? Schedule::cosine
                     : o.schedule == "step"    ? Schedule::step
                     : o.schedule == "plateau" ? Schedule::plateau
@@ -237,7 +255,6 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
   if (!o.augment.empty()) s.augment = mr::artifact::read_recipe(o.augment);
   if (s.augment && s.augment->gain == mr::artifact::Gain::match)
     throw mr::UsageError("--augment: gain match knows the clean image: for evaluation alone");
-  s.threads = o.threads > 0 ? o.threads : mr::available_threads();
   if (o.files.log.empty()) o.files.log = o.files.model + ".log.jsonl";
   o.files.checkpoint = o.files.model + ".checkpoint";
   o.files.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;

@@ -44,8 +44,10 @@ inline std::uint64_t parsed_seed(const CLI::App& app) {
   return 0;
 }
 
-/// First line alone: an error is one line.
+/// An error is one line; one without text ends the tool silently, since another process of the same
+/// run says it.
 inline int fail(const std::string& tool, std::string what, ExitStatus status) {
+  if (what.empty()) return static_cast<int>(status);
   std::replace(what.begin(), what.end(), '\n', ' ');
   std::cerr << tool << ": " << what << std::endl;
   return static_cast<int>(status);

@@ -24,23 +24,22 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   file.commit();
 }
 
-Checkpoint read_checkpoint(const std::string& path) {
-  const auto bytes = read_all(path);
+Checkpoint decode_checkpoint(const std::string& bytes, const std::string& name) {
   const auto line_end = bytes.find('\n');
-  if (line_end == std::string::npos) throw DataError(path + ": not a checkpoint of mr-train");
-  const auto header = parse_json(std::string_view(bytes).substr(0, line_end), path);
-  require_schema(header, "mr-checkpoint/1", path);
-  Checkpoint checkpoint{member(header, "state", path), {}};
+  if (line_end == std::string::npos) throw DataError(name + ": not a checkpoint of mr-train");
+  const auto header = parse_json(std::string_view(bytes).substr(0, line_end), name);
+  require_schema(header, "mr-checkpoint/1", name);
+  Checkpoint checkpoint{member(header, "state", name), {}};
   std::size_t position = line_end + 1;
-  for (const auto& item : member(header, "tensors", path)) {
-    const auto elements = integer_member(item, "elements", path);
+  for (const auto& item : member(header, "tensors", name)) {
+    const auto elements = integer_member(item, "elements", name);
     const auto length = static_cast<std::size_t>(elements) * sizeof(float);
     if (elements < 0 || length > bytes.size() - position)
-      throw DataError(path + ": truncated checkpoint");
+      throw DataError(name + ": truncated checkpoint");
     auto tensor = torch::empty({elements}, torch::kFloat32);
     std::memcpy(tensor.data_ptr(), bytes.data() + position, length);
     position += length;
-    checkpoint.tensors.emplace_back(string_member(item, "name", path), tensor);
+    checkpoint.tensors.emplace_back(string_member(item, "name", name), tensor);
   }
   return checkpoint;
 }

@@ -19,7 +19,8 @@ struct Checkpoint {
 /// Replaces what is there, whole or not at all.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 
-/// Tensors on the CPU. throws DataError when the file is no checkpoint, or is cut off
-Checkpoint read_checkpoint(const std::string& path);
+/// Tensors on the CPU; `name` is for messages.
+/// throws DataError when `bytes` is no checkpoint, or is cut off
+Checkpoint decode_checkpoint(const std::string& bytes, const std::string& name);
 
 }  // namespace mr::train

@@ -66,8 +66,8 @@ std::string name(Method method) {
 
 Optimiser::Optimiser(const std::vector<torch::Tensor>& tensors, const OptimiserOptions& options)
     : parameters(flatten_in_place(tensors)), options_(options) {
-  gradient_ = torch::zeros_like(parameters);
-  const auto gradients = views(gradient_, tensors);
+  gradient = torch::zeros_like(parameters);
+  const auto gradients = views(gradient, tensors);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     auto tensor = tensors[i];
     tensor.mutable_grad() = gradients[i];
@@ -82,7 +82,7 @@ Optimiser::Optimiser(const std::vector<torch::Tensor>& tensors, const OptimiserO
 void Optimiser::step(double rate_factor) {
   const torch::NoGradGuard no_grad;
   ++steps;
-  if (options_.clip_norm > 0) gradient_.mul_((options_.clip_norm / gradient_.norm()).clamp_max(1));
+  if (options_.clip_norm > 0) gradient.mul_((options_.clip_norm / gradient.norm()).clamp_max(1));
   const double learning_rate = options_.learning_rate * rate_factor;
   if (options_.method == Method::adamw)
     step_adamw(learning_rate);
@@ -95,15 +95,15 @@ void Optimiser::step_adamw(double learning_rate) {
   const double t = static_cast<double>(steps);
   const double correction1 = 1 - std::pow(beta1, t), correction2 = 1 - std::pow(beta2, t);
   parameters.mul_(1 - learning_rate * options_.weight_decay);
-  moments[0].mul_(beta1).add_(gradient_, 1 - beta1);
-  moments[1].mul_(beta2).addcmul_(gradient_, gradient_, 1 - beta2);
+  moments[0].mul_(beta1).add_(gradient, 1 - beta1);
+  moments[1].mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
   torch::sqrt_out(scratch_, moments[1]).div_(std::sqrt(correction2)).add_(eps);
   parameters.addcdiv_(moments[0], scratch_, -learning_rate / correction1);
 }
 
 void Optimiser::step_sgd(double learning_rate) {
   constexpr double momentum = 0.9;
-  moments[0].mul_(momentum).add_(gradient_).add_(parameters, options_.weight_decay);
+  moments[0].mul_(momentum).add_(gradient).add_(parameters, options_.weight_decay);
   parameters.add_(moments[0], -learning_rate);
 }
 

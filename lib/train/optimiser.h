@@ -37,18 +37,18 @@ void copy_from_flat(const torch::Tensor& flat, const std::vector<torch::Tensor>&
 class Optimiser {
  public:
   Optimiser(const std::vector<torch::Tensor>& parameters, const OptimiserOptions& options);
-  void zero_gradient() { gradient_.zero_(); }
+  void zero_gradient() { gradient.zero_(); }
   void step(double rate_factor);  // of the learning rate
 
   std::int64_t steps = 0;
-  torch::Tensor parameters;            // flat
+  torch::Tensor parameters, gradient;  // flat
   std::vector<torch::Tensor> moments;  // flat, as many as the method has
 
  private:
   void step_adamw(double learning_rate);
   void step_sgd(double learning_rate);
   OptimiserOptions options_;
-  torch::Tensor gradient_, scratch_;
+  torch::Tensor scratch_;
 };
 
 }  // namespace mr::train

@@ -1,12 +1,19 @@
 #include "train/train.h"
 
+#include <torch/cuda.h>
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "base/error.h"
 #include "base/json.h"
+#include "base/threads.h"
 #include "nn/device.h"
 #include "nn/model.h"
+#include "train/parallel.h"
+#include "train/precision.h"
 #include "train/trainer.h"
 
 namespace mr::train {
@@ -32,8 +39,14 @@ Json class_weights(const Settings& s, const dataset::SampleSet& training) {
   return out;
 }
 
+/// Whose images batch norm sees; null where there is one process alone.
+Json batch_norm(const Settings& s, int processes) {
+  if (processes == 1) return nullptr;
+  return s.sync_batch_norm ? "synchronised" : "local";
+}
+
 /// What the result depends on, beside the data; the same in model, log and checkpoint.
-Json describe(const Settings& s, const dataset::SampleSet& training) {
+Json describe(const Settings& s, const dataset::SampleSet& training, int processes) {
   Json labels = Json::array();
   for (const auto& label : training.label_names()) labels.push_back(label.name);
   return {{"architecture", nn::to_json(s.architecture)},
@@ -57,6 +70,9 @@ Json describe(const Settings& s, const dataset::SampleSet& training) {
             {"operating_rule", stats::name(s.rule)},
             {"seed", s.seed},
             {"device", s.device},
+            {"precision", name(s.precision)},
+            {"processes", processes},
+            {"batch_norm", batch_norm(s, processes)},
             {"threads", s.threads},
             {"libtorch", TORCH_VERSION}}}};
 }
@@ -96,6 +112,8 @@ void check_settings(const Settings& s) {
   if (s.schedule.warmup_epochs >= s.epochs)
     throw UsageError("--warmup-epochs: want fewer than the " + std::to_string(s.epochs) +
                      " of --epochs");
+  if (s.sync_batch_norm && !s.parallel)
+    throw UsageError("--sync-batch-norm: is among the processes of --parallel");
   if (s.schedule.kind == Schedule::plateau && s.schedule.plateau_patience >= s.patience)
     throw UsageError("--plateau-patience: want fewer than the " + std::to_string(s.patience) +
                      " of --patience, after which training ends");
@@ -118,24 +136,64 @@ int recorded_threads(const Checkpoint& checkpoint, const std::string& name) {
   return static_cast<int>(integer_member(training, "threads", name));
 }
 
+/// Of several processes of a machine each has a CUDA device of its own.
+c10::Device configure(Settings& settings, const World& world) {
+  auto device = nn::configure_torch(settings.device, settings.threads);
+  const bool numbered = settings.device.find(':') != std::string::npos;
+  if (device.is_cuda() && !numbered)
+    device.set_index(static_cast<c10::DeviceIndex>(world.local_rank %
+                                                   static_cast<int>(torch::cuda::device_count())));
+  settings.device = device.is_cuda() ? "cuda" : "cpu";
+  return device;
+}
+
+World world_of(const Settings& settings, const Files& files) {
+  if (!settings.parallel) return {};
+  const auto world = world_of_environment();
+  if (settings.batch % world.size != 0)
+    throw UsageError("--batch: want a multiple of the " + std::to_string(world.size) +
+                     " processes, got " + std::to_string(settings.batch));
+  if (files.manifest == "-")
+    throw UsageError("--parallel: want a manifest that every process can read, got standard input");
+  return world;
+}
+
+/// The checkpoint that a run goes on from; none when it begins.
+std::optional<Checkpoint> checkpoint_to_resume(const Files& files, const Parallel& parallel) {
+  std::string bytes;
+  parallel.on_first([&] {
+    if (!check_outputs(files)) return;
+    bytes = read_all(files.checkpoint);
+    decode_checkpoint(bytes, files.checkpoint);  // what is wrong with it is said once
+  });
+  bytes = parallel.from_first(bytes);
+  if (bytes.empty()) return std::nullopt;
+  return decode_checkpoint(bytes, files.checkpoint);
+}
+
 }  // namespace
 
-void train(const Settings& asked, const Files& files, const Run& run, const Messages& messages) {
+void train(const Settings& asked, const Files& files, const Run& run,
+           const Messages& asked_messages) {
   check_settings(asked);
-  const bool resuming = check_outputs(files);
   auto settings = asked;
-  Checkpoint checkpoint;
-  if (resuming) {
-    checkpoint = read_checkpoint(files.checkpoint);
-    // The last bits of a sum depend on the number of threads: it stays what it was.
-    settings.threads = recorded_threads(checkpoint, files.checkpoint);
-  }
-  const auto device = nn::configure_torch(settings.device, settings.threads);
+  const auto world = world_of(settings, files);
+  if (settings.threads == 0) settings.threads = std::max(1, available_threads() / world.local_size);
+  const auto device = configure(settings, world);
+  const auto parallel = settings.parallel ? Parallel(world, device) : Parallel();
+  const auto messages = parallel.first() ? asked_messages : Messages(run.tool, Verbosity::quiet);
+  const auto slow = check_precision(settings.precision, device);
+  if (!slow.empty()) messages.warn(slow);
+  const auto checkpoint = checkpoint_to_resume(files, parallel);
+  // The last bits of a sum depend on the number of threads: it stays what it was, and is the same
+  // everywhere.
+  settings.threads = checkpoint ? recorded_threads(*checkpoint, files.checkpoint)
+                                : std::stoi(parallel.from_first(std::to_string(settings.threads)));
+  nn::configure_thread(settings.threads);
   const auto manifest = dataset::load_manifest(files.manifest, files.root, {"train", "val"});
   const auto& training = manifest.splits[0];
   const auto& validation = manifest.splits[1];
   check_labels(manifest.name, training, validation, messages);
-  settings.device = device.is_cuda() ? "cuda" : "cpu";
   settings.architecture.labels = static_cast<int>(training.label_names().size());
   if (settings.epoch_samples == 0)
     settings.epoch_samples = static_cast<std::int64_t>(training.size());
@@ -145,23 +203,26 @@ void train(const Settings& asked, const Files& files, const Run& run, const Mess
   if (settings.architecture.dimensions == 3) pixels.push_back(*settings.preprocess.depth);
   nn::require_trainable(settings.architecture, pixels, last == 0 ? settings.batch : last);
 
-  const auto description = describe(settings, training);
+  const auto description = describe(settings, training, parallel.size());
   auto identity = description;
   identity["manifest"] = manifest.sha256;
   identity["version"] = version();
-  Trainer trainer(settings, identity, device, training, validation, messages);
-  if (resuming) trainer.restore(checkpoint, files.checkpoint);
+  if (parallel.any(parallel.from_first(identity.dump()) != identity.dump()))
+    throw DataError(parallel.once("--parallel: the processes have other options or data"));
+  Trainer trainer(settings, identity, device, parallel, training, validation, messages);
+  if (checkpoint) trainer.restore(*checkpoint, files.checkpoint);
   trainer.run(files.checkpoint);
 
-  auto provenance = manifest.provenance;
-  provenance.push_back(provenance_entry(run, {{manifest.name, manifest.sha256}}));
-  const auto network = trainer.best_network();
-  const auto replace = resuming ? Overwrite::yes : files.overwrite;
-  write_file(files.log, encode_log(description, trainer, settings, provenance), replace);
-  write_file(files.model,
-             nn::encode_model({network, describe_model(description, trainer, network, provenance)}),
-             files.overwrite);
-  ::unlink(files.checkpoint.c_str());
+  parallel.on_first([&] {
+    auto provenance = manifest.provenance;
+    provenance.push_back(provenance_entry(run, {{manifest.name, manifest.sha256}}));
+    const auto network = trainer.best_network();
+    const auto info = describe_model(description, trainer, network, provenance);
+    write_file(files.log, encode_log(description, trainer, settings, provenance),
+               checkpoint ? Overwrite::yes : files.overwrite);
+    write_file(files.model, nn::encode_model({network, info}), files.overwrite);
+    ::unlink(files.checkpoint.c_str());
+  });
 }
 
 }  // namespace mr::train

@@ -38,6 +38,10 @@ struct ScheduleOptions {
   int plateau_patience = 3;  // of plateau: epochs without a better mean validation AUROC
 };
 
+/// Of convolutions and matrix products in training; all else, and validation, is float32.
+enum class Precision { float32, bf16, fp16 };
+std::string name(Precision precision);
+
 struct Settings {
   nn::Architecture architecture;  // its labels are counted in the manifest
   dataset::Preprocess preprocess;
@@ -54,7 +58,10 @@ struct Settings {
   stats::OperatingRule rule;                // of the thresholds, on clean validation images
   std::uint64_t seed = 1;
   std::string device = "cpu";
-  int threads = 1;
+  Precision precision = Precision::float32;
+  bool parallel = false;         // with the other processes that the environment tells of
+  bool sync_batch_norm = false;  // batch norm over the batch of all processes
+  int threads = 0;               // 0: what the machine allows, shared among its processes
 };
 
 struct Files {
@@ -66,7 +73,8 @@ struct Files {
 
 /// Trains on split "train", keeps the epoch with the best mean AUROC on split "val", and writes the
 /// model (TorchScript with mr.json, mr-model/1) and the log (JSON Lines, mr-train-log/1). Each
-/// finished epoch is in the checkpoint, which goes when the model is there.
+/// finished epoch is in the checkpoint, which goes when the model is there. Of several processes
+/// the first alone writes and talks; what ends all is an Error without text in the others.
 /// throws UsageError    settings that do not go together
 ///        DataError     the manifest cannot be trained on; a loss is not finite
 ///        CannotCreateError  model, log or checkpoint exist

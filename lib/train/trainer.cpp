@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "train/schedule.h"
+#include "train/sync_batch_norm.h"
 
 namespace mr::train {
 namespace {
@@ -24,8 +25,10 @@ std::vector<torch::Tensor> as_vector(const List& tensors) {
   return out;
 }
 
-torch::jit::Module network_on(c10::Device device, const Settings& settings) {
+torch::jit::Module network_on(c10::Device device, const Settings& settings,
+                              const Parallel& parallel) {
   auto network = nn::make_network(settings.architecture, settings.seed);
+  if (settings.sync_batch_norm) synchronise_batch_norm(network, parallel);
   network.to(device);
   return network;
 }
@@ -46,11 +49,12 @@ double seconds_since(std::chrono::steady_clock::time_point began) {
 }  // namespace
 
 Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
-                 const dataset::SampleSet& training, const dataset::SampleSet& validation,
-                 const Messages& messages)
+                 const Parallel& parallel, const dataset::SampleSet& training,
+                 const dataset::SampleSet& validation, const Messages& messages)
     : settings_(settings),
       identity_(std::move(identity)),
       device_(device),
+      parallel_(parallel),
       training_(training),
       validation_(validation),
       messages_(messages),
@@ -60,19 +64,25 @@ Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
                        {settings.threads, settings.augment, settings.seed}),
       validation_loader_(validation, settings.preprocess,
                          {settings.threads, std::nullopt, settings.seed}),
-      network_(network_on(device, settings)),
+      network_(network_on(device, settings, parallel)),
       optimiser_(as_vector(network_.parameters()), settings.optimiser),
+      scale_(settings.precision),
       buffers_(flatten_in_place(as_vector(network_.buffers()))),
       best_parameters_(torch::zeros_like(optimiser_.parameters)),
       best_buffers_(torch::zeros_like(buffers_)) {}
 
 void Trainer::run(const std::string& path) {
-  AtomicFile(path, Overwrite::yes);  // a folder that cannot be written to is found out now
+  // A folder that cannot be written to is found out now.
+  parallel_.on_first([&] { AtomicFile(path, Overwrite::yes); });
   while (!finished()) {
     train_epoch(path);
     close_epoch(judge(validation_, validate(path), settings_.rule));
-    write_checkpoint(path, checkpoint());
+    save(path);
   }
+}
+
+void Trainer::save(const std::string& path) const {
+  parallel_.on_first([&] { write_checkpoint(path, checkpoint()); });
 }
 
 bool Trainer::finished() const {
@@ -82,10 +92,10 @@ bool Trainer::finished() const {
 }
 
 void Trainer::stop_if_requested(const std::string& path) const {
-  if (!stop_requested()) return;
-  write_checkpoint(path, checkpoint());
-  throw InterruptedError(path + ": stopped by a signal in epoch " + std::to_string(epoch_) +
-                         "; run again with --resume");
+  if (!parallel_.any(stop_requested())) return;
+  save(path);
+  throw InterruptedError(parallel_.once(path + ": stopped by a signal in epoch " +
+                                        std::to_string(epoch_) + "; run again with --resume"));
 }
 
 std::int64_t Trainer::step_samples() const {
@@ -102,7 +112,8 @@ void Trainer::train_epoch(const std::string& path) {
   const double seconds_before = seconds_;
   Progress progress(messages_, "epoch " + std::to_string(epoch_), left);
   network_.train();
-  training_loader_.start({place(step_), order.end()}, settings_.batch, epoch_);
+  training_loader_.start(shares({place(step_), order.end()}), settings_.batch / parallel_.size(),
+                         epoch_);
   while (stop_if_requested(path), place(step_) != order.end()) {
     const std::vector<std::size_t> samples(place(step_), place(step_ + 1));
     loss_sum_ += train_step(samples) * static_cast<double>(samples.size());
@@ -112,25 +123,49 @@ void Trainer::train_epoch(const std::string& path) {
   }
 }
 
-/// The loader's next batches are those of `samples`. The loss of each divides by what is known in
-/// all of them, so that their gradients add up to that of one batch.
+/// This process's share of every batch of `order`. All but the last are of equal size.
+std::vector<std::size_t> Trainer::shares(const std::vector<std::size_t>& order) const {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < order.size(); i += settings_.batch) {
+    const auto n = std::min(order.size() - i, static_cast<std::size_t>(settings_.batch));
+    const auto [begin, end] = parallel_.share(static_cast<std::int64_t>(n));
+    const auto at = order.begin() + static_cast<std::ptrdiff_t>(i);
+    out.insert(out.end(), at + begin, at + end);
+  }
+  return out;
+}
+
+/// The loader's next batches are this process's shares of `samples`. The loss of each divides by
+/// what is known in all of them, here and elsewhere, so that their gradients add up to that of one
+/// batch.
 double Trainer::train_step(const std::vector<std::size_t>& samples) {
   const auto weights = step_weights(truth(samples), class_weights_);
   auto loss = torch::zeros({}, torch::device(device_));
   optimiser_.zero_gradient();
-  dataset::Batch batch;
-  for (std::size_t done = 0; done < samples.size(); done += batch.samples.size()) {
-    training_loader_.next(batch);
+  const auto whole = static_cast<std::size_t>(settings_.batch);
+  for (std::size_t done = 0; done < samples.size(); done += whole) {
+    const auto n = std::min(samples.size() - done, whole);
+    const auto [begin, end] = parallel_.share(static_cast<std::int64_t>(n));
+    dataset::Batch batch;
+    if (begin < end) training_loader_.next(batch);
+    if (begin == end && !settings_.sync_batch_norm) continue;
     waited_s_ += batch.waited_s;
     nn::draw_cross_norm(network_, settings_.architecture.normalization,
                         random_key(settings_.seed, {"cross-norm", std::to_string(epoch_),
                                                     std::to_string(step_), std::to_string(done)}),
                         static_cast<std::int64_t>(batch.samples.size()));
-    const auto part = masked_cross_entropy(forward(batch), truth(batch.samples), weights);
-    part.backward();
+    const auto part = masked_cross_entropy(logits(batch), truth(batch.samples), weights);
+    (part * scale_.value).backward();
     loss += part.detach();
   }
-  optimiser_.step(rate_factor(step_));
+  parallel_.sum(optimiser_.gradient);
+  parallel_.sum(loss);
+  // Running statistics are linear in those of the batches: their mean over the processes after each
+  // step is the one after an epoch, and a checkpoint needs no more than one process's.
+  if (parallel_.size() > 1 && !settings_.sync_batch_norm && buffers_.numel() > 0)
+    parallel_.sum(buffers_.div_(parallel_.size()));
+  if (scale_.unscale(optimiser_.gradient)) optimiser_.step(rate_factor(step_));
+  if (scale_.exhausted()) not_finite(training_, samples, "the gradient");
   const double value = loss.item<double>();
   if (!std::isfinite(value)) not_finite(training_, samples, "the loss");
   return value;
@@ -145,24 +180,41 @@ double Trainer::rate_factor(std::int64_t step) const {
   return train::rate_factor(settings_.schedule, at);
 }
 
+/// Scores [N, L] of the validation samples, of which each process does its share.
 std::vector<float> Trainer::validate(const std::string& path) {
   const torch::NoGradGuard no_grad;
-  std::vector<std::size_t> order(validation_.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::vector<float> scores;
-  Progress progress(messages_, "validation", static_cast<std::int64_t>(order.size()));
+  const auto n = static_cast<std::int64_t>(validation_.size());
+  const auto [begin, end] = parallel_.share(n);
+  std::vector<std::size_t> order(static_cast<std::size_t>(end - begin));
+  std::iota(order.begin(), order.end(), static_cast<std::size_t>(begin));
+  const auto labels = static_cast<std::int64_t>(validation_.label_names().size());
+  const auto scores = torch::zeros({n, labels}, torch::device(device_));
+  Progress progress(messages_, "validation", end - begin);
   network_.eval();
-  validation_loader_.start(std::move(order), settings_.batch, 0);
+  const int size = settings_.batch / parallel_.size();
+  validation_loader_.start(std::move(order), size, 0);
   dataset::Batch batch;
-  while (stop_if_requested(path), validation_loader_.next(batch)) {
-    const auto logits = forward(batch).to(torch::kCPU).contiguous();
-    if (!torch::isfinite(logits).all().item<bool>())
-      not_finite(validation_, batch.samples, "a score");
-    const auto* values = logits.data_ptr<float>();
-    scores.insert(scores.end(), values, values + logits.numel());
-    progress.advance(static_cast<std::int64_t>(batch.samples.size()));
+  // The largest share sets the number of turns: each asks all processes whether to stop.
+  const auto largest = (n + parallel_.size() - 1) / parallel_.size();
+  for (std::int64_t at = begin; at < begin + largest; at += size) {
+    stop_if_requested(path);
+    if (!validation_loader_.next(batch)) continue;
+    const auto done = static_cast<std::int64_t>(batch.samples.size());
+    scores.slice(0, at, at + done).copy_(forward(batch));
+    progress.advance(done);
   }
-  return scores;
+  stop_if_requested(path);
+  parallel_.sum(scores);
+  const auto all = scores.to(torch::kCPU).contiguous();
+  const auto* values = all.data_ptr<float>();
+  std::vector<float> out(values, values + all.numel());
+  std::vector<std::size_t> bad;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto sample = i / static_cast<std::size_t>(labels);
+    if (!std::isfinite(out[i]) && (bad.empty() || bad.back() != sample)) bad.push_back(sample);
+  }
+  if (!bad.empty()) not_finite(validation_, bad, "a score");
+  return out;
 }
 
 void Trainer::close_epoch(const Validation& validation) {
@@ -195,6 +247,12 @@ void Trainer::close_epoch(const Validation& validation) {
   seconds_ = waited_s_ = 0;
 }
 
+/// Of a training batch: float32, whatever the network computed them in.
+torch::Tensor Trainer::logits(const dataset::Batch& batch) {
+  const Autocast autocast(settings_.precision, device_);
+  return forward(batch).to(torch::kFloat32);
+}
+
 torch::Tensor Trainer::forward(const dataset::Batch& batch) {
   auto shape = dataset::input_shape(settings_.preprocess);
   shape.insert(shape.begin(), static_cast<std::int64_t>(batch.samples.size()));
@@ -217,8 +275,8 @@ void Trainer::not_finite(const dataset::SampleSet& set, const std::vector<std::s
                          const std::string& what) const {
   std::string ids;
   for (const auto sample : samples) ids += (ids.empty() ? "" : ", ") + set.id(sample);
-  throw DataError("epoch " + std::to_string(epoch_) + ": " + what +
-                  " is not finite; lower the learning rate, or look at " + ids);
+  throw DataError(parallel_.once("epoch " + std::to_string(epoch_) + ": " + what +
+                                 " is not finite; lower the learning rate, or look at " + ids));
 }
 
 Trainer::NamedTensors Trainer::tensors() const {
@@ -239,6 +297,8 @@ Checkpoint Trainer::checkpoint() const {
            {"seconds", seconds_},
            {"waited_s", waited_s_},
            {"optimiser_steps", optimiser_.steps},
+           {"loss_scale", scale_.value},
+           {"loss_scale_steps", scale_.steps},
            {"best", best_},
            {"epochs", epochs_}},
           tensors()};
@@ -260,6 +320,8 @@ void Trainer::restore(const Checkpoint& saved, const std::string& name) {
     target.copy_(values);
   }
   optimiser_.steps = integer_member(saved.state, "optimiser_steps", name);
+  scale_.value = number_member(saved.state, "loss_scale", name);
+  scale_.steps = integer_member(saved.state, "loss_scale_steps", name);
   epoch_ = integer_member(saved.state, "epoch", name);
   step_ = integer_member(saved.state, "step", name);
   loss_sum_ = number_member(saved.state, "loss_sum", name);

@@ -8,6 +8,8 @@
 #include "nn/model.h"
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
+#include "train/parallel.h"
+#include "train/precision.h"
 #include "train/sampler.h"
 #include "train/train.h"
 #include "train/validation.h"
@@ -17,7 +19,7 @@ namespace mr::train {
 class Trainer {
  public:
   /// identity  what a checkpoint must agree in to be gone on from: settings and data
-  Trainer(const Settings& settings, Json identity, c10::Device device,
+  Trainer(const Settings& settings, Json identity, c10::Device device, const Parallel& parallel,
           const dataset::SampleSet& training, const dataset::SampleSet& validation,
           const Messages& messages);
 
@@ -39,12 +41,15 @@ class Trainer {
   using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
   bool finished() const;
   std::int64_t step_samples() const;
+  void save(const std::string& path) const;
   void stop_if_requested(const std::string& path) const;
   void train_epoch(const std::string& path);
+  std::vector<std::size_t> shares(const std::vector<std::size_t>& order) const;
   double train_step(const std::vector<std::size_t>& samples);
   double rate_factor(std::int64_t step) const;  // of this epoch
   std::vector<float> validate(const std::string& path);
   void close_epoch(const Validation& validation);
+  torch::Tensor logits(const dataset::Batch& batch);
   torch::Tensor forward(const dataset::Batch& batch);
   torch::Tensor truth(const std::vector<std::size_t>& samples) const;
   NamedTensors tensors() const;
@@ -55,6 +60,7 @@ class Trainer {
   Settings settings_;
   Json identity_;
   c10::Device device_;
+  const Parallel& parallel_;
   const dataset::SampleSet& training_;
   const dataset::SampleSet& validation_;
   const Messages& messages_;
@@ -63,6 +69,7 @@ class Trainer {
   dataset::BatchLoader training_loader_, validation_loader_;
   torch::jit::Module network_;
   Optimiser optimiser_;
+  LossScale scale_;
   torch::Tensor buffers_;  // running statistics, flat
   torch::Tensor best_parameters_, best_buffers_;
   std::int64_t epoch_ = 1, step_ = 0;  // under way; the step that comes next

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import time
 import zipfile
@@ -213,10 +214,27 @@ def test_auroc_and_thresholds_are_those_of_the_stored_network_on_the_validation_
             assert point["sensitivity"] >= 0.9
 
 
-def test_the_network_learns(run, manifest, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_the_network_learns(run, manifest, tmp_path, norm, precision):
     model = tmp_path / "m.pt"
-    run(train(manifest, model, "--epochs", "25", "--epoch-samples", "64", "--patience", "25", "-q"))
-    assert info(model)["training"]["best"]["val_auroc_mean"] > 0.85
+    run(train(manifest, model, "--norm", norm, "--groups", "2", "--precision", precision,
+              "--epochs", "25", "--epoch-samples", "64", "--patience", "25", "-q"))
+    training = info(model)["training"]
+    assert training["precision"] == precision
+    assert training["best"]["val_auroc_mean"] > 0.85
+
+
+def test_bf16_rounds_the_training_alone_and_each_time_alike(run, manifest, models, schema, tmp_path):
+    for name in ("a.pt", "b.pt"):
+        run(train(manifest, tmp_path / name, "--norm", "group", "--groups", "2", "--precision",
+                  "bf16", "-q"))
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    schema("mr-model")(info(tmp_path / "a.pt"))
+    state = torch.jit.load(str(tmp_path / "a.pt")).state_dict()
+    assert all(tensor.dtype == torch.float32 for tensor in state.values())
+    ours, theirs = (log_of(path)[1]["train_loss"] for path in (tmp_path / "a.pt", models["group"]))
+    assert 0 < abs(ours - theirs) < 0.02 * theirs
 
 
 def test_model_and_log_fit_their_schemas(models, schema):
@@ -388,9 +406,9 @@ def undisturbed(run, manifest, tmp_path_factory):
     return model
 
 
-def start(manifest, model, *options):
+def start(manifest, model, *options, **keywords):
     command = [str(BIN / "mr-train"), *map(str, train(manifest, model, *LONG, *options)[1:])]
-    return subprocess.Popen(command, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **keywords)
 
 
 def wait_for_epoch(process, epoch):
@@ -433,6 +451,194 @@ def test_a_killed_run_resumes_to_the_same_bytes(run, manifest, undisturbed, tmp_
         assert not model.exists() and not (tmp_path / "m.pt.log.jsonl").exists()
     run(train(manifest, model, *LONG, "--resume", "-q"))
     assert model.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_run_that_is_killed_at_any_moment_resumes_to_the_same_bytes(
+        run, manifest, undisturbed, tmp_path, seed):
+    model, rng = tmp_path / "m.pt", np.random.default_rng(seed)
+    began = time.monotonic()
+    run(train(manifest, tmp_path / "timed.pt", *LONG, "-q"))
+    whole_s = time.monotonic() - began
+    for _ in range(6):
+        process = start(manifest, model, "--resume", "-q")
+        try:
+            process.communicate(timeout=rng.uniform(0.2, 0.8) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        if model.exists():  # whole, even when the end came right after it
+            break
+    else:
+        run(train(manifest, model, *LONG, "--resume", "-q"))
+    assert model.read_bytes() == undisturbed.read_bytes()
+    assert untimed(log_of(model)) == untimed(log_of(undisturbed))
+
+
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint_to_go_on_from(
+        run, manifest, undisturbed, tmp_path):
+    model = tmp_path / "m.pt"
+    process = start(manifest, model, preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                    restore_signals=False)
+    wait_for_epoch(process, 2)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20000, 20000))
+    message = process.communicate()[1].decode()
+    assert process.returncode == 74, message
+    assert "m.pt.checkpoint" in message.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["m.pt.checkpoint"]
+    run(train(manifest, model, *LONG, "--resume", "-q"))
+    assert model.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_full_file_system_leaves_nothing(fails, manifest, tmp_path):
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", tmp_path],
+                           capture_output=True)
+    if mount.returncode != 0:
+        pytest.skip("may not mount a small file system")
+    try:
+        fails(train(manifest, tmp_path / "m.pt", "-q"), 74, "m.pt.checkpoint", "No space left")
+        assert os.listdir(tmp_path) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+# Several processes.
+
+# What a scheduler around the tests may have set.
+ALONE = {name: value for name, value in os.environ.items()
+         if not name.startswith(("SLURM_", "TORCHELASTIC_", "MASTER_", "LOCAL_"))
+         and name not in ("RANK", "WORLD_SIZE")}
+
+
+def start_processes(size, manifest, model, *options, launcher="torchrun"):
+    """As torchrun or srun start them, but without those. `manifest`: of all, or a list."""
+    if not (BIN / "mr-train").exists():
+        pytest.skip("mr-train is not built")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = str(s.getsockname()[1])
+    manifests = manifest if isinstance(manifest, list) else [manifest] * size
+    rank, world, more = (("RANK", "WORLD_SIZE", dict(MASTER_ADDR="127.0.0.1"))
+                         if launcher == "torchrun" else
+                         ("SLURM_PROCID", "SLURM_NTASKS", dict(SLURM_JOB_NODELIST="localhost")))
+    return [subprocess.Popen([BIN / "mr-train", *train(m, model, *options, "--parallel")[1:]],
+                             stderr=subprocess.PIPE, env={**ALONE, **more, "MASTER_PORT": port,
+                                                          rank: str(r), world: str(size)})
+            for r, m in enumerate(manifests)]
+
+
+def ends(processes):
+    """Status and message of each."""
+    messages = [p.communicate(timeout=120)[1].decode() for p in processes]
+    return [p.returncode for p in processes], messages
+
+
+def train_parallel(size, manifest, model, *options, **keywords):
+    statuses, messages = ends(start_processes(size, manifest, model, *options, **keywords))
+    assert statuses == [0] * size, messages
+    assert all(message == "" for message in messages[1:])
+
+
+def test_processes_that_share_batches_step_as_one_process(run, partly_unknown, schema, tmp_path):
+    one = tmp_path / "one.pt"
+    run(train(partly_unknown, one, *STEPS, "--batch", "16"))
+    for name, size, options in (("two.pt", 2, ["--batch", "16"]),
+                                ("both.pt", 2, ["--batch", "8", "--accumulate", "2"])):
+        train_parallel(size, partly_unknown, tmp_path / name, *STEPS, *options)
+        assert largest_difference(tmp_path / name, one) < 1e-5
+        ours, theirs = (log_of(path)[1] for path in (tmp_path / name, one))
+        assert abs(ours["train_loss"] - theirs["train_loss"]) < 1e-5
+        assert abs(ours["val_loss"] - theirs["val_loss"]) < 1e-5
+        assert ours["val_auroc"] == theirs["val_auroc"]
+    training = info(tmp_path / "two.pt")["training"]
+    assert training["processes"] == 2 and training["batch_norm"] == "local"
+    schema("mr-model")(info(tmp_path / "two.pt"))
+    # Twenty samples in batches of 9: the last of two leaves one of three processes without any.
+    run(train(partly_unknown, tmp_path / "nine.pt", *STEPS, "--batch", "9"))
+    train_parallel(3, partly_unknown, tmp_path / "three.pt", *STEPS, "--batch", "9")
+    assert largest_difference(tmp_path / "three.pt", tmp_path / "nine.pt") < 1e-5
+
+
+def test_synchronised_batch_norm_steps_as_one_process(run, partly_unknown, schema, tmp_path):
+    steps = ["batch" if word == "group" else word for word in STEPS]
+    run(train(partly_unknown, tmp_path / "one.pt", *steps, "--batch", "9"))
+    for name, size, options in (("local.pt", 3, []), ("sync.pt", 3, ["--sync-batch-norm"])):
+        train_parallel(size, partly_unknown, tmp_path / name, *steps, "--batch", "9", *options)
+    assert largest_difference(tmp_path / "sync.pt", tmp_path / "one.pt") < 1e-5
+    assert largest_difference(tmp_path / "local.pt", tmp_path / "one.pt") > 1e-3
+    assert info(tmp_path / "sync.pt")["training"]["batch_norm"] == "synchronised"
+    schema("mr-model")(info(tmp_path / "sync.pt"))
+    ours, theirs = (log_of(tmp_path / name)[1] for name in ("sync.pt", "one.pt"))
+    assert np.isclose(ours["val_loss"], theirs["val_loss"], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_pair(manifest, tmp_path_factory):
+    model = tmp_path_factory.mktemp("pair") / "m.pt"
+    train_parallel(2, manifest, model, *LONG, "-q", launcher="srun")
+    return model
+
+
+def test_a_signal_to_one_process_stops_all_and_they_resume_to_the_same_bytes(
+        manifest, undisturbed_pair, tmp_path):
+    model = tmp_path / "m.pt"
+    processes = start_processes(2, manifest, model, *LONG)
+    wait_for_epoch(processes[0], 2)
+    processes[1].send_signal(signal.SIGTERM)
+    statuses, messages = ends(processes)
+    assert statuses == [75, 75]
+    assert messages[0].splitlines()[-1].endswith("run again with --resume") and messages[1] == ""
+    assert os.listdir(tmp_path) == ["m.pt.checkpoint"]
+    train_parallel(2, manifest, model, *LONG, "--resume")
+    assert model.read_bytes() == undisturbed_pair.read_bytes()
+    assert untimed(log_of(model)) == untimed(log_of(undisturbed_pair))
+    assert sorted(os.listdir(tmp_path)) == ["m.pt", "m.pt.log.jsonl"]
+
+
+def test_a_process_that_dies_ends_the_others(manifest, tmp_path):
+    processes = start_processes(2, manifest, tmp_path / "m.pt", *LONG)
+    wait_for_epoch(processes[0], 1)
+    processes[1].kill()
+    statuses, messages = ends(processes)
+    assert statuses[0] == 74
+    assert "another process has ended" in messages[0].splitlines()[-1]
+    assert os.listdir(tmp_path) == ["m.pt.checkpoint"]
+
+
+def test_what_stops_all_processes_is_said_once(manifest, tmp_path):
+    model = tmp_path / "m.pt"
+    model.write_text("precious")
+    for options, status, part in (
+            (["-q"], 73, "m.pt: exists"),
+            (["-f", "-q", "--optimiser", "sgd", "--lr", "1e30"], 65, "not finite")):
+        statuses, messages = ends(start_processes(2, manifest, model, *options))
+        assert statuses == [status, status]
+        assert part in messages[0] and messages[0].count("\n") == 1 and messages[1] == ""
+    assert model.read_text() == "precious"
+
+
+def test_processes_of_another_run_are_found_out(images, manifest, tmp_path):
+    folder, entries = images
+    other = write_manifest(folder / "other.json", entries[1:])
+    processes = start_processes(2, [manifest, other], tmp_path / "m.pt", "-q")
+    statuses, messages = ends(processes)
+    assert statuses == [65, 65] and "other options or data" in messages[0] and messages[1] == ""
+
+
+@pytest.mark.parametrize("change, options, part", [
+    (dict(WORLD_SIZE="3"), [], "--batch: want a multiple of the 3 processes, got 8"),
+    (dict(MASTER_ADDR=""), [], "MASTER_ADDR is not set"),
+    (dict(MASTER_PORT=""), [], "MASTER_PORT is not set"),
+    (dict(RANK="2"), [], "RANK: want a number from 0 to 1"),
+    (dict(RANK="first"), [], "got 'first'"),
+    (dict(), ["-"], "standard input"),
+])
+def test_a_wrong_environment_of_processes_is_a_usage_error(
+        fails, manifest, tmp_path, change, options, part):
+    environment = dict(RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="1")
+    fails(train(options[0] if options else manifest, tmp_path / "m.pt", "--parallel"), 64, part,
+          env={**environment, **change})
+    assert os.listdir(tmp_path) == []
 
 
 # Bad input.
@@ -542,6 +748,9 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     (["--device", "cuda:99"], "CUDA"),
     (["--lr", "-1"], "--lr"),
     (["--sampler", "random"], "--sampler"),
+    (["--sync-batch-norm"], "--parallel"),
+    (["--precision", "fp16"], "CUDA"),
+    (["--precision", "fp8"], "--precision"),
     (["--schedule", "linear"], "--schedule"),
     (["--warmup-epochs", "3"], "--warmup-epochs"),
     (["--schedule", "plateau", "--plateau-patience", "5"], "--plateau-patience"),

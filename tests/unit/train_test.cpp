@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -11,6 +12,8 @@
 #include "base/json.h"
 #include "train/checkpoint.h"
 #include "train/optimiser.h"
+#include "train/parallel.h"
+#include "train/precision.h"
 #include "train/sampler.h"
 #include "train/schedule.h"
 #include "train/validation.h"
@@ -40,6 +43,25 @@ mr::dataset::SampleSet samples_of(const std::vector<std::vector<int>>& labels) {
 double distance(const torch::Tensor& a, const torch::Tensor& b) {
   return (a - b).abs().max().item<double>();
 }
+
+/// Environment variables for the length of a test; all that tell of other processes are unset else.
+class Environment {
+ public:
+  explicit Environment(const std::vector<std::pair<const char*, const char*>>& variables) {
+    clear();
+    for (const auto& [name, value] : variables) ::setenv(name, value, 1);
+  }
+  ~Environment() { clear(); }
+
+ private:
+  static void clear() {
+    for (const char* name :
+         {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+          "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_JOB_NODELIST",
+          "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT"})
+      ::unsetenv(name);
+  }
+};
 
 const mr::Messages quiet("test", mr::Verbosity::quiet);
 
@@ -238,6 +260,51 @@ TEST_CASE("class weights multiply each sample's cross-entropy; the mean stays ov
         doctest::Approx(want).epsilon(1e-6));
 }
 
+TEST_CASE("products are bfloat16 while autocast lives, and norms give float32 or bfloat16") {
+  const auto images = torch::arange(2 * 4 * 3 * 3, torch::kFloat32).sin().reshape({2, 4, 3, 3});
+  const auto weight = torch::arange(16, torch::kFloat32).cos().reshape({4, 4, 1, 1});
+  const auto ones = torch::ones({4}), zeros = torch::zeros({4});
+  const auto normed = [&](const torch::Tensor& x) { return torch::group_norm(x, 2, ones, zeros); };
+  const auto want = normed(torch::conv2d(images, weight));
+  {
+    const Autocast autocast(Precision::bf16, c10::kCPU);
+    const auto product = torch::conv2d(images, weight);
+    CHECK((product.scalar_type() == torch::kBFloat16));
+    CHECK(distance(normed(product).to(torch::kFloat32), want) < 0.02);  // 8 bits of mantissa
+  }
+  CHECK((torch::conv2d(images, weight).scalar_type() == torch::kFloat32));
+  {
+    const Autocast none(Precision::float32, c10::kCPU);
+    CHECK((torch::conv2d(images, weight).scalar_type() == torch::kFloat32));
+  }
+  CHECK_THROWS_AS(check_precision(Precision::fp16, c10::kCPU), mr::UsageError);
+}
+
+TEST_CASE(
+    "the scale of the loss halves on an overflow, which leaves the step out, and grows again") {
+  const auto huge = torch::full({2}, INFINITY);
+  LossScale scale(Precision::fp16);
+  CHECK(scale.value == 65536);
+  const auto gradient = torch::full({2}, 3 * 65536.0f);
+  CHECK(scale.unscale(gradient));
+  CHECK(gradient.equal(torch::full({2}, 3.0f)));
+  CHECK(!scale.unscale(huge));
+  CHECK(!scale.unscale(torch::tensor({INFINITY, -INFINITY})));
+  CHECK(scale.value == 16384);
+  for (int step = 0; step < 1999; ++step) CHECK(scale.unscale(torch::ones({2})));
+  CHECK(scale.value == 16384);
+  CHECK(scale.unscale(gradient.fill_(16384)));  // with the scale that the loss had
+  CHECK(gradient.equal(torch::ones({2})));
+  CHECK(scale.value == 32768);
+  for (int step = 0; step < 15; ++step) scale.unscale(huge);
+  CHECK(!scale.exhausted());
+  scale.unscale(huge);
+  CHECK(scale.exhausted());
+  LossScale none(Precision::bf16);
+  CHECK(none.unscale(huge));  // a loss that is not finite ends the run
+  CHECK(none.value == 1);
+}
+
 TEST_CASE("schedules: warm-up, cosine, steps and plateaus") {
   const auto at = [](std::int64_t step, std::vector<double> aurocs = {}) {
     return Progression{step, 4, 10, std::move(aurocs)};  // 4 steps per epoch, 10 epochs
@@ -275,6 +342,67 @@ TEST_CASE("schedules: warm-up, cosine, steps and plateaus") {
   CHECK(rate_factor(o, at(20, {0.5, 0.6, 0.6, 0.55, 0.6})) == 0.5);  // counted anew
   CHECK(rate_factor(o, at(24, {0.5, 0.6, 0.6, 0.55, 0.6, 0.6})) == 0.25);
   CHECK(rate_factor(o, at(24, {0.5, 0.6, 0.6, 0.55, 0.6, 0.7})) == 0.5);
+}
+
+TEST_CASE("the processes of a run are those that torchrun or srun tell of") {
+  {
+    const Environment torchrun({{"RANK", "3"},
+                                {"WORLD_SIZE", "4"},
+                                {"LOCAL_RANK", "1"},
+                                {"LOCAL_WORLD_SIZE", "2"},
+                                {"MASTER_ADDR", "knee01"},
+                                {"MASTER_PORT", "29500"},
+                                {"SLURM_PROCID", "0"}});
+    const auto world = world_of_environment();
+    CHECK(world.rank == 3);
+    CHECK(world.size == 4);
+    CHECK(world.local_rank == 1);
+    CHECK(world.local_size == 2);
+    CHECK(world.address == "knee01");
+    CHECK(world.port == 29500);
+  }
+  {
+    const Environment slurm({{"SLURM_PROCID", "5"},
+                             {"SLURM_NTASKS", "8"},
+                             {"SLURM_LOCALID", "1"},
+                             {"SLURM_JOB_NODELIST", "knee[07-09,12],brain"},
+                             {"MASTER_PORT", "29500"}});
+    const auto world = world_of_environment();
+    CHECK(world.rank == 5);
+    CHECK(world.size == 8);
+    CHECK(world.local_rank == 1);
+    CHECK(world.address == "knee07");
+  }
+  {
+    const Environment wrong({{"RANK", "4"}, {"WORLD_SIZE", "4"}});
+    CHECK_THROWS_WITH_AS(world_of_environment(),
+                         "--parallel: RANK: want a number from 0 to 3, got '4'", mr::UsageError);
+  }
+  const Environment none({});
+  CHECK_THROWS_WITH_AS(
+      world_of_environment(),
+      "--parallel: WORLD_SIZE is not set; start the processes with torchrun or srun",
+      mr::UsageError);
+}
+
+TEST_CASE("the first host of a Slurm list") {
+  CHECK(first_host("knee") == "knee");
+  CHECK(first_host("knee1,knee2") == "knee1");
+  CHECK(first_host("knee[3,5-9]") == "knee3");
+  CHECK(first_host("rack[1-2]node[08,09]-ib,brain[1-4]") == "rack1node08-ib");
+}
+
+TEST_CASE("alone, a process is the first and has the whole of everything") {
+  const Parallel alone;
+  CHECK(alone.first());
+  CHECK(alone.size() == 1);
+  CHECK(alone.share(7) == std::pair<std::int64_t, std::int64_t>(0, 7));
+  const auto values = torch::arange(3);
+  alone.sum(values);
+  CHECK(values.equal(torch::arange(3)));
+  CHECK(alone.any(true));
+  CHECK(!alone.any(false));
+  CHECK(alone.from_first("bytes") == "bytes");
 }
 
 TEST_CASE("validation: the loss skips unknown labels, a label of one class has no AUROC") {
@@ -317,7 +445,7 @@ TEST_CASE("a checkpoint keeps state and tensors; a part of one is refused") {
   const double third = 1.0 / 3;
   const auto values = torch::arange(37, torch::kFloat32).sqrt();
   write_checkpoint(path, {{{"loss_sum", third}}, {{"a", values}, {"b", torch::empty({0})}}});
-  const auto read = read_checkpoint(path);
+  const auto read = decode_checkpoint(mr::read_all(path), path);
   CHECK(read.state["loss_sum"].get<double>() == third);
   REQUIRE(read.tensors.size() == 2);
   CHECK(read.tensors[0].first == "a");
@@ -325,9 +453,7 @@ TEST_CASE("a checkpoint keeps state and tensors; a part of one is refused") {
   CHECK(read.tensors[1].second.numel() == 0);
   auto bytes = mr::read_all(path);
   bytes.pop_back();
-  mr::write_file(path, bytes, mr::Overwrite::yes);
-  CHECK_THROWS_AS(read_checkpoint(path), mr::DataError);
-  mr::write_file(path, "no checkpoint", mr::Overwrite::yes);
-  CHECK_THROWS_AS(read_checkpoint(path), mr::DataError);
+  CHECK_THROWS_AS(decode_checkpoint(bytes, path), mr::DataError);
+  CHECK_THROWS_AS(decode_checkpoint("no checkpoint", path), mr::DataError);
   std::filesystem::remove(path);
 }

@@ -1,0 +1,104 @@
+#include "train/precision.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/library.h>
+#include <torch/version.h>
+
+#include "base/error.h"
+
+namespace mr::train {
+namespace {
+
+void set_autocast(c10::Device device, bool on, at::ScalarType type) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  at::autocast::set_autocast_dtype(device.type(), type);
+  at::autocast::set_autocast_enabled(device.type(), on);
+#else
+  if (device.is_cuda()) {
+    at::autocast::set_autocast_gpu_dtype(type);
+    at::autocast::set_enabled(on);
+  } else {
+    at::autocast::set_autocast_cpu_dtype(type);
+    at::autocast::set_cpu_enabled(on);
+  }
+#endif
+}
+
+#if TORCH_VERSION_MAJOR < 2
+/// On the CPU LibTorch 1.13 hands group norm bfloat16 images and float32 weights, which it then
+/// refuses; on CUDA autocast runs it in float32, and so does this.
+torch::Tensor group_norm(const torch::Tensor& images, std::int64_t groups,
+                         const c10::optional<torch::Tensor>& weight,
+                         const c10::optional<torch::Tensor>& bias, double eps, bool cudnn) {
+  const c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);
+  return at::group_norm(images.to(at::kFloat), groups, weight, bias, eps, cudnn);
+}
+
+TORCH_LIBRARY_IMPL(aten, AutocastCPU, library) {
+  library.impl("group_norm", group_norm);
+}
+#endif
+
+bool cpu_has_bfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return true;
+#endif
+}
+
+at::ScalarType type_of(Precision precision) {
+  return precision == Precision::fp16 ? at::kHalf : at::kBFloat16;
+}
+
+}  // namespace
+
+std::string name(Precision precision) {
+  switch (precision) {
+    case Precision::bf16:
+      return "bf16";
+    case Precision::fp16:
+      return "fp16";
+    case Precision::float32:
+      break;
+  }
+  return "float32";
+}
+
+std::string check_precision(Precision precision, c10::Device device) {
+  if (!device.is_cpu()) return "";
+  if (precision == Precision::fp16)
+    throw UsageError("--precision: fp16 wants a CUDA device; the CPU has float32 and bf16");
+  if (precision == Precision::bf16 && !cpu_has_bfloat16())
+    return "--precision bf16: this CPU has no avx512_bf16: emulated, slower than float32";
+  return "";
+}
+
+Autocast::Autocast(Precision precision, c10::Device device)
+    : on_(precision != Precision::float32), device_(device) {
+  if (on_) set_autocast(device_, true, type_of(precision));
+}
+
+Autocast::~Autocast() {
+  if (!on_) return;
+  set_autocast(device_, false, at::kBFloat16);
+  at::autocast::clear_cache();  // of weights, which the next step changes
+}
+
+LossScale::LossScale(Precision precision) : dynamic_(precision == Precision::fp16) {
+  if (dynamic_) value = 65536;
+}
+
+bool LossScale::unscale(const torch::Tensor& gradient) {
+  if (!dynamic_) return true;
+  constexpr std::int64_t patience = 2000;
+  const bool finite = torch::isfinite(gradient.sum()).item<bool>();
+  if (finite) gradient.mul_(1 / value);
+  ++steps;
+  if (finite && steps < patience) return true;
+  value *= finite ? 2 : 0.5;
+  steps = 0;
+  return finite;
+}
+
+}  // namespace mr::train
