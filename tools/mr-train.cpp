@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/shell.h"
 #include "base/text.h"
+#include "base/threads.h"
 #include "tool_main.h"
 #include "train/convert.h"
 #include "train/sweep.h"

@@ -39,9 +39,10 @@ Json class_weights(const Settings& s, const dataset::SampleSet& training) {
   return out;
 }
 
-/// Whose images batch norm sees; null where there is one process alone.
+/// Whose images batch norm sees; null where there is none, or one process alone.
 Json batch_norm(const Settings& s, int processes) {
-  if (processes == 1) return nullptr;
+  if (processes == 1 || !nn::find_scheme(s.architecture.normalization.scheme).running)
+    return nullptr;
   return s.sync_batch_norm ? "synchronised" : "local";
 }
 
@@ -114,6 +115,8 @@ void check_settings(const Settings& s) {
                      " of --epochs");
   if (s.sync_batch_norm && !s.parallel)
     throw UsageError("--sync-batch-norm: is among the processes of --parallel");
+  if (s.sync_batch_norm && s.architecture.normalization.scheme == "batch-renorm")
+    throw UsageError("--sync-batch-norm: batch-renorm takes each process's share by itself");
   if (s.schedule.kind == Schedule::plateau && s.schedule.plateau_patience >= s.patience)
     throw UsageError("--plateau-patience: want fewer than the " + std::to_string(s.patience) +
                      " of --patience, after which training ends");

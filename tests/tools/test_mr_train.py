@@ -551,7 +551,7 @@ def test_processes_that_share_batches_step_as_one_process(run, partly_unknown, s
         assert abs(ours["val_loss"] - theirs["val_loss"]) < 1e-5
         assert ours["val_auroc"] == theirs["val_auroc"]
     training = info(tmp_path / "two.pt")["training"]
-    assert training["processes"] == 2 and training["batch_norm"] == "local"
+    assert training["processes"] == 2 and training["batch_norm"] is None
     schema("mr-model")(info(tmp_path / "two.pt"))
     # Twenty samples in batches of 9: the last of two leaves one of three processes without any.
     run(train(partly_unknown, tmp_path / "nine.pt", *STEPS, "--batch", "9"))
