@@ -146,8 +146,7 @@ void declare(CLI::App& app, Options& o) {
       "Examples:\n"
       "  mr-train --norm group --groups 8 --width 16 --seed 1 study.json -o gn-s1.pt\n"
       "  mr-train --preset mri-robustness --norm layer --lr 1e-4 --wd 0.01 knee.json -o ln.pt\n"
-      "  mr-train --augment scanner.json --resume study.json -o bn.pt\n"
-      "  torchrun --no_python --nproc_per_node 2 mr-train --parallel study.json -o bn.pt");
+      "  mr-train --augment scanner.json --resume study.json -o bn.pt");
 }
 
 /// The protocol of Madaan et al. 2023 (MIDL, PMLR 227:1726-1750), for what was not said otherwise.
