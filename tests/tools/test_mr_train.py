@@ -3,6 +3,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -509,13 +510,17 @@ ALONE = {name: value for name, value in os.environ.items()
          and name not in ("RANK", "WORLD_SIZE")}
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
 def start_processes(size, manifest, model, *options, launcher="torchrun"):
     """As torchrun or srun start them, but without those. `manifest`: of all, or a list."""
     if not (BIN / "mr-train").exists():
         pytest.skip("mr-train is not built")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = str(s.getsockname()[1])
+    port = free_port()
     manifests = manifest if isinstance(manifest, list) else [manifest] * size
     rank, world, more = (("RANK", "WORLD_SIZE", dict(MASTER_ADDR="127.0.0.1"))
                          if launcher == "torchrun" else
@@ -594,14 +599,31 @@ def test_a_signal_to_one_process_stops_all_and_they_resume_to_the_same_bytes(
     assert sorted(os.listdir(tmp_path)) == ["m.pt", "m.pt.log.jsonl"]
 
 
-def test_a_process_that_dies_ends_the_others(manifest, tmp_path):
-    processes = start_processes(2, manifest, tmp_path / "m.pt", *LONG)
+def test_a_process_that_dies_ends_the_others_and_they_resume_to_the_same_bytes(
+        manifest, undisturbed_pair, tmp_path):
+    model = tmp_path / "m.pt"
+    processes = start_processes(2, manifest, model, *LONG)
     wait_for_epoch(processes[0], 1)
     processes[1].kill()
     statuses, messages = ends(processes)
     assert statuses[0] == 74
     assert "another process has ended" in messages[0].splitlines()[-1]
     assert os.listdir(tmp_path) == ["m.pt.checkpoint"]
+    train_parallel(2, manifest, model, *LONG, "--resume", "-q")
+    assert model.read_bytes() == undisturbed_pair.read_bytes()
+
+
+def test_torchrun_starts_processes(manifest, undisturbed_pair, tmp_path):
+    torchrun = shutil.which("torchrun")
+    if torchrun is None or not (BIN / "mr-train").exists():
+        pytest.skip("no torchrun, or mr-train is not built")
+    # -r and -t: that of Debian 12 fails with its defaults.
+    command = [torchrun, "--no_python", "--nproc_per_node", "2", "--master_port", free_port(),
+               "--log_dir", tmp_path / "logs", "-r", "1", "-t", "2", BIN / "mr-train",
+               *train(manifest, tmp_path / "m.pt", *LONG, "--parallel", "-q")[1:]]
+    p = subprocess.run(command, capture_output=True, env=ALONE, timeout=120)
+    assert p.returncode == 0, p.stderr.decode()
+    assert (tmp_path / "m.pt").read_bytes() == undisturbed_pair.read_bytes()
 
 
 def test_what_stops_all_processes_is_said_once(manifest, tmp_path):
