@@ -130,6 +130,8 @@ void declare_training(CLI::App& app, Options& o) {
                  "Stop after so many epochs without a better mean validation AUROC")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_option("--init", s.init,
+                 "Weights to begin with (TorchScript or safetensors), matched by name and shape");
   app.add_option("--augment", o.augment,
                  "Recipe (mr-recipe/1, or a ready one's name) for the training images");
   app.add_option("--precision", o.precision,
@@ -170,9 +172,7 @@ void declare(CLI::App& app, Options& o) {
       "  mr-train --norm group --groups 8 --width 16 --seed 1 study.json -o gn-s1.pt\n"
       "  mr-train --preset mri-robustness --norm layer --lr 1e-4 --wd 0.01 knee.json -o ln.pt\n"
       "  mr-train --augment scanner.json --resume study.json -o bn.pt\n"
-      "  mr-train sweep --norm batch,group --lr 1e-3,1e-4 -o models study.json > commands.txt\n"
-
-      "  torchrun --no_python --nproc_per_node 2 mr-train --parallel study.json -o bn.pt");
+      "  mr-train sweep --norm batch,group --lr 1e-3,1e-4 -o models study.json > commands.txt");
 }
 
 /// The protocol of Madaan et al. 2023 (MIDL, PMLR 227:1726-1750), for what was not said otherwise.

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "base/threads.h"
 #include "nn/device.h"
 #include "nn/model.h"
@@ -67,6 +68,9 @@ Json describe(const Settings& s, const dataset::SampleSet& training, int process
             {"epoch_samples", s.epoch_samples},
             {"epochs", s.epochs},
             {"patience", s.patience},
+            {"init", s.init.empty()
+                         ? Json()
+                         : Json({{"file", file_name(s.init)}, {"sha256", sha256_file(s.init)}})},
             {"augment", s.augment ? artifact::to_json(*s.augment) : Json()},
             {"operating_rule", stats::name(s.rule)},
             {"seed", s.seed},

@@ -54,6 +54,7 @@ struct Settings {
   std::int64_t epoch_samples = 0;  // draws per epoch; 0: as many as there are training samples
   int epochs = 200;                // at most
   int patience = 5;                // epochs without a better mean validation AUROC
+  std::string init;                         // file of weights to begin with; "": drawn by the seed
   std::optional<artifact::Recipe> augment;  // of training images, drawn anew in each epoch
   stats::OperatingRule rule;                // of the thresholds, on clean validation images
   std::uint64_t seed = 1;

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "nn/init.h"
 #include "train/schedule.h"
 #include "train/sync_batch_norm.h"
 
@@ -25,9 +26,30 @@ std::vector<torch::Tensor> as_vector(const List& tensors) {
   return out;
 }
 
+/// "2: fc.weight, fc.bias", of a few at most.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 6;
+  std::string text = std::to_string(names.size());
+  for (std::size_t i = 0; i < std::min(most, names.size()); ++i)
+    text += (i == 0 ? ": " : ", ") + names[i];
+  return text + (names.size() > most ? ", ..." : "");
+}
+
+void begin_with(torch::jit::Module& network, const std::string& path, const Messages& messages) {
+  const auto done = nn::initialise(network, path);
+  messages.inform(path + ": " + std::to_string(done.taken.size()) + " tensors taken");
+  const auto tell = [&](const std::string& what, const std::vector<std::string>& names) {
+    if (!names.empty()) messages.inform(path + ": " + what + " " + listed(names));
+  };
+  tell("of another shape", done.other_shape);
+  tell("not in it", done.absent);
+  tell("not in the network", done.unused);
+}
+
 torch::jit::Module network_on(c10::Device device, const Settings& settings,
-                              const Parallel& parallel) {
+                              const Parallel& parallel, const Messages& messages) {
   auto network = nn::make_network(settings.architecture, settings.seed);
+  if (!settings.init.empty()) begin_with(network, settings.init, messages);
   if (settings.sync_batch_norm) synchronise_batch_norm(network, parallel);
   network.to(device);
   return network;
@@ -64,7 +86,7 @@ Trainer::Trainer(const Settings& settings, Json identity, c10::Device device,
                        {settings.threads, settings.augment, settings.seed}),
       validation_loader_(validation, settings.preprocess,
                          {settings.threads, std::nullopt, settings.seed}),
-      network_(network_on(device, settings, parallel)),
+      network_(network_on(device, settings, parallel, messages)),
       optimiser_(as_vector(network_.parameters()), settings.optimiser),
       scale_(settings.precision),
       buffers_(flatten_in_place(as_vector(network_.buffers()))),

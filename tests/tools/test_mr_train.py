@@ -4,6 +4,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -510,13 +511,17 @@ ALONE = {name: value for name, value in os.environ.items()
          and name not in ("RANK", "WORLD_SIZE")}
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
 def start_processes(size, manifest, model, *options, launcher="torchrun"):
     """As torchrun or srun start them, but without those. `manifest`: of all, or a list."""
     if not (BIN / "mr-train").exists():
         pytest.skip("mr-train is not built")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = str(s.getsockname()[1])
+    port = free_port()
     manifests = manifest if isinstance(manifest, list) else [manifest] * size
     rank, world, more = (("RANK", "WORLD_SIZE", dict(MASTER_ADDR="127.0.0.1"))
                          if launcher == "torchrun" else
@@ -595,14 +600,31 @@ def test_a_signal_to_one_process_stops_all_and_they_resume_to_the_same_bytes(
     assert sorted(os.listdir(tmp_path)) == ["m.pt", "m.pt.log.jsonl"]
 
 
-def test_a_process_that_dies_ends_the_others(manifest, tmp_path):
-    processes = start_processes(2, manifest, tmp_path / "m.pt", *LONG)
+def test_a_process_that_dies_ends_the_others_and_they_resume_to_the_same_bytes(
+        manifest, undisturbed_pair, tmp_path):
+    model = tmp_path / "m.pt"
+    processes = start_processes(2, manifest, model, *LONG)
     wait_for_epoch(processes[0], 1)
     processes[1].kill()
     statuses, messages = ends(processes)
     assert statuses[0] == 74
     assert "another process has ended" in messages[0].splitlines()[-1]
     assert os.listdir(tmp_path) == ["m.pt.checkpoint"]
+    train_parallel(2, manifest, model, *LONG, "--resume", "-q")
+    assert model.read_bytes() == undisturbed_pair.read_bytes()
+
+
+def test_torchrun_starts_processes(manifest, undisturbed_pair, tmp_path):
+    torchrun = shutil.which("torchrun")
+    if torchrun is None or not (BIN / "mr-train").exists():
+        pytest.skip("no torchrun, or mr-train is not built")
+    # -r and -t: that of Debian 12 fails with its defaults.
+    command = [torchrun, "--no_python", "--nproc_per_node", "2", "--master_port", free_port(),
+               "--log_dir", tmp_path / "logs", "-r", "1", "-t", "2", BIN / "mr-train",
+               *train(manifest, tmp_path / "m.pt", *LONG, "--parallel", "-q")[1:]]
+    p = subprocess.run(command, capture_output=True, env=ALONE, timeout=120)
+    assert p.returncode == 0, p.stderr.decode()
+    assert (tmp_path / "m.pt").read_bytes() == undisturbed_pair.read_bytes()
 
 
 def test_what_stops_all_processes_is_said_once(manifest, tmp_path):
@@ -947,3 +969,88 @@ def test_augmentation_reaches_whole_images_and_neighbours(run, volumes, manifest
 def test_bad_inputs_of_slices(fails, manifest, tmp_path, options, status, part):
     fails(train(manifest, tmp_path / "m.pt", *options, "-q"), status, part)
     assert os.listdir(tmp_path) == []
+
+
+# ---- weights to begin with ----
+
+def write_safetensors(path, tensors):
+    """The format written anew: length of the header, header, data."""
+    names = {torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64",
+             torch.int64: "I64"}
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, tensor in tensors.items():
+        raw = tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        header[name] = dict(dtype=names[tensor.dtype], shape=list(tensor.shape),
+                            data_offsets=[len(data), len(data) + len(raw)])
+        data += raw
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+UNTRAINED = ["--lr", "1e-30", "--wd", "0", "--epochs", "1"]
+
+
+@pytest.mark.parametrize("dtype", ["torchscript", torch.float32, torch.float16, torch.bfloat16,
+                                   torch.float64])
+def test_init_takes_tensors_of_equal_name_and_shape_and_reports_the_rest(run, manifest, models, schema,
+                                                                         tmp_path, dtype):
+    state = torch.jit.load(str(models["batch"])).state_dict()
+    path = models["batch"]
+    if dtype != "torchscript":
+        state = {k: v.to(dtype) for k, v in state.items()}
+        state["stem.weight"] = torch.zeros(4, 3, 3, 3, dtype=dtype)
+        state["num_batches_tracked"] = torch.tensor([3])
+        state["other"] = torch.zeros(2, dtype=dtype)
+        del state["heads.bias"]
+        path = write_safetensors(tmp_path / "w.safetensors", state)
+    p = run(train(manifest, tmp_path / "m.pt", *UNTRAINED, "--norm", "batch", "--init", path))
+    said = p.stderr.decode()
+    assert f"{len(state) - 3 * (dtype != 'torchscript')} tensors taken" in said
+    got = torch.jit.load(str(tmp_path / "m.pt")).state_dict()
+    fixed = {k for k in got if "running" not in k}
+    if dtype != "torchscript":
+        assert "of another shape 1: stem.weight: [4, 3, 3, 3] for [4, 1, 3, 3]" in said
+        assert "not in it 1: heads.bias" in said and "not in the network 1: other" in said
+        fixed -= {"stem.weight", "heads.bias"}
+    for name in fixed:
+        assert torch.allclose(got[name], state[name].float(), rtol=1e-6, atol=1e-7), name
+    description = info(tmp_path / "m.pt")
+    schema("mr-model")(description)
+    assert description["training"]["init"]["file"] == path.name
+
+
+def test_bad_files_of_weights(fails, manifest, tmp_path):
+    good = {"stem.weight": torch.zeros(4, 1, 3, 3)}
+    path = write_safetensors(tmp_path / "w.safetensors", good)
+    whole = path.read_bytes()
+    out = tmp_path / "m.pt"
+
+    def refused(change, *parts):
+        path.write_bytes(change)
+        fails(train(manifest, out, *UNTRAINED, "--init", path, "-q"), 65, "w.safetensors", *parts)
+        assert not out.exists()
+
+    refused(whole[:-1], "beyond the end")
+    refused(whole.replace(b"[4, 1, 3, 3]", b"[4, 1, 3, 2]"), "does not fit")
+    refused(whole.replace(b"[4, 1, 3, 3]", b"[4, 1, 3,-3]"), "whole numbers")
+    refused(whole.replace(b"[4, 1, 3, 3]", b"[4000000000]"), "does not fit")
+    refused(whole.replace(b"stem.weight", b"stem.height"), "nothing in it")
+    refused(b"GIF89a", "neither TorchScript")
+    refused(b"", "neither TorchScript")
+    fails(train(manifest, out, *UNTRAINED, "--init", tmp_path / "absent", "-q"), 66, "absent")
+
+
+def test_pretrained_torchvision_weights_load_by_name(run, manifest, tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    torch.manual_seed(3)
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    path = write_safetensors(tmp_path / "resnet18.safetensors", state)
+    p = run(["mr-train", "--arch", "resnet18", "--neighbours", "3", "--size", "32x32", *UNTRAINED,
+             "--epoch-samples", "2", "--batch", "2", "-t", "1", "--norm", "batch:momentum=0", "--init", path,
+             manifest, "-o", tmp_path / "m.pt"])
+    assert b"of another shape 2: fc.weight" in p.stderr and b"not in it" not in p.stderr
+    got = torch.jit.load(str(tmp_path / "m.pt")).state_dict()
+    for name, tensor in state.items():
+        if not name.startswith("fc") and not name.endswith("num_batches_tracked"):
+            assert torch.allclose(got[name], tensor, rtol=1e-6, atol=1e-7), name
