@@ -137,7 +137,7 @@ std::shared_ptr<::gloo::transport::Device> network_device(const World& world) {
 #endif
 
 template <typename Group>
-std::shared_ptr<Group> open_group(const World& world, c10::Device device) {
+std::shared_ptr<Group> open_group([[maybe_unused]] const World& world, c10::Device device) {
 #ifdef MR_NCCL
   if (device.is_cuda())
     return group_of<Group>(
