@@ -253,7 +253,10 @@ void run(const CLI::App& app, Options o, const mr::Run& run, const mr::Messages&
                     : o.schedule == "plateau" ? Schedule::plateau
                                               : Schedule::constant;
   s.rule = mr::stats::parse_operating_rule(o.rule);
-  if (!o.augment.empty()) s.augment = mr::artifact::read_recipe(o.augment);
+  if (!o.augment.empty()) {
+    s.augment = mr::artifact::read_recipe(o.augment);
+    s.augment_name = mr::file_stem(o.augment);
+  }
   if (s.augment && s.augment->gain == mr::artifact::Gain::match)
     throw mr::UsageError("--augment: gain match knows the clean image: for evaluation alone");
   if (o.files.log.empty()) o.files.log = o.files.model + ".log.jsonl";

@@ -123,6 +123,10 @@ std::string parent_folder(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
+std::string file_stem(const std::string& path) {
+  return fs::path(without_trailing_slash(path)).stem().string();
+}
+
 std::string file_name(const std::string& path) {
   return fs::path(without_trailing_slash(path)).filename().string();
 }

@@ -22,6 +22,7 @@ bool is_folder(const std::string& path);
 std::string resolve(const std::string& path, const std::string& root);
 std::string parent_folder(const std::string& path);
 std::string file_name(const std::string& path);
+std::string file_stem(const std::string& path);  // the name without its last ending
 void make_folders(const std::string& path);  // throws CannotCreateError
 
 /// Throws CannotCreateError "PATH: exists; use --force to replace it" unless `overwrite` is yes.

@@ -410,7 +410,7 @@ std::vector<results::Model> describe_models(const Plan& plan) {
     const auto& path = plan.options.models[variant.model];
     const auto& info = plan.networks.infos[variant.model];
     results::Model model;
-    model.normalization = string_member(info, "normalization", path);
+    model.normalization = results::trained_as(info, path);
     model.adaptation = name(variant.adaptation);
     if (info.contains("conversion")) {
       const auto converted = string_member(info["conversion"], "to", path);

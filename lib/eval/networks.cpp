@@ -97,7 +97,7 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
   }
   names_.push_back(path);
   const Variant plain{index, place, {}, nullptr, model.network};
-  variants.push_back(plain);
+  variants.push_back({index, place, {}, nullptr, nn::for_inference(model.network)});
   const bool adaptable = !nn::batch_norms(model.network).empty();
   for (const auto& adaptation : options.adaptations) {
     if (!adaptable) break;
@@ -132,7 +132,8 @@ void Networks::add_recalibrated(const Options& options, const SampleSet& trainin
   auto described = to_json(adaptation);
   described["split"] = "train";
   described["samples"] = order.size();
-  variants.push_back({plain.model, plain.preprocess, adaptation, described, network});
+  variants.push_back(
+      {plain.model, plain.preprocess, adaptation, described, nn::for_inference(network)});
 }
 
 std::size_t Networks::pixels_of(const Variant& variant) const {

@@ -163,6 +163,19 @@ std::string adaptation_text(const Study& study) {
                             "paired by run; no label of a test image is seen.";
 }
 
+/// Models that saw artifacts in training.
+std::string augmentation_text(const Study& study) {
+  std::string text;
+  for (const auto& arm : study.arms()) {
+    const auto& model = any_model(study, arm);
+    const auto slash = model.normalization.find('/');
+    if (slash == std::string::npos || !model.adaptation.empty()) continue;
+    text += (text.empty() ? "" : " ") + arm_name(arm) + ": trained on images changed by recipe " +
+            model.normalization.substr(slash + 1) + ", drawn anew in each epoch.";
+  }
+  return text;
+}
+
 /// What a severity means, where the evaluation says so.
 void add_ladder(Section& section, const Study& study) {
   const auto& grid = study.common().grid;
@@ -224,6 +237,7 @@ Section methods(const Scope& scope) {
         "Macro AUROC, mean over severities, then artifacts, then labels, then runs, with "
         "equal weights. Baseline: " +
             arm_name(scope.baseline) + ".");
+  say("Augmentation", augmentation_text(scope.study));
   say("Adaptation", adaptation_text(scope.study));
   say("Detectable difference",
       "(t.975 + t.80) times the standard error of the difference: what a study of this size and "

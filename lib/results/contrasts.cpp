@@ -72,6 +72,14 @@ void adjust(std::vector<Comparison>& family,
     if (member.difference.p) member.p_adjusted = *next++;
 }
 
+/// SHA-256 of the file that training wrote: of a converted model, that of its source.
+std::string trained_file(const Model& model) {
+  const auto conversion = model.info.find("conversion");
+  return conversion == model.info.end()
+             ? model.sha256
+             : string_member(*conversion, "source_sha256", "model " + model.id);
+}
+
 }  // namespace
 
 Contrast operator-(Contrast a, const Contrast& b) {
@@ -125,7 +133,7 @@ void Study::add_model(const std::string& path, const Model& model) {
     if (other.normalization != model.normalization || other.run != model.run) continue;
     const auto& known = trained_.at(arm(other)).at(other.run);
     const bool same_arm = arm(other) == name;
-    if (other.sha256 != model.sha256 || (same_arm && known.path == path))
+    if (trained_file(other) != trained_file(model) || (same_arm && known.path == path))
       throw DataError(path + ": model " + model.id + ": run " + std::to_string(model.run) + " of " +
                       model.normalization + " is already model " + other.id + " in " + known.path);
     if (same_arm) return;

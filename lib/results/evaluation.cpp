@@ -273,6 +273,14 @@ void require_size(std::size_t found, std::size_t want, const char* what) {
 
 }  // namespace
 
+std::string trained_as(const Json& description, const std::string& where) {
+  const auto normalization = string_member(description, "normalization", where);
+  const auto& training = member(description, "training", where);
+  const auto augment = training.find("augment_name");
+  if (augment == training.end() || !augment->is_string()) return normalization;
+  return normalization + "/" + augment->get<std::string>();
+}
+
 std::string arm(const Model& model) {
   return model.adaptation.empty() ? model.normalization
                                   : model.normalization + "+" + model.adaptation;

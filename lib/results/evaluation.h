@@ -16,13 +16,17 @@ namespace mr::results {
 /// How a test-time scheme changed a model ("" none, "batch-stats:slice", "batch-stats:volume").
 struct Model {
   std::string id;             // unique in the file: "batch-s1", "batch-s1+batch-stats:volume"
-  std::string normalization;  // "batch", "group(8)", "layer"
+  std::string normalization;  // "batch", "group(8)"; "batch/gain": trained with augmentation "gain"
   std::string adaptation;     // "" or as above
   std::int64_t run = 0;       // the training seed
   std::string sha256;         // of the model file
   std::vector<std::optional<double>> thresholds;  // L, logit scale, from clean validation
   Json info = Json::object();                     // architecture, preprocessing, training, ...
 };
+
+/// Model::normalization of a description of training (mr.json, or a log's header).
+/// throws DataError that begins with `where`
+std::string trained_as(const Json& description, const std::string& where);
 
 /// The arm a model belongs to in contrasts: normalization, plus "+adaptation" where there is one.
 std::string arm(const Model& model);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "results/evaluation.h"
 
 namespace mr::results {
 namespace {
@@ -24,7 +25,7 @@ Epoch to_epoch(const Json& line, std::int64_t expected, const std::string& where
 void read_header(const Json& header, TrainingLog& log) {
   require_schema(header, schema, log.path);
   log.header = header;
-  log.normalization = string_member(header, "normalization", log.path);
+  log.normalization = trained_as(header, log.path);
   const auto& training = member(header, "training", log.path);
   const auto where = log.path + ": training";
   const auto& seed = member(training, "seed", where);

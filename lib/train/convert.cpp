@@ -139,10 +139,14 @@ void convert(const Conversion& conversion, const Run& run, const Messages&) {
     throw DataError(conversion.model + ": not a model of mr-train: it lacks mr.json");
   if (nn::batch_norms(model.network).empty())
     throw DataError(conversion.model + ": has no batch norm to convert");
-  Json done = {{"to", word(conversion.target)}};
+  const auto own = sha256_file(conversion.model);
+  const auto earlier = model.info.find("conversion");
+  Json done = {{"to", word(conversion.target)},
+               {"source_sha256", earlier == model.info.end()
+                                     ? own
+                                     : string_member(*earlier, "source_sha256", conversion.model)}};
   if (conversion.prior > 0) done["prior_images"] = conversion.prior;
-  std::vector<std::pair<std::string, std::string>> inputs = {
-      {file_name(conversion.model), sha256_file(conversion.model)}};
+  std::vector<std::pair<std::string, std::string>> inputs = {{file_name(conversion.model), own}};
   switch (conversion.target) {
     case Target::frozen:
       nn::freeze(model.network);

@@ -71,6 +71,7 @@ Json describe(const Settings& s, const dataset::SampleSet& training, int process
             {"init", s.init.empty()
                          ? Json()
                          : Json({{"file", file_name(s.init)}, {"sha256", sha256_file(s.init)}})},
+            {"augment_name", s.augment ? Json(s.augment_name) : Json()},
             {"augment", s.augment ? artifact::to_json(*s.augment) : Json()},
             {"operating_rule", stats::name(s.rule)},
             {"seed", s.seed},

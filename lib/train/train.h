@@ -55,6 +55,7 @@ struct Settings {
   int epochs = 200;                // at most
   int patience = 5;                // epochs without a better mean validation AUROC
   std::string init;                         // file of weights to begin with; "": drawn by the seed
+  std::string augment_name;                 // that an arm of a study is called by
   std::optional<artifact::Recipe> augment;  // of training images, drawn anew in each epoch
   stats::OperatingRule rule;                // of the thresholds, on clean validation images
   std::uint64_t seed = 1;

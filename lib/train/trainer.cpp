@@ -50,6 +50,7 @@ torch::jit::Module network_on(c10::Device device, const Settings& settings,
                               const Parallel& parallel, const Messages& messages) {
   auto network = nn::make_network(settings.architecture, settings.seed);
   if (!settings.init.empty()) begin_with(network, settings.init, messages);
+  if (device.is_cpu()) nn::set_training_layout(network, settings.architecture.normalization);
   if (settings.sync_batch_norm) synchronise_batch_norm(network, parallel);
   network.to(device);
   return network;
@@ -355,8 +356,11 @@ void Trainer::restore(const Checkpoint& saved, const std::string& name) {
 
 torch::jit::Module Trainer::best_network() const {
   auto network = nn::make_network(settings_.architecture, settings_.seed);
+  // Flat tensors hold the weights in the layout of training.
+  if (device_.is_cpu()) nn::set_training_layout(network, settings_.architecture.normalization);
   copy_from_flat(best_parameters_, as_vector(network.parameters()));
   copy_from_flat(best_buffers_, as_vector(network.buffers()));
+  nn::set_contiguous(network);
   network.eval();
   return network;
 }

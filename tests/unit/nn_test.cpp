@@ -525,3 +525,31 @@ TEST_CASE("attention is that of Ilse et al. 2018, eq. 9, gradient included") {
   const auto theirs = gradient(want), ours = gradient(got);
   for (std::size_t i = 0; i < ours.size(); ++i) CHECK(distance(ours[i], theirs[i]) < 1e-10);
 }
+
+TEST_CASE("a network to score with gives the same scores, and leaves its source") {
+  for (const auto& scheme : schemes())
+    for (const std::string shape : {"preact-resnet18", "resnet18"}) {
+      if (shape == "resnet18" &&
+          (scheme.name == "nf" || scheme.name == "fixup" || scheme.name == "evonorm-s0"))
+        continue;
+      CAPTURE(scheme.name);
+      CAPTURE(shape);
+      auto a = find_architecture(shape);
+      a.width = 4;
+      a.blocks = {1, 2};
+      a.labels = 3;
+      a.normalization.scheme = scheme.name;
+      set_groups(a.normalization, 2);
+      auto network = make_network(a, 1);
+      const auto x = images(5, 24, 20);
+      run(network, x);  // moves the running statistics
+      network.eval();
+      const auto want = run(network, x);
+      const auto bytes = encode_model({network, {{"schema", "mr-model/1"}}});
+      auto frozen = for_inference(decode_model(bytes, "m.pt").network);
+      const auto got = run(frozen, x);
+      CHECK(distance(got, want) < 1e-5 * std::max(1.0, want.abs().max().item<double>()));
+      CHECK(run(network, x).equal(want));
+      CHECK(run(frozen, x.slice(0, 1, 2)).sizes() == torch::IntArrayRef({1, 3}));
+    }
+}
