@@ -354,6 +354,7 @@ void check_values(const mr::train::Sweep& sweep) {
       declare(app, scratch);
       app.parse({value, "--" + name});  // CLI11 wants the last word first
       parse_size(scratch.size);
+      if (name == "norm" || name == "arch") parse_architecture(scratch);
       mr::dataset::set_standardisation(scratch.settings.preprocess, scratch.standardise);
       mr::stats::parse_operating_rule(scratch.rule);
     }

@@ -1,6 +1,6 @@
 """Speed and memory of the tools, beside Python doing the same work on the same machine.
 
-python3 bench.py [start|corrupt|artifacts|train|eval|memory]...   (all by default)
+python3 bench.py [start|corrupt|artifacts|network|train|eval|memory]...   (all by default)
 
 MR_BIN is the folder of the tools; MR_BENCH that of the Python side (train.py, pipeline_small.py, artifacts.py).
 Medians of interleaved repetitions; ratios are what counts, since machines and moments differ.
@@ -84,6 +84,24 @@ def bench_train(folder):
             a, b = statistics.median(ours), statistics.median(peer)
             row(f"mr-train {norm}, width {width}, 1x64x64, batch 32 [images/s]", f"{a:.1f}", f"{b:.1f}",
                 f"{a / b:.2f}", ">= 1.0")
+
+
+def bench_network(folder):
+    """Steps and scores of the network alone on noise, against the same network in PyTorch."""
+    wanted = {("batch", 16): (1.2, 1.4), ("layer_chw", 16): (1.2, 1.4), ("group", 16): (1.05, 1.4)}
+    for width in (16, 64):
+        for norm, peer_norm in (("batch", "batch"), ("group", "group32"), ("layer_chw", "group1")):
+            ours, peer = [], []
+            for _ in range(3):
+                p = subprocess.run([BIN / "tests/bench/network_speed", str(width), THREADS, norm],
+                                   check=True, capture_output=True, text=True)
+                ours.append(json.loads(p.stdout))
+                peer += python_lines("train.py", str(width), THREADS, peer_norm)
+            for what, limit in zip(("train", "infer"), wanted.get((norm, width), (1.05, 1.15))):
+                a, b = (statistics.median(line[f"{what}_img_s"] for line in lines) if lines else
+                        float("nan") for lines in (ours, peer))
+                row(f"network {norm}, width {width}, {what} [images/s]", f"{a:.1f}", f"{b:.1f}",
+                    f"{a / b:.2f}", f">= {limit}")
 
 
 def bench_eval(folder):
@@ -208,7 +226,7 @@ def bench_memory(folder):
 
 def main():
     row("what", "ours", "peer", "ratio", "wanted")
-    for name in sys.argv[1:] or ("start", "corrupt", "artifacts", "train", "eval", "memory"):
+    for name in sys.argv[1:] or ("start", "corrupt", "artifacts", "network", "train", "eval", "memory"):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
             globals()["bench_" + name](pathlib.Path(folder))
 

@@ -73,7 +73,7 @@ def laboratory(run, tmp_path_factory):
 
 def small(script):
     script = re.sub(r"mr-phantom (?!.*--subjects)", "mr-phantom --subjects 6 ", script)
-    script = re.sub(r"mr-train (?!best)(sweep )?", r"mr-train \1--epochs 1 --epoch-samples 32 ", script)
+    script = re.sub(r"mr-train (?!best|convert|norms)(sweep )?", r"mr-train \1--epochs 1 --epoch-samples 32 ", script)
     script = re.sub(r"(mr-train sweep )", r"\1--tuning-seeds 101 --size 24x20 --blocks 1 -t 1 ", script)
     script = script.replace("--preset mri-robustness --norm",
                             "--preset mri-robustness --size 24x20 --batch 4 --norm")

@@ -306,7 +306,7 @@ def test_threshold_is_that_of_clean_validation(run, study):
     for l, t in enumerate(header["models"][0]["thresholds"]):
         positives = np.sort(scores[l][np.array(header["truth"][l]) == 1])[::-1]
         want = positives[int(np.ceil(0.9 * len(positives))) - 1]
-        assert t == pytest.approx(want, abs=1e-5)
+        assert t == pytest.approx(want, rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("artifact", ["rician", "motion", "ghosting", "spike", "bias"])

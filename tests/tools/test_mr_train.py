@@ -1,5 +1,6 @@
 """mr-train as a program: what it writes, what Python makes of it, how it stops and goes on."""
 import base64
+import hashlib
 import io
 import json
 import os
@@ -789,6 +790,10 @@ def test_a_model_does_not_go_to_standard_output(fails, manifest):
 
 # ---- convert: another model file of a batch-norm one ----
 
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def batch_norm_scores(path, x):
     with torch.no_grad():
         return torch.jit.load(str(path)).eval()(x)
@@ -802,6 +807,7 @@ def test_convert_recalibrates_on_images_and_chooses_thresholds_anew(run, models,
     schema("mr-model")(description)
     x, truth, _ = prepared(images, description["preprocessing"])
     assert description["conversion"] == dict(to="recalibrated", split="val", samples=len(x),
+                                             source_sha256=sha256(models["batch"]),
                                              operating_points="chosen anew on split val")
     net = plain_network(torch.jit.load(str(models["batch"])), info(models["batch"])).double()
     with torch.no_grad():  # running statistics of all images as one batch, layer by layer
