@@ -502,8 +502,6 @@ std::string norms(bool as_json) {
 int main(int argc, char** argv) {
   CLI::App app{"", "mr-train"};
   Options options;
-  declare(app, options);
-  const auto declared = facts_of(app);
   SweepOptions sweep_options;
   BestOptions best_options;
   ConvertOptions convert_options;
@@ -513,8 +511,10 @@ int main(int argc, char** argv) {
   auto* convert_app = app.add_subcommand(
       "convert", "Make a frozen, adapted or recalibrated model of a batch-norm one");
   auto* norms_app = app.add_subcommand("norms", "List the normalization schemes");
+  declare_best(*best_app, best_options);  // first: CLI11 2.4 minds --manifest after a positional
+  declare(app, options);
+  const auto declared = facts_of(app);
   declare_sweep(*sweep_app, app, sweep_options);
-  declare_best(*best_app, best_options);
   declare_convert(*convert_app, convert_options);
   norms_app->add_flag("--json", norms_as_json, "As JSON");
   for (auto* sub : {sweep_app, best_app, convert_app, norms_app})

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -398,8 +399,9 @@ void require_capacity(const Slice& slice) {
                         static_cast<std::uint64_t>(slice.columns) *
                         static_cast<std::uint64_t>(slice.format.bits_allocated / 8);
   // 1032: no codec that is decoded here packs tighter than deflate's best
-  const DcmXfer syntax(slice.dataset().getOriginalXfer());
-  const bool packed = syntax.isEncapsulated() || syntax.getStreamCompression() != ESC_none;
+  const auto syntax = slice.dataset().getOriginalXfer();
+  const bool packed = syntax != EXS_LittleEndianImplicit && syntax != EXS_LittleEndianExplicit &&
+                      syntax != EXS_BigEndianExplicit;
   if (promised > slice.file_bytes * (packed ? 1032 : 1))
     throw DataError(slice.name + ": truncated: header promises " + std::to_string(promised) +
                     " bytes, file has " + std::to_string(slice.file_bytes));
@@ -467,10 +469,9 @@ void read_pixels(const Slice& slice, std::vector<char>& pixels) {
   if (!pixel_data) throw DataError(slice.name + ": holds no pixels");
   const auto n = static_cast<std::size_t>(slice.rows) * static_cast<std::size_t>(slice.columns);
   const auto pixel_bytes = static_cast<std::size_t>(slice.format.bits_allocated / 8);
-  Uint32 frame_bytes = 0;
-  if (pixel_data->getUncompressedFrameSize(&dataset, frame_bytes).bad() ||
-      frame_bytes < n * pixel_bytes)
-    throw DataError(slice.name + ": pixels do not fit rows and columns");
+  const auto frame_bytes = n * pixel_bytes;
+  if (frame_bytes >= std::numeric_limits<Uint32>::max())
+    throw DataError(slice.name + ": 4 GiB of pixels or more are not handled");
   pixels.resize(frame_bytes + frame_bytes % 2);
   const auto fail = [&](const std::string& why) {
     throw DataError(slice.name + ": pixels cannot be read (" +

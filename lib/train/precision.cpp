@@ -2,15 +2,15 @@
 
 #include <ATen/autocast_mode.h>
 #include <torch/library.h>
-#include <torch/version.h>
 
 #include "base/error.h"
+#include "nn/torch_version.h"
 
 namespace mr::train {
 namespace {
 
 void set_autocast(c10::Device device, bool on, at::ScalarType type) {
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+#if MR_TORCH_AT_LEAST(2, 4)
   at::autocast::set_autocast_dtype(device.type(), type);
   at::autocast::set_autocast_enabled(device.type(), on);
 #else
@@ -24,7 +24,7 @@ void set_autocast(c10::Device device, bool on, at::ScalarType type) {
 #endif
 }
 
-#if TORCH_VERSION_MAJOR < 2
+#if !MR_TORCH_AT_LEAST(2, 0)
 /// On the CPU LibTorch 1.13 hands group norm bfloat16 images and float32 weights, which it then
 /// refuses; on CUDA autocast runs it in float32, and so does this.
 torch::Tensor group_norm(const torch::Tensor& images, std::int64_t groups,

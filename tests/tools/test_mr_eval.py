@@ -188,7 +188,10 @@ def test_adapted_scores_equal_pytorch(adapted, study):
             "tent:volume": np.concatenate([tent_scores(path, v, 1e-3) for v in volumes]),
             "tent=0.01:volume": np.concatenate([tent_scores(path, v, 1e-2) for v in volumes])}
     for name, values in want.items():
-        np.testing.assert_allclose(scores[name], values, rtol=2e-4, atol=2e-4, err_msg=name)
+        # Adam's first step is as long as the rate: for a gradient of rounding alone, either way.
+        tolerance = {"tent:volume": 1e-3, "tent=0.01:volume": 1e-2}.get(name, 2e-4)
+        np.testing.assert_allclose(scores[name], values, rtol=tolerance, atol=tolerance, err_msg=name)
+        assert np.median(np.abs(scores[name] - values)) < 1e-5, name
         assert np.abs(scores[""] - values).max() > 1e-3, name
 
 

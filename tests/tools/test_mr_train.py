@@ -553,8 +553,8 @@ def test_processes_that_share_batches_step_as_one_process(run, partly_unknown, s
         train_parallel(size, partly_unknown, tmp_path / name, *STEPS, *options)
         assert largest_difference(tmp_path / name, one) < 1e-5
         ours, theirs = (log_of(path)[1] for path in (tmp_path / name, one))
-        assert abs(ours["train_loss"] - theirs["train_loss"]) < 1e-5
-        assert abs(ours["val_loss"] - theirs["val_loss"]) < 1e-5
+        for loss in ("train_loss", "val_loss"):
+            assert ours[loss] == pytest.approx(theirs[loss], rel=1e-6, abs=1e-5)
         assert ours["val_auroc"] == theirs["val_auroc"]
     training = info(tmp_path / "two.pt")["training"]
     assert training["processes"] == 2 and training["batch_norm"] is None
@@ -624,6 +624,8 @@ def test_torchrun_starts_processes(manifest, undisturbed_pair, tmp_path):
                "--log_dir", tmp_path / "logs", "-r", "1", "-t", "2", BIN / "mr-train",
                *train(manifest, tmp_path / "m.pt", *LONG, "--parallel", "-q")[1:]]
     p = subprocess.run(command, capture_output=True, env=ALONE, timeout=120)
+    if b"use_libuv was requested but" in p.stderr and b"torch/distributed/run.py" in p.stderr:
+        pytest.skip("this torchrun lacks libuv, which it wants")
     assert p.returncode == 0, p.stderr.decode()
     assert (tmp_path / "m.pt").read_bytes() == undisturbed_pair.read_bytes()
 

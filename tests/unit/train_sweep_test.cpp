@@ -156,7 +156,7 @@ TEST_CASE("the best mean over seeds wins, of each normalization by itself") {
   CHECK(words[1] ==
         "batch, lr 0.1, wd 0: mean validation AUROC 0.8200 (SD 0.0283) over seeds 101, 102; best "
         "of 2 configurations, 4 runs");
-  const auto json = to_json(contests, Json::array());
+  const auto json = mr::train::to_json(contests, Json::array());
   CHECK(json["runs"] == 6);
   CHECK(json["normalizations"][0]["seeds"] == Json({101, 102}));
   CHECK_FALSE(json["normalizations"][0]["configuration"]["training"].contains("threads"));
