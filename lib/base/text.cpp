@@ -113,6 +113,15 @@ std::string shortest(double value) {
   return std::string(buffer.data(), end);
 }
 
+std::optional<double> to_number(std::string_view text) {
+  double value = 0;
+  const auto* end = text.data() + text.size();
+  const auto [after, error] = std::from_chars(text.data(), end, value);
+  if (text.empty() || error != std::errc() || after != end || !std::isfinite(value))
+    return std::nullopt;
+  return value;
+}
+
 std::string fixed(double value, int decimals) {
   std::array<char, 512> buffer{};
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,

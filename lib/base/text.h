@@ -1,6 +1,7 @@
 // Text: hashes, base64, the nearest of a list of names.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +24,9 @@ std::string unknown(const std::string& what, std::string_view word,
 /// Shortest decimal that reads back as the same number ("0.1", "1e-05"); locale-free.
 std::string shortest(double value);
 std::string fixed(double value, int decimals);
+
+/// The finite number that the whole text is, or nothing; locale-free.
+std::optional<double> to_number(std::string_view text);
 
 /// "NAME=VALUE" of an option. throws UsageError "OPTION: want NAME=VALUE, got '...'"
 std::pair<std::string, std::string> name_and_value(const std::string& option,

@@ -1,7 +1,6 @@
 #include "dataset/preprocess.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "artifact/recipe.h"
@@ -200,11 +199,10 @@ void set_standardisation(Preprocess& preprocess, const std::string& text) {
   } else if (text == "slice-zscore") {
     preprocess.standardisation = Standardisation::slice_zscore;
   } else if (text.rfind("scale:", 0) == 0) {
-    const char* end = text.data() + text.size();
-    const auto [at, error] = std::from_chars(text.data() + 6, end, preprocess.scale);
-    if (error != std::errc() || at != end || !(preprocess.scale > 0) ||
-        std::isinf(preprocess.scale))
+    const auto scale = to_number(text.substr(6));
+    if (!scale || *scale <= 0)
       throw UsageError("bad standardisation '" + text + "': want scale:K with K > 0");
+    preprocess.scale = *scale;
     preprocess.standardisation = Standardisation::scale;
   } else {
     throw UsageError(unknown("standardisation", text, standardisation_names));

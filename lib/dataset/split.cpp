@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -80,15 +79,12 @@ std::vector<SplitRatio> parse_ratios(const std::string& text) {
   double sum = 0;
   for (const auto& part : mr::split(text, ',')) {
     const auto equals = part.find('=');
-    SplitRatio r{part.substr(0, equals), 0};
-    const auto number = equals == std::string::npos ? "" : part.substr(equals + 1);
-    const auto end = number.data() + number.size();
-    const auto parsed = std::from_chars(number.data(), end, r.ratio);
+    const auto ratio = to_number(equals == std::string::npos ? "" : part.substr(equals + 1));
+    SplitRatio r{part.substr(0, equals), ratio.value_or(0)};
     const bool known = r.split == "train" || r.split == "val" || r.split == "test";
     const bool is_new = std::none_of(ratios.begin(), ratios.end(),
                                      [&](const auto& other) { return other.split == r.split; });
-    if (!known || !is_new || number.empty() || parsed.ec != std::errc() || parsed.ptr != end ||
-        !(r.ratio > 0 && r.ratio <= 1))
+    if (!known || !is_new || !(r.ratio > 0 && r.ratio <= 1))
       throw UsageError("--ratio: want e.g. train=0.5,val=0.15,test=0.35, each in (0, 1], got '" +
                        part + "'");
     sum += r.ratio;

@@ -1,7 +1,6 @@
 #include "eval/adaptation.h"
 
 #include <algorithm>
-#include <charconv>
 #include <numeric>
 
 #include "base/error.h"
@@ -43,12 +42,10 @@ std::string word_of(Value wanted, const std::vector<std::pair<std::string, Value
 }
 
 double number(const std::string& whole, const std::string& text) {
-  double value = 0;
-  const auto* end = text.data() + text.size();
-  const auto [after, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || after != end || !(value > 0) || value > 1e9)
+  const auto value = to_number(text);
+  if (!value || *value <= 0 || *value > 1e9)
     throw UsageError("--adapt " + whole + ": want a number above 0, got '" + text + "'");
-  return value;
+  return *value;
 }
 
 void set_value(Adaptation& adaptation, const std::string& whole, const std::string& text) {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
@@ -164,15 +163,13 @@ const SchemeParameter* find_parameter(const Scheme& scheme, const std::string& w
 }
 
 double parse_value(const std::string& where, const SchemeParameter& p, const std::string& text) {
-  double value = 0;
-  const auto* end = text.data() + text.size();
-  const auto [after, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || after != end || !(value >= p.lowest && value <= p.highest) ||
-      (p.whole && value != std::floor(value)))
+  const auto value = to_number(text);
+  if (!value || *value < p.lowest || *value > p.highest ||
+      (p.whole && *value != std::floor(*value)))
     throw UsageError(where + ": " + p.name + ": want " + (p.whole ? "a whole number" : "a number") +
                      " from " + shortest(p.lowest) + " to " + shortest(p.highest) + ", got '" +
                      text + "'");
-  return value;
+  return *value;
 }
 
 }  // namespace

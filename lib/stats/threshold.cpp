@@ -1,6 +1,5 @@
 #include "stats/threshold.h"
 
-#include <charconv>
 #include <system_error>
 
 #include "base/error.h"
@@ -15,11 +14,9 @@ OperatingRule parse_operating_rule(const std::string& text) {
   const auto wrong =
       UsageError("operating rule: want sens>=X with 0 < X <= 1, or youden, got '" + text + "'");
   if (text.compare(0, prefix.size(), prefix) != 0) throw wrong;
-  const char* const end = text.data() + text.size();
-  double target = 0;
-  const auto read = std::from_chars(text.data() + prefix.size(), end, target);
-  if (read.ec != std::errc() || read.ptr != end || !(target > 0 && target <= 1)) throw wrong;
-  return {OperatingRule::Kind::sensitivity_at_least, target};
+  const auto target = to_number(text.substr(prefix.size()));
+  if (!target || *target <= 0 || *target > 1) throw wrong;
+  return {OperatingRule::Kind::sensitivity_at_least, *target};
 }
 
 std::string name(const OperatingRule& rule) {

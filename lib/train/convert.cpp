@@ -2,7 +2,6 @@
 
 #include <torch/types.h>
 
-#include <charconv>
 #include <numeric>
 
 #include "base/error.h"
@@ -120,15 +119,13 @@ void set_target(Conversion& conversion, const std::string& text) {
   if (!known) throw UsageError("--to: " + unknown("conversion", name, words));
   conversion.prior = conversion.target == Target::n_prior ? 16 : 0;
   if (equals == std::string::npos) return;
-  const auto value = text.substr(equals + 1);
-  const auto* end = value.data() + value.size();
-  const auto [after, error] = std::from_chars(value.data(), end, conversion.prior);
+  const auto images = to_number(text.substr(equals + 1));
   const bool takes =
       conversion.target == Target::n_prior || conversion.target == Target::recalibrated;
-  if (!takes || error != std::errc() || after != end || !(conversion.prior > 0) ||
-      conversion.prior > 1e9)
+  if (!takes || !images || *images <= 0 || *images > 1e9)
     throw UsageError("--to " + text +
                      ": want frozen, batch-stats, n-prior=N or recalibrated=N, N images above 0");
+  conversion.prior = *images;
 }
 
 void convert(const Conversion& conversion, const Run& run, const Messages&) {

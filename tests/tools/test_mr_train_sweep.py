@@ -61,8 +61,8 @@ def test_every_point_of_the_grid_is_a_command_with_its_own_output(commands):
     points = [(value(w, "--norm"), value(w, "--lr"), value(w, "--seed")) for w in words]
     assert points == [(n, r, s) for n in ("batch", "layer_chw") for r in ("3e-3", "1e-2")
                       for s in ("11", "12")]
-    assert [value(w, "-o") for w in words] == [f"my models/{n}_lr{r}_wd0.01_s{s}.pt"
-                                               for n, r, s in points]
+    assert [value(w, "-o") for w in words] == [
+        f"my models/{n.replace('_', '-')}_lr{r}_wd0.01_s{s}.pt" for n, r, s in points]
     assert all("--resume" in w and w[-1] == "study.json" for w in words)
     assert all(value(w, "--blocks") == "1,1" for w in words)  # a list that is one value
 
@@ -71,7 +71,7 @@ def test_the_commands_run_and_record_what_they_were_told(tuned, lab):
     assert len(tuned) == 8
     for path in tuned:
         header = read_log(lab / path)[0]
-        name = f"{header['normalization']}_lr{header['training']['learning_rate']}"
+        name = f"{header['normalization'].replace('_', '-')}_lr{header['training']['learning_rate']}"
         assert path.startswith("my models/" + name.replace("0.003", "3e-3").replace("0.01", "1e-2"))
 
 
@@ -203,7 +203,7 @@ def test_a_command_whose_model_is_there_leaves_it(tuned, commands, lab):
 
 
 def test_unequal_budgets_are_warned_of(run, lab, tuned):
-    few = [path for path in tuned if "layer_chw_lr1e-2" not in path and "batch_lr3e-3_wd0.01_s12" not in
+    few = [path for path in tuned if "layer-chw_lr1e-2" not in path and "batch_lr3e-3_wd0.01_s12" not in
            path]
     words = run(["mr-train", "best", *few], cwd=lab).stderr.decode()
     assert "warning: unequal budgets: configurations of batch 2, of layer_chw 1" in words
