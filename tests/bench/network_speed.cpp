@@ -61,8 +61,9 @@ int main(int argc, char** argv) {
       mr::train::masked_cross_entropy(network.forward({x}).toTensor(), truth, weights).backward();
       optimiser.step(1);
     });
-    network.eval();
-    const auto bytes = mr::nn::encode_model({network, {{"schema", "mr-model/1"}}});
+    // As it is scored: read from a model file.
+    const auto bytes =
+        mr::nn::encode_model({mr::nn::make_network(architecture, 1), {{"schema", "mr-model/1"}}});
     auto frozen = mr::nn::for_inference(mr::nn::decode_model(bytes, argv[i]).network);
     const torch::NoGradGuard no_grad;
     const double inference = median_ms(5, [&] { frozen.forward({x}); });
