@@ -28,7 +28,6 @@ struct Scheme {
   std::string source;   // author, year, equation
   bool batch_free;      // in training, one image alone gives what it gives in a batch
   bool running;         // keeps running statistics: what can be adapted at test time
-  bool channels_last;   // trains faster in that layout on a CPU, as measured
   std::vector<SchemeParameter> parameters;
 };
 

@@ -14,19 +14,6 @@ namespace {
 
 const char* const info_file = "mr.json";
 
-/// of_slices, of_volumes: formats of weights of 2-D and 3-D convolutions
-void set_format(torch::jit::Module& network, torch::MemoryFormat of_slices,
-                torch::MemoryFormat of_volumes) {
-  const torch::NoGradGuard no_grad;
-  for (auto parameter : network.parameters())
-    if (parameter.dim() >= 4)
-      parameter.set_data(parameter.contiguous(parameter.dim() == 4 ? of_slices : of_volumes));
-}
-
-void put_channels_last(torch::jit::Module& network) {
-  set_format(network, torch::MemoryFormat::ChannelsLast, torch::MemoryFormat::ChannelsLast3d);
-}
-
 }  // namespace
 
 std::int64_t count_parameters(const torch::jit::Module& network) {
@@ -56,20 +43,10 @@ Model decode_model(const std::string& bytes, const std::string& name, c10::Devic
   return model;
 }
 
-void set_training_layout(torch::jit::Module& network, const Normalization& normalization) {
-  if (find_scheme(normalization.scheme).channels_last) put_channels_last(network);
-}
-
-void set_contiguous(torch::jit::Module& network) {
-  set_format(network, torch::MemoryFormat::Contiguous, torch::MemoryFormat::Contiguous);
-}
-
 torch::jit::Module for_inference(const torch::jit::Module& network) {
   // Freezing inlines calls of calls only where the executor may optimise.
   const torch::jit::GraphOptimizerEnabledGuard optimise(true);
-  auto copy = network.deepcopy();
-  put_channels_last(copy);
-  return torch::jit::freeze(copy);
+  return torch::jit::freeze(network);
 }
 
 std::string encode_model(const Model& model) {

@@ -47,13 +47,8 @@ Model load_model(const std::string& path, c10::Device device = c10::kCPU);
 Model decode_model(const std::string& bytes, const std::string& name,
                    c10::Device device = c10::kCPU);
 
-/// Puts the weights of convolutions in the layout in which the network trains faster on a CPU:
-/// channels last for batch norm, whose kernels take it, and not for norms that would copy.
-void set_training_layout(torch::jit::Module& network, const Normalization& normalization);
-void set_contiguous(torch::jit::Module& network);  // the layout of a model file
-
 /// A copy to score with, whose weights are constants: batch norm is folded into the convolution
-/// before it where nothing lies between them, and weights are channels last. Scores agree to float32's rounding. `network` is in
+/// before it where nothing lies between them. Scores agree to float32's rounding. `network` is in
 /// evaluation mode and stays as it is.
 torch::jit::Module for_inference(const torch::jit::Module& network);
 

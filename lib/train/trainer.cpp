@@ -46,18 +46,10 @@ void begin_with(torch::jit::Module& network, const std::string& path, const Mess
   tell("not in the network", done.unused);
 }
 
-/// Of the weights in training. Convolutions channels last take no batch of 0 images, which a
-/// process may have where batch norm is synchronised.
-void set_layout(torch::jit::Module& network, c10::Device device, const Settings& settings) {
-  if (device.is_cpu() && !settings.sync_batch_norm)
-    nn::set_training_layout(network, settings.architecture.normalization);
-}
-
 torch::jit::Module network_on(c10::Device device, const Settings& settings,
                               const Parallel& parallel, const Messages& messages) {
   auto network = nn::make_network(settings.architecture, settings.seed);
   if (!settings.init.empty()) begin_with(network, settings.init, messages);
-  set_layout(network, device, settings);
   if (settings.sync_batch_norm) synchronise_batch_norm(network, parallel);
   network.to(device);
   return network;
@@ -363,11 +355,8 @@ void Trainer::restore(const Checkpoint& saved, const std::string& name) {
 
 torch::jit::Module Trainer::best_network() const {
   auto network = nn::make_network(settings_.architecture, settings_.seed);
-  // Flat tensors hold the weights in the layout of training.
-  set_layout(network, device_, settings_);
   copy_from_flat(best_parameters_, as_vector(network.parameters()));
   copy_from_flat(best_buffers_, as_vector(network.buffers()));
-  nn::set_contiguous(network);
   network.eval();
   return network;
 }

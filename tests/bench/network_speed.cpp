@@ -50,7 +50,6 @@ int main(int argc, char** argv) {
     if (mr::nn::has_groups(architecture.normalization))
       mr::nn::set_groups(architecture.normalization, std::min(32, architecture.width));
     auto network = mr::nn::make_network(architecture, 1);
-    mr::nn::set_training_layout(network, architecture.normalization);
     std::vector<torch::Tensor> parameters;
     for (const auto& p : network.parameters()) parameters.push_back(p);
     mr::train::OptimiserOptions options;
