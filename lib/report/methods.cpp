@@ -88,6 +88,7 @@ Table model_table(const Study& study) {
 std::string text_member(const Json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end()) return "";
+  if (found->is_number_float()) return shortest(found->get<double>());
   return found->is_string() ? found->get<std::string>() : to_line(*found);
 }
 
