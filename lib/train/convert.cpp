@@ -61,6 +61,17 @@ bool same_labels(const Json& info, const SampleSet& samples) {
   return info.contains("labels") && info["labels"] == names;
 }
 
+/// Whether thresholds can be chosen: a label of which both values are known.
+bool is_labelled(const SampleSet& samples) {
+  for (std::size_t l = 0; l < samples.label_names().size(); ++l) {
+    bool seen[2] = {false, false};
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      if (const int label = samples.labels(i)[l]; label == 0 || label == 1) seen[label] = true;
+    if (seen[0] && seen[1]) return true;
+  }
+  return false;
+}
+
 /// Thresholds of the converted network on the clean images of split val, by the model's own rule.
 Json operating_points(nn::Model& model, const SampleSet& validation,
                       const dataset::Preprocess& preprocess, const Conversion& conversion,
@@ -95,7 +106,7 @@ void recalibrate(nn::Model& model, const Conversion& conversion, c10::Device dev
   done["split"] = conversion.split;
   done["samples"] = samples.size();
   const auto validation = choose(loaded.splits[0], "val");
-  const bool judged = validation.size() > 0 && same_labels(model.info, validation);
+  const bool judged = same_labels(model.info, validation) && is_labelled(validation);
   if (judged)
     model.info["operating_points"] =
         operating_points(model, validation, preprocess, conversion, device);

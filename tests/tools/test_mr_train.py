@@ -831,6 +831,22 @@ def test_convert_recalibrates_on_images_and_chooses_thresholds_anew(run, models,
             positives[int(np.ceil(0.9 * len(positives))) - 1], abs=1e-3)
 
 
+def test_convert_recalibrates_on_images_without_labels_and_keeps_the_thresholds(run, models, images,
+                                                                                tmp_path):
+    folder, entries = images
+
+    def unknown(e):
+        for s in e["samples"]:
+            s["labels"] = [None, None]
+
+    path = write_manifest(folder / "unlabelled.json", changed(entries, unknown))
+    run(["mr-train", "convert", models["batch"], path, "--split", "all", "-o", tmp_path / "m.pt"])
+    ours, source = info(tmp_path / "m.pt"), info(models["batch"])
+    assert ours["operating_points"] == source["operating_points"]
+    assert ours["conversion"]["operating_points"] == "of the source"
+    assert ours["conversion"]["samples"] == sum(len(e["samples"]) for e in entries)
+
+
 def test_convert_to_batch_statistics_frozen_and_prior(run, models, schema, tmp_path):
     x = torch.randn(6, 1, 16, 20, generator=torch.Generator().manual_seed(2))
     source = torch.jit.load(str(models["batch"]))
