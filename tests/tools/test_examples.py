@@ -74,10 +74,11 @@ def laboratory(run, tmp_path_factory):
 def small(script):
     script = re.sub(r"mr-phantom (?!.*--subjects)", "mr-phantom --subjects 6 ", script)
     script = re.sub(r"mr-train (?!best|convert|norms)(sweep )?", r"mr-train \1--epochs 1 --epoch-samples 32 ", script)
+    script = re.sub(r"(mr-train (?:sweep )?--epochs 1 )(?!.*--width)", r"\1--width 32 ", script)
     script = re.sub(r"(mr-train sweep )", r"\1--tuning-seeds 101 --size 24x20 --blocks 1 -t 1 ", script)
     script = script.replace("--preset mri-robustness --norm",
                             "--preset mri-robustness --size 24x20 --batch 4 --norm")
-    return script.replace("--size 320x320", "--size 24x20 --width 32")
+    return script.replace("--size 320x320", "--size 24x20")
 
 
 def outputs(script):
