@@ -27,19 +27,14 @@ struct Options {
   bool force = false;
 };
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 void declare_network(CLI::App& app, Options& o) {
   app.add_option("--norm", o.norm,
                  "Normalization: NAME or NAME:PARAMETER=VALUE,...; mr-train norms lists them")
       ->capture_default_str();
   app.add_option("--groups", o.groups, "Groups of a norm that has them (default: 32)")
       ->check(CLI::PositiveNumber);
-  app.add_option("--arch", o.architecture, "Architecture: " + joined(mr::nn::architecture_names()))
+  app.add_option("--arch", o.architecture,
+                 "Architecture: " + mr::joined(mr::nn::architecture_names(), ','))
       ->capture_default_str();
   app.add_option("--stem", o.stem, "cifar: 3x3; imagenet: 7x7 of stride 2, max-pool of stride 2")
       ->check(CLI::IsMember({"cifar", "imagenet"}));

@@ -25,6 +25,13 @@ void SampleSet::add(ImageEntry entry) {
   images_.push_back(std::move(entry));
 }
 
+SampleSet SampleSet::of_split(const std::string& split) const {
+  SampleSet chosen(labels_);
+  for (const auto& image : images_)
+    if (split == "all" || image.split == split) chosen.add(image);
+  return chosen;
+}
+
 LoadedManifest load_manifest(const std::string& path, const std::string& root,
                              const std::vector<std::string>& splits) {
   ManifestReader reader(path, root);

@@ -25,6 +25,8 @@ class SampleSet {
   explicit SampleSet(std::vector<Label> labels) : labels_(std::move(labels)) {}
   /// throws DataError when an image id stands twice
   void add(ImageEntry entry);
+  /// The images of one split; "all" is every image. May be empty.
+  SampleSet of_split(const std::string& split) const;
   std::size_t size() const { return samples_.size(); }
   const std::vector<Label>& label_names() const { return labels_; }
   const std::vector<ImageEntry>& images() const { return images_; }

@@ -59,9 +59,13 @@ void set_value(Adaptation& adaptation, const std::string& whole, const std::stri
 
 }  // namespace
 
+bool Adaptation::within_image() const {
+  return scheme != Scheme::none && scheme != Scheme::recalibrate &&
+         (policy == Policy::slice || policy == Policy::volume);
+}
+
 bool Adaptation::over_images() const {
-  return scheme != Scheme::none && scheme != Scheme::recalibrate && policy != Policy::slice &&
-         policy != Policy::volume;
+  return scheme != Scheme::none && scheme != Scheme::recalibrate && !within_image();
 }
 
 Adaptation parse_adaptation(const std::string& text) {

@@ -32,6 +32,8 @@ struct Adaptation {
   double prior = 16;            // images, of n_prior
   double learning_rate = 1e-3;  // of tent
   int steps = 1;                // of tent
+  /// The set is of one image: a slice of it, or all its samples.
+  bool within_image() const;
   /// The set spans images, so that all of a condition's pixels are needed at once.
   bool over_images() const;
 };

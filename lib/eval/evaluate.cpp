@@ -205,11 +205,6 @@ struct ConditionResult {
   std::string thumbnail;       // "" where another block has it
 };
 
-bool adapts_within_image(const Adaptation& adaptation) {
-  return adaptation.scheme != Scheme::none && adaptation.scheme != Scheme::recalibrate &&
-         !adaptation.over_images();
-}
-
 ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::size_t condition) {
   const auto& block = images.block();
   const auto& variants = plan.networks.variants;
@@ -221,7 +216,7 @@ ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::
     auto prepared = prepare(plan, images.clean[i], image, condition, images.whites[i]);
     const auto n = plan.samples.images()[image].samples.size();
     for (std::size_t v = 0; v < variants.size() && n > 0; ++v) {
-      if (!adapts_within_image(variants[v].adaptation)) continue;
+      if (!variants[v].adaptation.within_image()) continue;
       const auto& own = prepared.pixels[variants[v].preprocess];
       const std::size_t each = variants[v].adaptation.policy == Policy::slice ? 1 : n;
       for (std::size_t s = 0; s < n; s += each)
@@ -234,7 +229,7 @@ ConditionResult run_condition(const Plan& plan, const BlockImages& images, std::
   }
   const auto n = block.end_sample - block.first_sample;
   for (std::size_t v = 0; v < variants.size(); ++v)
-    if (!adapts_within_image(variants[v].adaptation) && !variants[v].adaptation.over_images())
+    if (!variants[v].adaptation.within_image() && !variants[v].adaptation.over_images())
       plan.networks.score(variants[v], pixels[variants[v].preprocess].data(), n, result.scores[v]);
   return result;
 }
@@ -601,9 +596,7 @@ SampleSet choose_split(const dataset::LoadedManifest& loaded, const std::string&
   bool is_split = false;
   for (const auto& image : all.images()) is_split |= !image.split.empty();
   if (split == "all" || !is_split) return all;
-  SampleSet chosen(all.label_names());
-  for (const auto& image : all.images())
-    if (image.split == split) chosen.add(image);
+  auto chosen = all.of_split(split);
   if (chosen.size() == 0) throw DataError(loaded.name + ": split '" + split + "' is empty");
   return chosen;
 }

@@ -53,9 +53,7 @@ double prior_of(const Adaptation& adaptation) {
 }
 
 SampleSet training_split(const SampleSet& images, const std::string& manifest) {
-  SampleSet training(images.label_names());
-  for (const auto& image : images.images())
-    if (image.split == "train") training.add(image);
+  auto training = images.of_split("train");
   if (training.size() == 0)
     throw DataError(manifest + ": --adapt recalibrate: has no split 'train' to recalibrate on");
   return training;

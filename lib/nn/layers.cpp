@@ -449,10 +449,6 @@ Module LayerBuilder::adaptive_pool(int side) {
               });
 }
 
-Module LayerBuilder::relu() {
-  return make("ReLU", "def forward(self, x):\n    return torch.relu_(x)\n", [](Module&) {});
-}
-
 Module LayerBuilder::heads(const std::string& name, int features, int labels) {
   const double bound = normalization_.scheme == "fixup" ? 0 : 1 / std::sqrt(features);
   return make("Heads", heads_source, [&](Module& m) {

@@ -39,7 +39,6 @@ class LayerBuilder {
   /// forward(y, x): a block's branch added to its shortcut; what the scheme does at that place.
   torch::jit::Module join(const std::string& name, int channels);
 
-  torch::jit::Module relu();
   torch::jit::Module max_pool();               // 3 wide, padded by 1, stride 2
   torch::jit::Module average_pool();           // 2 wide, stride 2
   torch::jit::Module adaptive_pool(int side);  // the average, to side x side

@@ -18,7 +18,7 @@ struct Epoch {
 struct TrainingLog {
   std::string path;
   Json header;  // architecture, normalization, labels, preprocessing, training, provenance
-  std::string normalization;  // "batch", "group(8)", "layer"
+  std::string normalization;  // as trained_as: "batch", "group(8)", "batch/gain"
   std::uint64_t seed = 0;
   double learning_rate = 0, weight_decay = 0;
   std::vector<Epoch> epochs;  // 1, 2, ...
@@ -32,10 +32,9 @@ struct TrainingLog {
 /// cannot be read, so that whoever reads it next says why.
 bool is_training_log(const std::string& path);
 
-/// throws  MissingInputError; DataError that names the file: not a training log, a version we do
-/// not
-///         read, a syntax error, no end line, epochs that are not 1, 2, ..., a best epoch that is
-///         none of them
+/// throws  MissingInputError; DataError that names the file: not a training log, a version that is
+///         not read, a syntax error, no end line, epochs that are not 1, 2, ..., a best epoch that
+///         is none of them
 TrainingLog read_training_log(const std::string& path);
 
 }  // namespace mr::results

@@ -32,13 +32,6 @@ const char* word(Target target) {
   return "recalibrated";
 }
 
-SampleSet choose(const SampleSet& all, const std::string& split) {
-  SampleSet chosen(all.label_names());
-  for (const auto& image : all.images())
-    if (image.split == split || split == "all") chosen.add(image);
-  return chosen;
-}
-
 /// Calls `use` with each batch [n, ...] of the samples in their order.
 template <typename Use>
 void each_batch(const SampleSet& samples, const dataset::Preprocess& preprocess,
@@ -96,7 +89,7 @@ void recalibrate(nn::Model& model, const Conversion& conversion, c10::Device dev
       member(model.info, "preprocessing", conversion.model), conversion.model);
   const auto loaded = dataset::load_manifest(conversion.manifest, conversion.root, {""});
   inputs.emplace_back(file_name(loaded.name), loaded.sha256);
-  const auto samples = choose(loaded.splits[0], conversion.split);
+  const auto samples = loaded.splits[0].of_split(conversion.split);
   if (samples.size() == 0)
     throw DataError(loaded.name + ": split '" + conversion.split + "' is empty");
   std::vector<torch::Tensor> batches;
@@ -105,7 +98,7 @@ void recalibrate(nn::Model& model, const Conversion& conversion, c10::Device dev
   nn::recalibrate(model.network, batches, conversion.prior);
   done["split"] = conversion.split;
   done["samples"] = samples.size();
-  const auto validation = choose(loaded.splits[0], "val");
+  const auto validation = loaded.splits[0].of_split("val");
   const bool judged = same_labels(model.info, validation) && is_labelled(validation);
   if (judged)
     model.info["operating_points"] =

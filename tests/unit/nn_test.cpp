@@ -263,7 +263,6 @@ TEST_CASE("batch renorm uses its running statistics once its bounds have opened"
   const auto x = features();
   CHECK(distance(run(renorm, x), run(layer("batch"), x)) < 1e-5);  // bounds 1 and 0
   run(renorm, x);
-  auto evaluated = renorm;
   const auto opened = run(renorm, x);  // r and d are free: running mean 0 and variance 1
   CHECK(distance(opened, torch::relu(x)) < 1e-4);
 }
@@ -307,13 +306,12 @@ TEST_CASE("CrossNorm gives an image the means and deviations of its partner, in 
     const torch::NoGradGuard no_grad;
     return join.get_method("forward")({x.clone(), zero}).toTensor();
   };
-  const auto gate_off = [&](const torch::Tensor& y) { return y; };
   // A gate of weight 0 and bias 0 is 1/2 everywhere.
   const torch::NoGradGuard no_grad;
   join.attr("g_bn").toModule().attr("weight").toTensor().zero_();
   CHECK(distance(call() * 2, x) < 1e-6);
   join.setattr("partner", c10::List<std::int64_t>({2, 0, 1}));
-  const auto y = gate_off(call() * 2);
+  const auto y = call() * 2;
   const auto moved = torch::stack({x[2], x[0], x[1]});
   CHECK(distance(y.mean({2, 3}), moved.mean({2, 3})) < 1e-5);
   CHECK(distance(y.std({2, 3}), moved.std({2, 3})) < 1e-4);
