@@ -10,7 +10,7 @@ namespace mr::nn {
 
 /// Sets LibTorch up, and the calling thread for running networks with `threads` intra-op threads:
 /// deterministic float32 kernels, and no profiling executor, whose first run rounds differently
-/// from the later ones.
+/// from the later ones. The process keeps the memory that it frees, for the next step.
 /// device  "cpu", "cuda", "cuda:N" or "auto" (CUDA where there is one)
 /// throws  UsageError for another word, or when a CUDA device is asked for and absent
 c10::Device configure_torch(const std::string& device, int threads);

@@ -1,5 +1,6 @@
 #include "nn/model.h"
 
+#include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
@@ -13,6 +14,28 @@ namespace mr::nn {
 namespace {
 
 const char* const info_file = "mr.json";
+
+/// Whether a frozen network is convolutions and what oneDNN has in its blocked layout: batch norm,
+/// ReLU, sums. Others would leave that layout and return to it at each norm, which takes longer
+/// than what it gains.
+bool suits_blocked_layout(torch::jit::Graph& graph) {
+  using c10::Symbol;
+  for (const auto& kind :
+       {Symbol::aten("group_norm"), Symbol::aten("layer_norm"), Symbol::aten("instance_norm"),
+        Symbol::aten("mean"), Symbol::aten("var"), c10::prim::GetAttr})
+    if (!torch::jit::findAllNodes(graph, kind, true).empty()) return false;
+  return true;
+}
+
+void use_blocked_layout(std::shared_ptr<torch::jit::Graph> graph) {
+  // oneDNN's own adaptive pooling takes only sizes that divide.
+  for (const std::string pool : {"adaptive_avg_pool2d", "adaptive_avg_pool3d"})
+    for (auto* node : torch::jit::findAllNodes(*graph, c10::Symbol::aten(pool), true)) {
+      node->replaceWithNewSymbol(c10::Symbol::aten("_" + pool));
+      node->destroy();
+    }
+  torch::jit::ConvertFrozenOpsToMKLDNN(graph);
+}
 
 }  // namespace
 
@@ -46,7 +69,11 @@ Model decode_model(const std::string& bytes, const std::string& name, c10::Devic
 torch::jit::Module for_inference(const torch::jit::Module& network) {
   // Freezing inlines calls of calls only where the executor may optimise.
   const torch::jit::GraphOptimizerEnabledGuard optimise(true);
-  return torch::jit::freeze(network);
+  auto frozen = torch::jit::freeze(network);
+  const auto graph = frozen.get_method("forward").graph();
+  const bool on_cpu = (*network.parameters().begin()).is_cpu();
+  if (on_cpu && suits_blocked_layout(*graph)) use_blocked_layout(graph);
+  return frozen;
 }
 
 std::string encode_model(const Model& model) {

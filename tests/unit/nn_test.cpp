@@ -524,12 +524,27 @@ TEST_CASE("attention is that of Ilse et al. 2018, eq. 9, gradient included") {
   for (std::size_t i = 0; i < ours.size(); ++i) CHECK(distance(ours[i], theirs[i]) < 1e-10);
 }
 
+TEST_CASE("a network of volumes to score with gives the same scores") {
+  for (const bool attention : {false, true})
+    for (const auto stem : {Stem::cifar, Stem::imagenet}) {
+      auto a = small("batch");
+      a.attention = attention;
+      a.dimensions = attention ? 2 : 3;
+      a.stem = stem;
+      auto network = evaluated(a);
+      const auto x = images(10, 16, 12).reshape({2, 1, 5, 16, 12}).repeat({1, 1, 2, 1, 1});
+      auto frozen = for_inference(network);
+      CHECK(distance(run(frozen, x), run(network, x)) < 1e-5);
+    }
+}
+
 TEST_CASE("a network to score with gives the same scores, and leaves its source") {
+  const std::set<std::string> preact_only = {"nf", "fixup", "evonorm-s0"},
+                              not_dense = {"cnsn", "ibn"};
   for (const auto& scheme : schemes())
-    for (const std::string shape : {"preact-resnet18", "resnet18"}) {
-      if (shape == "resnet18" &&
-          (scheme.name == "nf" || scheme.name == "fixup" || scheme.name == "evonorm-s0"))
-        continue;
+    for (const std::string shape : {"preact-resnet18", "resnet18", "densenet121"}) {
+      if (shape != "preact-resnet18" && preact_only.count(scheme.name)) continue;
+      if (shape == "densenet121" && not_dense.count(scheme.name)) continue;
       CAPTURE(scheme.name);
       CAPTURE(shape);
       auto a = find_architecture(shape);
