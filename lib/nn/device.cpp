@@ -1,7 +1,7 @@
 #include "nn/device.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
+#ifdef MR_JEMALLOC
+#include <jemalloc/jemalloc.h>
 #endif
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/cuda.h>
@@ -27,12 +27,18 @@ c10::Device choose_device(const std::string& name) {
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
-/// Activations of a step are freed and allocated again in the next; those of 32 MB and more would
-/// come from mmap each time, and the kernel's zeroing of their pages takes a fifth of a step.
+/// A step frees what it allocates, and the next allocates the same again. malloc hands large blocks
+/// back to the kernel, whose zeroing of their pages takes up to a fifth of a step; jemalloc keeps
+/// them for as long as it is told to.
 void keep_freed_memory() {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, -1);
+#ifdef MR_JEMALLOC
+#define MR_TEXT_OF(x) #x
+#define MR_TEXT(x) MR_TEXT_OF(x)
+  const std::string existing = "arena." MR_TEXT(MALLCTL_ARENAS_ALL), later = "arenas";
+  ssize_t never = -1;
+  for (const auto& arenas : {existing, later})
+    for (const auto& pages : {".dirty_decay_ms", ".muzzy_decay_ms"})
+      mallctl((arenas + pages).c_str(), nullptr, nullptr, &never, sizeof never);
 #endif
 }
 

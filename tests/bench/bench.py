@@ -102,6 +102,10 @@ def bench_network(folder):
                         float("nan") for lines in (ours, peer))
                 row(f"network {norm}, width {width}, {what} [images/s]", f"{a:.1f}", f"{b:.1f}",
                     f"{a / b:.2f}", f">= {limit}")
+            a, b = (max(line[key] for line in lines) if lines else float("nan")
+                    for lines, key in ((ours, "train_peak_mib"), (peer, "rss_mib")))
+            row(f"network {norm}, width {width}, peak memory [MiB]", f"{a:.0f}", f"{b:.0f}",
+                f"{a / b:.2f}", "<= 1")
 
 
 def bench_eval(folder):

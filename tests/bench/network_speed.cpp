@@ -1,7 +1,9 @@
 // Training steps and inference of the study's network on noise, as train.py does with PyTorch:
-// 1x64x64, batch 32, four labels, AdamW. Prints a line of JSON for each normalization.
+// 1x64x64, batch 32, four labels, AdamW. Prints a line of JSON for each normalization; the peak
+// of memory is that of the process so far.
 //
 //   network_speed WIDTH THREADS NORM...
+#include <sys/resource.h>
 #include <torch/script.h>
 #include <torch/utils.h>
 
@@ -27,6 +29,13 @@ double median_ms(int repetitions, const Work& work) {
   }
   std::sort(ms.begin(), ms.end());
   return ms[ms.size() / 2];
+}
+
+/// Of this process so far.
+double peak_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 }  // namespace
@@ -60,6 +69,7 @@ int main(int argc, char** argv) {
       mr::train::masked_cross_entropy(network.forward({x}).toTensor(), truth, weights).backward();
       optimiser.step(1);
     });
+    const double peak = peak_mib();
     // As it is scored: read from a model file.
     const auto bytes =
         mr::nn::encode_model({mr::nn::make_network(architecture, 1), {{"schema", "mr-model/1"}}});
@@ -70,7 +80,8 @@ int main(int argc, char** argv) {
                            {"width", architecture.width},
                            {"threads", threads},
                            {"train_img_s", 32e3 / step},
-                           {"infer_img_s", 32e3 / inference}})
+                           {"infer_img_s", 32e3 / inference},
+                           {"train_peak_mib", peak}})
                      .dump()
               << std::endl;
   }
