@@ -5,6 +5,7 @@
 #include "base/threads.h"
 #include "eval/adaptation.h"
 #include "eval/evaluate.h"
+#include "results/protocol.h"
 #include "tool_main.h"
 
 namespace {
@@ -17,13 +18,18 @@ struct Options {
   bool force = false;
 };
 
+struct ProtocolOptions {
+  mr::results::Protocol protocol;
+  std::string grid = "study", output;
+  bool force = false;
+};
+
 void declare(CLI::App& app, Options& o) {
   app.description(
       "Measure classifiers on the images of a manifest: as they stand, or clean and under every "
       "artifact and severity of a grid.");
   app.add_option("manifest", o.eval.manifest, "Manifest; - (default) is standard input");
   app.add_option("-m,--model", o.eval.models, "Model file; repeat for more, in one pass")
-      ->required()
       ->allow_extra_args(false);
   app.add_option("--grid", o.grid,
                  "Artifacts to evaluate beside clean: study, or names with commas (mr-corrupt "
@@ -33,6 +39,10 @@ void declare(CLI::App& app, Options& o) {
       ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 5.0))
       ->capture_default_str();
+  app.add_option(
+      "--protocol", o.eval.protocol,
+      "Evaluate the artifacts and severities of this protocol (mr-protocol/1), and record "
+      "its SHA-256");
   app.add_option("--ladder", o.ladder,
                  "Severities as mr-corrupt calibrate solved them (mr-ladder/1)");
   app.add_option(
@@ -58,13 +68,93 @@ void declare(CLI::App& app, Options& o) {
       "Examples:\n"
       "  mr-eval -m gn.pt test.json > gn.eval\n"
       "  mr-eval -m bn.pt -m gn.pt --grid study test.json -o study.eval\n"
+      "  mr-eval protocol --standard-error 0.01 -o protocol.json\n"
       "  mr-eval -m bn.pt --adapt batch-stats:volume --grid motion,rician test.json | mr-report -\n"
       "  mr-corrupt -a motion:3 -o moved/ test.json | mr-eval -m gn.pt - | mr-report -");
 }
 
-void run(Options& o, const mr::Run& this_run, const mr::Messages& messages) {
+void declare_protocol(CLI::App& sub, ProtocolOptions& o) {
+  auto& p = o.protocol;
+  auto& r = p.rule;
+  p.baseline = "batch";
+  p.severities = {1, 2, 3, 4, 5};
+  p.difference = 0.03;
+  sub.add_option("--baseline", p.baseline, "Arm that the others are compared with")
+      ->capture_default_str();
+  sub.add_option("--grid", o.grid, "Artifacts of the endpoint: study, or names with commas")
+      ->capture_default_str();
+  sub.add_option("--severities", p.severities, "Severities of the endpoint, with commas")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  sub.add_option("--margin", r.margin,
+                 "Loss of AUROC on clean images that is accepted; also the margin of equivalence")
+      ->capture_default_str();
+  sub.add_option("--guard", r.guard, "Loss of AUROC under a single artifact that is not accepted")
+      ->capture_default_str();
+  sub.add_option("--alpha", r.alpha, "One-sided level of all tests together")
+      ->capture_default_str();
+  sub.add_option("--sensitivity-floor", r.sensitivity_floor,
+                 "Sensitivity that every label keeps at its frozen threshold")
+      ->capture_default_str();
+  sub.add_option("--alarm-rate-cap", r.alarm_rate_cap,
+                 "Rise of the share of samples called positive that is accepted, likewise")
+      ->capture_default_str();
+  sub.add_option("--up-to-severity", r.up_to_severity, "Severity up to which both must hold")
+      ->capture_default_str();
+  sub.add_option("--standard-error", p.standard_error,
+                 "Expected standard error of a difference between arms, for the planned power; a "
+                 "pilot study's detectable difference divided by 2.8")
+      ->required();
+  sub.add_option("--difference", p.difference,
+                 "Difference on corrupted images that the study is to find, likewise")
+      ->capture_default_str();
+  sub.add_option("-o,--output", o.output, "File (default: standard output)");
+  sub.add_flag("-f,--force", o.force, "Replace what exists");
+}
+
+/// An option of evaluation that the subcommand lacks reaches the tool itself, and would do nothing.
+void refuse_options_of(const CLI::App& app, const CLI::App& sub) {
+  for (const auto* option : app.get_options()) {
+    const auto name = option->get_name();
+    if (option->count() > 0 && name != "--quiet" && name != "--verbose")
+      throw mr::UsageError(name + ": no option of mr-eval " + sub.get_name() +
+                           ", or stands before it");
+  }
+}
+
+void write_protocol(ProtocolOptions& o, const mr::Run& this_run, const mr::Messages& messages) {
+  o.protocol.artifacts = mr::eval::parse_grid(o.grid);
+  try {
+    mr::results::check(o.protocol, "protocol");
+  } catch (const mr::DataError& e) {  // here the command line said it
+    throw mr::UsageError(e.what());
+  }
+  auto json = mr::results::to_json(o.protocol);
+  for (const char* which : {"power_non_inferiority", "power_superiority"})
+    if (const double power = json["plan"][which]; power < 0.8)
+      messages.warn(std::string(which) + " is " + mr::fixed(power, 2) +
+                    ", below 0.80: the study is likely to end inconclusive; plan more subjects or "
+                    "runs");
+  json["provenance"] = {mr::provenance_entry(this_run, {})};
+  const auto text = json.dump(1) + "\n";
+  if (o.output.empty() || o.output == "-") return mr::write_stdout(text);
+  mr::write_file(o.output, text, o.force ? mr::Overwrite::yes : mr::Overwrite::no);
+}
+
+void run(const CLI::App& app, Options& o, const mr::Run& this_run, const mr::Messages& messages) {
   if (o.eval.manifest.empty()) o.eval.manifest = "-";
+  if (o.eval.models.empty()) throw mr::UsageError("--model is required");
   if (!o.grid.empty()) o.eval.artifacts = mr::eval::parse_grid(o.grid);
+  if (!o.eval.protocol.empty()) {
+    if (!o.grid.empty() || app.count("--severities") > 0)
+      throw mr::UsageError(
+          "--protocol: says which artifacts and severities, so no --grid and no "
+          "--severities");
+    const auto protocol = mr::results::read_protocol(o.eval.protocol);
+    o.eval.artifacts = mr::eval::parse_grid(mr::joined(protocol.artifacts, ','));
+    o.eval.severities = protocol.severities;
+  }
   if (!o.ladder.empty())
     o.eval.ladder = std::make_shared<const mr::artifact::Ladder>(
         mr::artifact::ladder_from_json(mr::read_json(o.ladder), o.ladder));
@@ -79,12 +169,21 @@ void run(Options& o, const mr::Run& this_run, const mr::Messages& messages) {
 
 int main(int argc, char** argv) {
   Options o;
+  ProtocolOptions protocol;
   CLI::App app("", "mr-eval");
+  auto* protocol_app = app.add_subcommand(
+      "protocol", "Write the protocol of a study: endpoint, margins, rule of the verdict, power");
   declare(app, o);
+  declare_protocol(*protocol_app, protocol);
+  protocol_app->fallthrough();  // to --quiet and the like
+  app.require_subcommand(0, 1);
   auto grids = mr::artifact::names();
   grids.insert(grids.begin(), "study");
-  return mr::tool_main(
-      app, argc, argv,
-      [&](const mr::Run& this_run, const mr::Messages& messages) { run(o, this_run, messages); },
-      {{"--grid", grids}, {"--adapt", mr::eval::adaptation_names()}});
+  return mr::tool_main(app, argc, argv,
+                       [&](const mr::Run& this_run, const mr::Messages& messages) {
+                         if (!protocol_app->parsed()) return run(app, o, this_run, messages);
+                         refuse_options_of(app, *protocol_app);
+                         write_protocol(protocol, this_run, messages);
+                       },
+                       {{"--grid", grids}, {"--adapt", mr::eval::adaptation_names()}});
 }

@@ -19,8 +19,12 @@ void declare(CLI::App& app, mr::report::Options& options, bool& force) {
                  "training.csv, figures/*.svg")
       ->type_name("DIR");
   app.add_option("--baseline", options.baseline,
-                 "Arm that the others are compared with (default: batch, else the first)")
+                 "Arm that the others are compared with (default: that of the protocol, else "
+                 "batch, else the first)")
       ->type_name("ARM");
+  app.add_option("--protocol", options.protocol,
+                 "Rule of the verdict, written before the evaluations (mr-eval protocol)")
+      ->type_name("FILE");
   app.add_option("--scores", options.scores, "Also write every sample's score, as CSV")
       ->type_name("FILE");
   app.add_flag("-f,--force", force, "Replace outputs that exist");

@@ -639,6 +639,8 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   std::vector<std::pair<std::string, std::string>> inputs = {
       {file_name(loaded.name), loaded.sha256}};
   for (const auto& path : options.models) inputs.emplace_back(file_name(path), sha256_file(path));
+  if (!options.protocol.empty())
+    inputs.emplace_back(file_name(options.protocol), sha256_file(options.protocol));
   provenance.push_back(provenance_entry(run, inputs));
 
   const auto blocks = make_blocks(plan);

@@ -27,10 +27,9 @@ c10::Device choose_device(const std::string& name) {
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
-/// A step frees what it allocates, and the next allocates the same again. malloc hands large blocks
-/// back to the kernel, whose zeroing of their pages takes up to a fifth of a step; jemalloc keeps
-/// them for as long as it is told to.
-void keep_freed_memory() {
+/// A step frees what it allocates, and the next allocates the same again: what keep_freed_memory()
+/// asks of malloc, whose heap falls into fragments with blocks of this size.
+void keep_memory_in_jemalloc() {
 #ifdef MR_JEMALLOC
 #define MR_TEXT_OF(x) #x
 #define MR_TEXT(x) MR_TEXT_OF(x)
@@ -49,7 +48,7 @@ c10::Device configure_torch(const std::string& device, int threads) {
   torch::jit::getProfilingMode() = false;
   torch::jit::getExecutorMode() = false;
   configure_thread(threads);
-  keep_freed_memory();
+  keep_memory_in_jemalloc();
   at::globalContext().setDeterministicCuDNN(true);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setAllowTF32CuDNN(false);

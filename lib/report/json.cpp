@@ -1,7 +1,10 @@
 #include "report/json.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "report/records.h"
+#include "report/sections.h"
 #include "stats/influence.h"
 
 namespace mr::report {
@@ -108,13 +111,24 @@ Json models_json(const Study& study) {
   return models;
 }
 
-/// The paragraphs of the first section.
+/// The paragraphs of the summary, or of the first section where there is none.
 std::string summary_text(const Document& document) {
   std::string text;
-  for (const auto& block : document.sections.front().blocks)
+  const auto& all = document.sections;
+  auto section =
+      std::find_if(all.begin(), all.end(), [](const auto& s) { return s.id == "summary"; });
+  if (section == all.end()) section = all.begin();
+  for (const auto& block : section->blocks)
     if (const auto* paragraph = std::get_if<Paragraph>(&block))
       text += (text.empty() ? "" : " ") + paragraph->text;
   return text;
+}
+
+Json protocol_json(const Scope& scope) {
+  if (!scope.protocol) return nullptr;
+  return {{"file", scope.protocol->file},
+          {"sha256", scope.protocol->sha256},
+          {"deviations", protocol_deviations(scope)}};
 }
 
 }  // namespace
@@ -126,6 +140,9 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
                {"title", document.title},
                {"summary", summary_text(document)},
                {"baseline", scope.baseline},
+               {"protocol", protocol_json(scope)},
+               {"rule", results::to_json(scope.rule())},
+               {"verdicts", verdicts_json(scope)},
                {"samples", study.common().sample_ids.size()},
                {"subjects", study.common().subjects.size()},
                {"labels", labels_json(study)},

@@ -24,7 +24,7 @@ std::vector<std::pair<double, Contrast>> over_severity(const Scope& scope, const
   std::vector<std::pair<double, Contrast>> all;
   if (scope.study.has_clean()) all.emplace_back(0, scope.study.clean(arm));
   for (const double s : scope.severities)
-    if (s > 0 || all.empty()) all.emplace_back(s, at_severity(scope, arm, s));
+    if (s > 0 || all.empty()) all.emplace_back(s, scope.study.at_severity(arm, s));
   return all;
 }
 

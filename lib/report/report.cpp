@@ -39,6 +39,7 @@ Inputs sort_out(const Options& options) {
   if (!inputs.evaluations.empty()) return inputs;
   if (!options.baseline.empty()) throw UsageError("--baseline: there is no evaluation");
   if (!options.scores.empty()) throw UsageError("--scores: there is no evaluation");
+  if (!options.protocol.empty()) throw UsageError("--protocol: there is no evaluation");
   return inputs;
 }
 
@@ -63,6 +64,8 @@ class Provenance {
     std::vector<std::pair<std::string, std::string>> inputs;
     for (const auto& path : options.inputs)
       if (path != "-") inputs.emplace_back(path, sha256_file(path));
+    if (!options.protocol.empty())
+      inputs.emplace_back(options.protocol, sha256_file(options.protocol));
     all_.push_back(provenance_entry(run, inputs));
     return all_;
   }
@@ -112,7 +115,7 @@ Report report_trainings(const Trainings& trainings, const Options& options, cons
 
 Report report_study(const Study& study, std::vector<results::TrainingLog> logs,
                     const Options& options, const Run& run) {
-  const auto scope = make_scope(study, options.baseline);
+  const auto scope = make_scope(study, options.baseline, options.protocol);
   const Trainings trainings(std::move(logs), scope.arms());
   Provenance made;
   made.add(study);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace mr::report {
@@ -19,8 +20,12 @@ std::size_t Scope::style(const std::string& arm) const {
   return static_cast<std::size_t>(std::find(all.begin(), all.end(), arm) - all.begin());
 }
 
-Scope make_scope(const Study& study, const std::string& baseline) {
-  Scope scope{study, baseline, {}, study.artifacts(), {}, {}};
+Scope make_scope(const Study& study, const std::string& asked, const std::string& protocol) {
+  Scope scope{study, asked, {}, study.artifacts(), {}, {}, {}};
+  if (!protocol.empty())
+    scope.protocol = {file_name(protocol), sha256_file(protocol), results::read_protocol(protocol)};
+  const auto baseline = asked.empty() && scope.protocol ? scope.protocol->content.baseline : asked;
+  scope.baseline = baseline;
   const auto& arms = study.arms();
   const auto has = [&](const std::string& arm) {
     return std::find(arms.begin(), arms.end(), arm) != arms.end();
@@ -28,7 +33,8 @@ Scope make_scope(const Study& study, const std::string& baseline) {
   if (baseline.empty())
     scope.baseline = has("batch") ? "batch" : arms.front();
   else if (!has(baseline))
-    throw UsageError("--baseline: " + unknown("arm", baseline, arms));
+    throw UsageError((asked.empty() ? protocol + ": baseline: " : "--baseline: ") +
+                     unknown("arm", baseline, arms));
   for (const auto& arm : arms)
     if (arm != scope.baseline) scope.candidates.push_back(arm);
   std::set<double> severities;
@@ -39,17 +45,6 @@ Scope make_scope(const Study& study, const std::string& baseline) {
     if (condition.kind == results::Kind::recipe || condition.kind == results::Kind::as_given)
       scope.others.push_back(condition);
   return scope;
-}
-
-Contrast at_severity(const Scope& scope, const std::string& arm, double severity) {
-  Contrast mean;
-  for (const auto& artifact : scope.artifacts) {
-    const auto levels = scope.study.severities(artifact);
-    if (std::find(levels.begin(), levels.end(), severity) == levels.end()) continue;
-    mean.terms.push_back({arm, {results::Kind::artifact, artifact, severity}, 1});
-  }
-  for (auto& term : mean.terms) term.weight = 1.0 / static_cast<double>(mean.terms.size());
-  return mean;
 }
 
 Contrast change(const Scope& scope, const std::string& arm) {

@@ -1,9 +1,11 @@
 // report/: what one report asks of a study, and the questions that more than one page asks.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "results/contrasts.h"
+#include "results/protocol.h"
 
 namespace mr::report {
 
@@ -14,6 +16,12 @@ using results::Label;
 using results::Metric;
 using results::Study;
 
+/// A protocol as it was read.
+struct PlannedStudy {
+  std::string file, sha256;
+  results::Protocol content;
+};
+
 struct Scope {
   const Study& study;
   std::string baseline;
@@ -21,18 +29,18 @@ struct Scope {
   std::vector<std::string> artifacts;
   std::vector<double> severities;  // of any artifact, ascending
   std::vector<Condition> others;   // neither clean nor an artifact at a severity
+  std::optional<PlannedStudy> protocol;
 
+  results::Rule rule() const { return protocol ? protocol->content.rule : results::Rule(); }
   bool graded() const { return !artifacts.empty(); }  // artifacts at severities were evaluated
   std::vector<std::string> arms() const;              // the baseline first
   std::size_t style(const std::string& arm) const;    // its place in arms(): colour, dash, marker
 };
 
-/// baseline  an arm, or "" for batch, or the first arm where there is no such
-/// throws    UsageError when the study lacks the baseline
-Scope make_scope(const Study& study, const std::string& baseline);
-
-/// Mean over the artifacts that have this severity, equal weights.
-Contrast at_severity(const Scope& scope, const std::string& arm, double severity);
+/// baseline  an arm, or "" for that of the protocol, else batch, else the first arm
+/// protocol  a file, or "" for none
+/// throws    UsageError when the study lacks the baseline; what read_protocol throws
+Scope make_scope(const Study& study, const std::string& baseline, const std::string& protocol = "");
 
 /// Corrupted (the endpoint) minus clean.
 Contrast change(const Scope& scope, const std::string& arm);

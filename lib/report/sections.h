@@ -7,6 +7,7 @@
 
 namespace mr::report {
 
+Section verdict(const Scope& scope);  // by the protocol's rule, or the default one
 Section summary(const Scope& scope);
 Section performance(const Scope& scope);  // clean, corrupted, their difference; by label
 Section heat_maps(const Scope& scope);    // artifact x severity
@@ -18,6 +19,10 @@ Section methods(const Scope& scope);
 Section limitations(const Scope& scope);
 Section origin(const Scope& scope, const Json& provenance);  // models and provenance
 Section origin(const Json& provenance);                      // provenance alone
+
+/// In what the study is not as its protocol says; the scope has one.
+std::vector<std::string> protocol_deviations(const Scope& scope);
+Json verdicts_json(const Scope& scope);
 
 /// The whole report. provenance: that of the study with this run's entry last.
 Document make_document(const Scope& scope, const Trainings& trainings, const Json& provenance);

@@ -217,6 +217,17 @@ Contrast Study::over_severities(const std::string& arm, const std::string& artif
   return mean;
 }
 
+Contrast Study::at_severity(const std::string& arm, double severity) const {
+  Contrast mean;
+  for (const auto& artifact : artifacts()) {
+    const auto levels = severities(artifact);
+    if (std::find(levels.begin(), levels.end(), severity) == levels.end()) continue;
+    mean.terms.push_back({arm, {Kind::artifact, artifact, severity}, 1});
+  }
+  for (auto& term : mean.terms) term.weight = 1.0 / static_cast<double>(mean.terms.size());
+  return mean;
+}
+
 Contrast Study::endpoint(const std::string& arm) const {
   const auto names = artifacts();
   Contrast mean;

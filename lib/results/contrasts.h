@@ -71,6 +71,8 @@ class Study {
   Contrast at(const std::string& arm, const Condition& condition) const;
   Contrast clean(const std::string& arm) const;
   Contrast over_severities(const std::string& arm, const std::string& artifact) const;
+  Contrast at_severity(const std::string& arm,
+                       double severity) const;      // over the artifacts with it
   Contrast endpoint(const std::string& arm) const;  // over severities, then over artifacts
 
   /// The contrast's value, interval and p value. Arms that share their trained networks (one with,

@@ -10,7 +10,6 @@
 namespace mr::stats {
 namespace {
 
-constexpr std::int64_t fewest_subjects_for_p = 10;
 constexpr double rounding_variance = 1e-20;  // of influences that cancel
 
 double mean(const std::vector<double>& values) {

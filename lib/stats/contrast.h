@@ -49,6 +49,8 @@ struct Estimate {
   std::string reason;               // why value, interval or p is absent; "" when all are there
 };
 
+inline constexpr std::int64_t fewest_subjects_for_p = 10;
+
 /// Interval, p value and minimal detectable effect of sum_g mean_j theta_gj.
 /// No interval where a level is 0 or 1, all influences are 0, or there are fewer than 2 subjects;
 /// no p value with fewer than 10 subjects.

@@ -138,10 +138,31 @@ bool check_outputs(const Files& files) {
   return false;
 }
 
-int recorded_threads(const Checkpoint& checkpoint, const std::string& name) {
-  const auto& identity = member(checkpoint.state, "identity", name);
-  const auto& training = member(identity, "training", name);
-  return static_cast<int>(integer_member(training, "threads", name));
+/// What an earlier run with these files left; both are empty where this one begins.
+struct Before {
+  std::optional<Checkpoint> checkpoint;
+  Json finished;  // mr.json of the model, where nothing is left to do
+};
+
+/// The number of threads that the earlier run had; `now` where there was none.
+int threads_of(const Before& before, const Files& files, int now) {
+  if (!before.checkpoint && before.finished.is_null()) return now;
+  const auto& name = before.checkpoint ? files.checkpoint : files.model;
+  const auto& described =
+      before.checkpoint ? member(before.checkpoint->state, "identity", name) : before.finished;
+  return static_cast<int>(integer_member(member(described, "training", name), "threads", name));
+}
+
+/// Whether a model was trained as described, on that manifest. Its file says more than this.
+bool is_of(const Json& model, const Json& description, const std::string& manifest_sha256,
+           const std::string& name) {
+  for (const auto& [key, value] : description.items()) {
+    auto found = member(model, key.c_str(), name);
+    if (key == "training") found.erase("best");
+    if (found != value) return false;
+  }
+  const auto& made = member(model, "provenance", name);
+  return !made.empty() && made.back()["inputs"][0]["sha256"] == manifest_sha256;
 }
 
 /// Of several processes of a machine each has a CUDA device of its own.
@@ -166,17 +187,23 @@ World world_of(const Settings& settings, const Files& files) {
   return world;
 }
 
-/// The checkpoint that a run goes on from; none when it begins.
-std::optional<Checkpoint> checkpoint_to_resume(const Files& files, const Parallel& parallel) {
-  std::string bytes;
+Before look_back(const Files& files, const Parallel& parallel) {
+  std::string checkpoint, finished;
   parallel.on_first([&] {
-    if (!check_outputs(files)) return;
-    bytes = read_all(files.checkpoint);
-    decode_checkpoint(bytes, files.checkpoint);  // what is wrong with it is said once
+    if (files.resume && files.overwrite == Overwrite::no && exists(files.model) &&
+        !exists(files.checkpoint)) {
+      finished = nn::load_model(files.model).info.dump();
+    } else if (check_outputs(files)) {
+      checkpoint = read_all(files.checkpoint);
+      decode_checkpoint(checkpoint, files.checkpoint);  // what is wrong with it is said once
+    }
   });
-  bytes = parallel.from_first(bytes);
-  if (bytes.empty()) return std::nullopt;
-  return decode_checkpoint(bytes, files.checkpoint);
+  checkpoint = parallel.from_first(checkpoint);
+  finished = parallel.from_first(finished);
+  Before before;
+  if (!checkpoint.empty()) before.checkpoint = decode_checkpoint(checkpoint, files.checkpoint);
+  if (!finished.empty()) before.finished = parse_json(finished, files.model);
+  return before;
 }
 
 }  // namespace
@@ -192,11 +219,11 @@ void train(const Settings& asked, const Files& files, const Run& run,
   const auto messages = parallel.first() ? asked_messages : Messages(run.tool, Verbosity::quiet);
   const auto slow = check_precision(settings.precision, device);
   if (!slow.empty()) messages.warn(slow);
-  const auto checkpoint = checkpoint_to_resume(files, parallel);
+  const auto before = look_back(files, parallel);
   // The last bits of a sum depend on the number of threads: it stays what it was, and is the same
   // everywhere.
-  settings.threads = checkpoint ? recorded_threads(*checkpoint, files.checkpoint)
-                                : std::stoi(parallel.from_first(std::to_string(settings.threads)));
+  settings.threads =
+      threads_of(before, files, std::stoi(parallel.from_first(std::to_string(settings.threads))));
   nn::configure_thread(settings.threads);
   const auto manifest = dataset::load_manifest(files.manifest, files.root, {"train", "val"});
   const auto& training = manifest.splits[0];
@@ -212,13 +239,21 @@ void train(const Settings& asked, const Files& files, const Run& run,
   nn::require_trainable(settings.architecture, pixels, last == 0 ? settings.batch : last);
 
   const auto description = describe(settings, training, parallel.size());
+  if (!before.finished.is_null()) {
+    if (!is_of(before.finished, description, manifest.sha256, files.model))
+      throw CannotCreateError(parallel.once(
+          files.model +
+          ": exists, and is of a run with other settings or data; --force begins anew"));
+    messages.inform(files.model + ": was finished before");
+    return;
+  }
   auto identity = description;
   identity["manifest"] = manifest.sha256;
   identity["version"] = version();
   if (parallel.any(parallel.from_first(identity.dump()) != identity.dump()))
     throw DataError(parallel.once("--parallel: the processes have other options or data"));
   Trainer trainer(settings, identity, device, parallel, training, validation, messages);
-  if (checkpoint) trainer.restore(*checkpoint, files.checkpoint);
+  if (before.checkpoint) trainer.restore(*before.checkpoint, files.checkpoint);
   trainer.run(files.checkpoint);
 
   parallel.on_first([&] {
@@ -227,7 +262,7 @@ void train(const Settings& asked, const Files& files, const Run& run,
     const auto network = trainer.best_network();
     const auto info = describe_model(description, trainer, network, provenance);
     write_file(files.log, encode_log(description, trainer, settings, provenance),
-               checkpoint ? Overwrite::yes : files.overwrite);
+               before.checkpoint ? Overwrite::yes : files.overwrite);
     write_file(files.model, nn::encode_model({network, info}), files.overwrite);
     ::unlink(files.checkpoint.c_str());
   });

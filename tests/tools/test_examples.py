@@ -66,6 +66,10 @@ def laboratory(run, tmp_path_factory):
         shutil.copy(folder / f"{norm}-s1.pt", folder / model)
     run(["mr-eval", "-m", "bn.pt", "-m", "gn.pt", "--grid", "rician", "test.json", "-o", "study.eval"],
         cwd=folder)
+    run(["mr-eval", "protocol", "--grid", "rician", "--standard-error", "0.01", "-o", "protocol.json"],
+        cwd=folder)
+    run(["mr-eval", "-m", "bn.pt", "-m", "gn.pt", "--protocol", "protocol.json", "test.json", "-o",
+         "planned.eval"], cwd=folder)
     (folder / "scanner.json").write_text(
         '{"schema": "mr-recipe/1", "steps": [{"artifact": "rician", "severity": {"uniform": [0, 3]}}]}')
     return folder

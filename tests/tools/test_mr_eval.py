@@ -1,5 +1,6 @@
 """mr-eval as a user runs it, against PyTorch, scikit-learn and mr-corrupt's files."""
 import base64
+import hashlib
 import json
 import os
 import signal
@@ -431,3 +432,24 @@ def test_memory_does_not_grow_with_the_manifest(run, study, tmp_path):
         assert status == 0
         peaks.append(usage.ru_maxrss)
     assert peaks[1] - peaks[0] < 200_000, peaks
+
+
+def test_a_protocol_says_the_grid_and_is_recorded(run, fails, study, tmp_path):
+    protocol, manifest, model = tmp_path / "p.json", study / "manifest.json", study / "group.pt"
+    run(["mr-eval", "protocol", "--grid", "bias,rician", "--severities", "2,5", "--standard-error",
+         "0.005", "-o", protocol])
+    planned = run(["mr-eval", "-m", model, "--protocol", protocol, manifest]).stdout
+    header, results = read(planned)
+    digest = hashlib.sha256(protocol.read_bytes()).hexdigest()
+    assert {"name": "p.json", "sha256": digest} in header["provenance"][-1]["inputs"]
+    plain = run(["mr-eval", "-m", model, "--grid", "bias,rician", "--severities", "2,5",
+                 manifest]).stdout
+    assert planned.split(b"\n")[1:] == plain.split(b"\n")[1:]
+    assert {key[1:] for key in results} == {
+        ("clean", "", 0), *(("artifact", a, s) for a in ("bias", "rician") for s in (2, 5))}
+    command = ["mr-eval", "-m", model, "--protocol", protocol, manifest]
+    fails([*command, "--grid", "bias"], 64, "--protocol", "--grid")
+    fails([*command, "--severities", "1"], 64, "--protocol", "--severities")
+    protocol.write_text(protocol.read_text().replace('"bias"', '"bais"'))
+    fails(command, 64, "bais", "bias")
+    fails(["mr-eval", manifest], 64, "--model")

@@ -443,6 +443,19 @@ def test_a_stopped_run_exits_75_and_resumes_to_the_same_bytes(
     assert sorted(os.listdir(tmp_path)) == [model.name, "m.pt.log.jsonl"]
 
 
+def test_a_finished_run_has_nothing_to_resume(run, fails, manifest, tmp_path):
+    model = tmp_path / "m.pt"
+    run(train(manifest, model))
+    before = model.stat().st_mtime_ns, model.read_bytes()
+    assert b"was finished before" in run(train(manifest, model, "--resume", "--threads", "2")).stderr
+    assert (model.stat().st_mtime_ns, model.read_bytes()) == before
+    fails(train(manifest, model), 73, "m.pt", "exists")
+    fails(train(manifest, model, "--resume", "--lr", "0.5"), 73, "m.pt", "other settings or data")
+    other = manifest.with_name("other.json")
+    other.write_text(manifest.read_text() + " ")
+    fails(train(other, model, "--resume"), 73, "m.pt", "other settings or data")
+
+
 def test_a_killed_run_resumes_to_the_same_bytes(run, manifest, undisturbed, tmp_path):
     model = tmp_path / "m.pt"
     for epoch in (1, 3):

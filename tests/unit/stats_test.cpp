@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "check.h"
 #include "stats/contrast.h"
+#include "stats/decision.h"
 #include "stats/distribution.h"
 #include "stats/influence.h"
 #include "stats/multiplicity.h"
@@ -445,6 +446,42 @@ TEST_CASE("arms whose shapes disagree are refused") {
   CHECK_THROWS_AS(contrast_variance({}, 10), mr::DataError);
   CHECK_THROWS_AS(contrast_variance({{{.5}, {}}}, 10), mr::DataError);
   CHECK_THROWS_AS(contrast_variance({{{.5}, {{0, 1}}}, {{.5}, {{0, 1, 2}}}}, 10), mr::DataError);
+}
+
+TEST_CASE("one-sided tests against a margin, by hand") {
+  Estimate e;
+  e.value = 0.01;
+  e.low = -0.01;
+  e.subjects = 30;
+  e.p = 0.3;
+  e.variance.total = 1e-4;  // standard error 0.01
+  e.variance.df = 29;
+  CHECK(*p_above(e, 0) == near(two_sided_p(1, 29) / 2));
+  CHECK(*p_above(e, -0.03) == near(two_sided_p(4, 29) / 2));
+  CHECK(*p_above(e, 0.02) == near(1 - two_sided_p(1, 29) / 2));
+  CHECK(*p_within(e, 0.03) == near(two_sided_p(2, 29) / 2));  // the nearer bound decides
+  CHECK(*p_within(e, 0.01) == near(0.5));
+  e.p.reset();
+  CHECK_FALSE(p_above(e, 0));
+  CHECK_FALSE(p_within(e, 0.03));
+}
+
+TEST_CASE("arms that score alike are not inferior, nor superior, without sampling error") {
+  const std::vector<double> none(12, 0.0);
+  const auto same = estimate({{{0.0}, {none}}}, 12, Scale::plain);
+  CHECK(*p_above(same, -0.03) == 0);
+  CHECK(*p_above(same, 0) == 1);
+  CHECK(*p_within(same, 0.03) == 0);
+  CHECK_FALSE(p_above(estimate({{{0.0}, {none}}}, 9, Scale::plain), 0));
+  CHECK_FALSE(p_above(estimate({{{0.1}, {none}}}, 12, Scale::plain), 0));
+}
+
+TEST_CASE("planned power: at no difference and a margin of .02") {
+  const double errors[] = {.026, .015, .010, .006}, powers[] = {.12, .27, .52, .92};
+  for (int i = 0; i < 4; ++i) CHECK(std::abs(power(.02, errors[i], .025) - powers[i]) < .005);
+  CHECK(power(0, 1, .025) == near(.025));
+  CHECK_THROWS_AS(power(.02, 0, .025), mr::DataError);
+  CHECK_THROWS_AS(power(.02, 1, 1), mr::DataError);
 }
 
 TEST_CASE("distributions agree with R") {

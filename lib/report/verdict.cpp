@@ -1,0 +1,214 @@
+// Which arms may be preferred to the baseline, by a rule that was fixed beforehand.
+#include "results/verdict.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "report/format.h"
+#include "report/sections.h"
+
+namespace mr::report {
+namespace {
+
+using results::Outcome;
+using results::Verdict;
+
+std::string percent(double share) {
+  return fixed(100 * share, 0) + " %";
+}
+
+/// The first severity at which a label fails, of each label and metric.
+std::string operating_text(const Scope& scope, const Verdict& v, const results::Rule& rule) {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < v.operating.size(); ++i) {
+    const auto& failure = v.operating[i];
+    const bool later = std::any_of(
+        v.operating.begin(), v.operating.begin() + static_cast<std::ptrdiff_t>(i),
+        [&](const auto& f) { return f.label == failure.label && f.metric == failure.metric; });
+    if (later) continue;
+    const std::string where =
+        failure.severity == 0 ? " on clean images" : " at severity " + shortest(failure.severity);
+    const auto& label = scope.study.labels()[failure.label];
+    parts.push_back(failure.metric == Metric::sensitivity
+                        ? "sensitivity of " + label + " " + level(failure.value) + where +
+                              ", below " + level(rule.sensitivity_floor)
+                        : "alarm rate of " + label + " " + difference(failure.value) + where +
+                              ", above " + difference(rule.alarm_rate_cap));
+  }
+  return parts.empty() ? "" : listed(parts);
+}
+
+std::string against(const Scope& scope, const Verdict& v, const results::Rule& rule) {
+  std::vector<std::string> shown, possible, parts;
+  for (const auto& harm : v.harms)
+    (harm.shown ? shown : possible)
+        .push_back(harm.artifact + " (" + difference_cell(harm.difference).text + ", " +
+                   difference_cell(harm.difference).interval + ")");
+  if (!shown.empty()) parts.push_back("harm under " + listed(shown));
+  if (!possible.empty()) parts.push_back("harm not excluded under " + listed(possible));
+  const auto operating = operating_text(scope, v, rule);
+  if (!operating.empty()) parts.push_back(operating);
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : "; ") + part;
+  return text;
+}
+
+std::string rule_text(const results::Rule& r) {
+  return "Prefer: not worse than the baseline on clean images by " + level(r.margin) +
+         " or more, and better than it on corrupted ones, both at the one-sided level " +
+         shortest(r.alpha) +
+         " after Holm over the arms (intersection-union, Berger 1982); and nothing against it. "
+         "Against it counts harm: a loss of more than " +
+         level(r.guard) +
+         " under one artifact, shown (the whole 95 % interval below 0) or not excluded (the "
+         "interval reaches beyond); and, at the frozen thresholds up to severity " +
+         shortest(r.up_to_severity) + ", a label's sensitivity below " +
+         level(r.sensitivity_floor) + " or its alarm rate up by more than " +
+         level(r.alarm_rate_cap) +
+         ". Equivalent: within the margin on clean and on corrupted images (two one-sided tests, "
+         "Schuirmann 1987). Non-inferior only: not worse on clean images, and no more is shown. "
+         "Harmful: harm is shown, or the clean performance is shown to be worse by the margin. "
+         "Inconclusive: the study is too small to say.";
+}
+
+Table verdict_table(const Scope& scope, const std::vector<Verdict>& verdicts) {
+  Table table;
+  table.title = "Verdict on each arm, against " + arm_name(scope.baseline);
+  table.caption = rule_text(scope.rule()) +
+                  " p: of both requirements of a preference together, one-sided, after Holm. "
+                  "Detectable: the true difference on corrupted images that a study of this size "
+                  "would find with 80 % power.";
+  table.columns = {"Arm", "Verdict", "Against it", "Clean", "Corrupted", "p", "Detectable"};
+  table.heads = 3;
+  for (const auto& v : verdicts)
+    table.rows.push_back(
+        {{arm_name(v.arm)},
+         {results::name(v.outcome)},
+         {against(scope, v, scope.rule())},
+         difference_cell(v.clean),
+         difference_cell(v.endpoint),
+         p_cell(v.p_prefer, v.endpoint.reason.empty() ? v.clean.reason : v.endpoint.reason),
+         v.endpoint.mde ? Cell{level(*v.endpoint.mde)} : Cell{no_number, v.endpoint.reason}});
+  return table;
+}
+
+std::string conclusion(const Scope& scope, const std::vector<Verdict>& verdicts) {
+  std::vector<std::string> parts;
+  for (const auto outcome : {Outcome::prefer, Outcome::equivalent, Outcome::non_inferior,
+                             Outcome::harmful, Outcome::inconclusive}) {
+    std::vector<std::string> names;
+    for (const auto& v : verdicts)
+      if (v.outcome == outcome) names.push_back(arm_name(v.arm));
+    if (!names.empty()) parts.push_back(std::string(results::name(outcome)) + ": " + listed(names));
+  }
+  std::string text = "Against " + arm_name(scope.baseline) + " — ";
+  for (const auto& part : parts) text += (&part == &parts[0] ? "" : "; ") + part;
+  return text + ".";
+}
+
+std::string plan_text(const results::Protocol& plan) {
+  return "Planned power, at a standard error of " + shortest(plan.standard_error) +
+         ": to show an equally good arm non-inferior on clean images " +
+         percent(non_inferiority_power(plan)) + "; to show an arm better that is so by " +
+         shortest(plan.difference) + " on corrupted images " + percent(superiority_power(plan)) +
+         ".";
+}
+
+void add_protocol(Section& section, const Scope& scope) {
+  if (!scope.protocol) {
+    section.blocks.emplace_back(Paragraph{
+        "No protocol was given: the rule is the default one, and nothing shows that it was chosen "
+        "before the results were seen."});
+    return;
+  }
+  const auto& plan = scope.protocol->content;
+  section.blocks.emplace_back(Paragraph{"Protocol: " + scope.protocol->file + ", SHA-256 " +
+                                        scope.protocol->sha256 + ". " + plan_text(plan)});
+  const auto deviations = protocol_deviations(scope);
+  if (deviations.empty()) section.blocks.emplace_back(Paragraph{"Deviations from it: none."});
+  for (const auto& deviation : deviations)
+    section.blocks.emplace_back(Notice{"Deviation from the protocol: " + deviation + "."});
+}
+
+}  // namespace
+
+std::vector<std::string> protocol_deviations(const Scope& scope) {
+  const auto& plan = scope.protocol->content;
+  std::vector<std::string> found;
+  if (scope.baseline != plan.baseline)
+    found.push_back("the baseline is " + arm_name(scope.baseline) + ", planned was " +
+                    arm_name(plan.baseline));
+  const auto& done = scope.artifacts;
+  const auto has = [](const std::vector<std::string>& all, const std::string& name) {
+    return std::find(all.begin(), all.end(), name) != all.end();
+  };
+  auto severities = plan.severities;
+  std::sort(severities.begin(), severities.end());
+  for (const auto& artifact : plan.artifacts)
+    if (!has(done, artifact))
+      found.push_back(artifact + " was not evaluated");
+    else if (scope.study.severities(artifact) != severities)
+      found.push_back(artifact + " was evaluated at other severities than planned");
+  for (const auto& artifact : done)
+    if (!has(plan.artifacts, artifact))
+      found.push_back(artifact + " was not planned, and counts in the endpoint");
+  std::size_t evaluations = 0, before = 0;
+  for (const auto& entry : scope.study.provenance()) {
+    if (entry.value("tool", "") != "mr-eval") continue;
+    ++evaluations;
+    for (const auto& input : entry.value("inputs", Json::array()))
+      if (input.value("sha256", "") == scope.protocol->sha256) {
+        ++before;
+        break;
+      }
+  }
+  if (before < evaluations)
+    found.push_back(std::to_string(evaluations - before) + " of " +
+                    plural(evaluations, "evaluation") +
+                    " did not record this protocol, so it may have been written afterwards");
+  return found;
+}
+
+Section verdict(const Scope& scope) {
+  Section section{"verdict", "Verdict", {}};
+  if (!scope.graded() || !scope.study.has_clean() || scope.candidates.empty()) {
+    if (scope.protocol) add_protocol(section, scope);
+    return section;
+  }
+  const auto verdicts = results::decide(scope.study, scope.baseline, scope.rule());
+  section.blocks.emplace_back(Paragraph{conclusion(scope, verdicts)});
+  section.blocks.emplace_back(verdict_table(scope, verdicts));
+  add_protocol(section, scope);
+  return section;
+}
+
+Json verdicts_json(const Scope& scope) {
+  Json all = Json::array();
+  if (!scope.graded() || !scope.study.has_clean()) return all;
+  const auto number = [](const std::optional<double>& v) { return v ? Json(*v) : Json(); };
+  for (const auto& v : results::decide(scope.study, scope.baseline, scope.rule())) {
+    Json harms = Json::array(), operating = Json::array();
+    for (const auto& harm : v.harms)
+      harms.push_back({{"artifact", harm.artifact},
+                       {"shown", harm.shown},
+                       {"value", number(harm.difference.value)},
+                       {"low", number(harm.difference.low)},
+                       {"high", number(harm.difference.high)}});
+    for (const auto& failure : v.operating)
+      operating.push_back({{"label", scope.study.labels()[failure.label]},
+                           {"metric", stats::name(failure.metric)},
+                           {"severity", failure.severity},
+                           {"value", failure.value}});
+    all.push_back({{"arm", v.arm},
+                   {"reference", scope.baseline},
+                   {"outcome", results::name(v.outcome)},
+                   {"p_prefer", number(v.p_prefer)},
+                   {"p_non_inferior", number(v.p_non_inferior)},
+                   {"p_equivalent", number(v.p_equivalent)},
+                   {"harms", harms},
+                   {"operating_failures", operating}});
+  }
+  return all;
+}
+
+}  // namespace mr::report

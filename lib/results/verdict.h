@@ -1,0 +1,45 @@
+// results/: may an arm be preferred to the baseline?
+#pragma once
+#include "results/contrasts.h"
+#include "results/protocol.h"
+
+namespace mr::results {
+
+enum class Outcome { prefer, equivalent, non_inferior, harmful, inconclusive };
+const char* name(Outcome outcome);  // "prefer", "equivalent", "non-inferior only", ...
+
+/// An artifact under which the arm loses more than the guard, or may do.
+struct Harm {
+  std::string artifact;
+  Estimate difference;  // mean over severities, arm minus baseline
+  bool shown = false;   // false: not excluded
+};
+
+/// A label that the frozen threshold does not serve: sensitivity below the floor, or a rise of the
+/// alarm rate above the cap. A mean over artifacts.
+struct OperatingFailure {
+  std::size_t label = 0;
+  Metric metric = Metric::sensitivity;  // or alarm_rate
+  double severity = 0;
+  double value = 0;  // of the sensitivity, or of the rise
+};
+
+struct Verdict {
+  std::string arm;
+  Estimate clean, endpoint;  // differences from the baseline, macro AUROC
+  // Of non-inferiority on clean images and superiority on the endpoint together: the larger of both
+  // (intersection-union, Berger 1982), after Holm; of the first alone, and of equivalence on both
+  // (two one-sided tests), likewise.
+  std::optional<double> p_prefer, p_non_inferior, p_equivalent;
+  std::vector<Harm> harms;
+  std::vector<OperatingFailure> operating;
+  Outcome outcome = Outcome::inconclusive;
+};
+
+/// Each arm but the baseline. Tests come first; what stands against an arm can only remove the
+/// preference. Harm is shown where an artifact's difference is below −guard and the upper end of
+/// its 95 % interval below 0, and not excluded where the lower end is below −guard. An arm with
+/// harm that is shown, or whose clean performance is shown to be worse than −margin, is harmful.
+std::vector<Verdict> decide(const Study& study, const std::string& baseline, const Rule& rule);
+
+}  // namespace mr::results
