@@ -18,27 +18,34 @@ std::string percent(double share) {
 }
 
 /// The first severity at which a label fails, of each label and metric.
-std::string operating_text(const Scope& scope, const Verdict& v, const results::Rule& rule) {
+std::vector<std::string> operating_texts(const Scope& scope,
+                                         const std::vector<results::OperatingFailure>& failures) {
+  const auto rule = scope.rule();
   std::vector<std::string> parts;
-  for (std::size_t i = 0; i < v.operating.size(); ++i) {
-    const auto& failure = v.operating[i];
-    const bool later = std::any_of(
-        v.operating.begin(), v.operating.begin() + static_cast<std::ptrdiff_t>(i),
-        [&](const auto& f) { return f.label == failure.label && f.metric == failure.metric; });
+  for (auto failure = failures.begin(); failure != failures.end(); ++failure) {
+    const bool later = std::any_of(failures.begin(), failure, [&](const auto& f) {
+      return f.label == failure->label && f.metric == failure->metric;
+    });
     if (later) continue;
     const std::string where =
-        failure.severity == 0 ? " on clean images" : " at severity " + shortest(failure.severity);
-    const auto& label = scope.study.labels()[failure.label];
-    parts.push_back(failure.metric == Metric::sensitivity
-                        ? "sensitivity of " + label + " " + level(failure.value) + where +
+        failure->severity == 0 ? " on clean images" : " at severity " + shortest(failure->severity);
+    const auto& label = scope.study.labels()[failure->label];
+    parts.push_back(failure->metric == Metric::sensitivity
+                        ? "sensitivity of " + label + " " + level(failure->value) + where +
                               ", below " + level(rule.sensitivity_floor)
-                        : "alarm rate of " + label + " " + difference(failure.value) + where +
+                        : "alarm rate of " + label + " " + difference(failure->value) + where +
                               ", above " + difference(rule.alarm_rate_cap));
   }
-  return parts.empty() ? "" : listed(parts);
+  return parts;
 }
 
-std::string against(const Scope& scope, const Verdict& v, const results::Rule& rule) {
+std::string joined_text(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : "; ") + part;
+  return text;
+}
+
+std::string against(const Scope& scope, const Verdict& v) {
   std::vector<std::string> shown, possible, parts;
   for (const auto& harm : v.harms)
     (harm.shown ? shown : possible)
@@ -46,45 +53,60 @@ std::string against(const Scope& scope, const Verdict& v, const results::Rule& r
                    difference_cell(harm.difference).interval + ")");
   if (!shown.empty()) parts.push_back("harm under " + listed(shown));
   if (!possible.empty()) parts.push_back("harm not excluded under " + listed(possible));
-  const auto operating = operating_text(scope, v, rule);
-  if (!operating.empty()) parts.push_back(operating);
-  std::string text;
-  for (const auto& part : parts) text += (text.empty() ? "" : "; ") + part;
-  return text;
+  for (auto& text : operating_texts(scope, v.operating)) parts.push_back(text);
+  return joined_text(parts);
 }
 
-std::string rule_text(const results::Rule& r) {
-  return "Prefer: not worse than the baseline on clean images by " + level(r.margin) +
-         " or more, and better than it on corrupted ones, both at the one-sided level " +
-         shortest(r.alpha) +
-         " after Holm over the arms (intersection-union, Berger 1982); and nothing against it. "
-         "Against it counts harm: a loss of more than " +
-         level(r.guard) +
-         " under one artifact, shown (the whole 95 % interval below 0) or not excluded (the "
-         "interval reaches beyond); and, at the frozen thresholds up to severity " +
-         shortest(r.up_to_severity) + ", a label's sensitivity below " +
-         level(r.sensitivity_floor) + " or its alarm rate up by more than " +
-         level(r.alarm_rate_cap) +
-         ". Equivalent: within the margin on clean and on corrupted images (two one-sided tests, "
-         "Schuirmann 1987). Non-inferior only: not worse on clean images, and no more is shown. "
-         "Harmful: harm is shown, or the clean performance is shown to be worse by the margin. "
-         "Inconclusive: the study is too small to say.";
+/// What stands against each arm; of the baseline, what would.
+Definitions all_against(const Scope& scope, const std::vector<Verdict>& verdicts) {
+  Definitions list;
+  for (const auto& v : verdicts) {
+    const auto text = against(scope, v);
+    if (!text.empty()) list.items.emplace_back("Against " + arm_name(v.arm), text);
+  }
+  const auto own = joined_text(operating_texts(
+      scope, results::operating_failures(scope.study, scope.baseline, scope.rule())));
+  if (!own.empty())
+    list.items.emplace_back("The baseline " + arm_name(scope.baseline) + " itself", own);
+  return list;
+}
+
+Definitions rule_definitions(const results::Rule& r) {
+  return {{{"prefer", "on clean images not worse than the baseline by " + level(r.margin) +
+                          " or more, and better on corrupted ones, both at the one-sided level " +
+                          shortest(r.alpha) +
+                          " after Holm over the arms (intersection-union, Berger 1982), and "
+                          "nothing stands against it"},
+           {"equivalent", "within " + level(r.margin) +
+                              " on clean and on corrupted images (two one-sided tests, Schuirmann "
+                              "1987)"},
+           {"non-inferior only",
+            "not worse on clean images; more is not shown, or something stands against it"},
+           {"harmful",
+            "harm is shown, or the clean performance is shown to be worse by " + level(r.margin)},
+           {"inconclusive", "the study is too small to say"},
+           {"What stands against an arm",
+            "harm under one artifact: a loss of more than " + level(r.guard) +
+                ", shown where the 95 % interval lies below 0, not excluded where the interval "
+                "reaches beyond it; at the frozen thresholds up to severity " +
+                shortest(r.up_to_severity) + ", a label's sensitivity below " +
+                level(r.sensitivity_floor) + ", or its alarm rate up by more than " +
+                level(r.alarm_rate_cap)}}};
 }
 
 Table verdict_table(const Scope& scope, const std::vector<Verdict>& verdicts) {
   Table table;
   table.title = "Verdict on each arm, against " + arm_name(scope.baseline);
-  table.caption = rule_text(scope.rule()) +
-                  " p: of both requirements of a preference together, one-sided, after Holm. "
-                  "Detectable: the true difference on corrupted images that a study of this size "
-                  "would find with 80 % power.";
-  table.columns = {"Arm", "Verdict", "Against it", "Clean", "Corrupted", "p", "Detectable"};
-  table.heads = 3;
+  table.caption =
+      "Differences of the macro AUROC with 95 % interval. p: of both requirements of a preference "
+      "together, one-sided, after Holm. Detectable: the true difference on corrupted images that a "
+      "study of this size would find with 80 % power.";
+  table.columns = {"Arm", "Verdict", "Clean", "Corrupted", "p", "Detectable"};
+  table.heads = 2;
   for (const auto& v : verdicts)
     table.rows.push_back(
         {{arm_name(v.arm)},
          {results::name(v.outcome)},
-         {against(scope, v, scope.rule())},
          difference_cell(v.clean),
          difference_cell(v.endpoint),
          p_cell(v.p_prefer, v.endpoint.reason.empty() ? v.clean.reason : v.endpoint.reason),
@@ -101,9 +123,7 @@ std::string conclusion(const Scope& scope, const std::vector<Verdict>& verdicts)
       if (v.outcome == outcome) names.push_back(arm_name(v.arm));
     if (!names.empty()) parts.push_back(std::string(results::name(outcome)) + ": " + listed(names));
   }
-  std::string text = "Against " + arm_name(scope.baseline) + " — ";
-  for (const auto& part : parts) text += (&part == &parts[0] ? "" : "; ") + part;
-  return text + ".";
+  return "Against " + arm_name(scope.baseline) + " — " + joined_text(parts) + ".";
 }
 
 std::string plan_text(const results::Protocol& plan) {
@@ -178,6 +198,10 @@ Section verdict(const Scope& scope) {
   const auto verdicts = results::decide(scope.study, scope.baseline, scope.rule());
   section.blocks.emplace_back(Paragraph{conclusion(scope, verdicts)});
   section.blocks.emplace_back(verdict_table(scope, verdicts));
+  const auto objections = all_against(scope, verdicts);
+  if (!objections.items.empty()) section.blocks.emplace_back(objections);
+  section.blocks.emplace_back(Paragraph{"How a verdict is reached:"});
+  section.blocks.emplace_back(rule_definitions(scope.rule()));
   add_protocol(section, scope);
   return section;
 }

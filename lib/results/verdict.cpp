@@ -39,25 +39,6 @@ std::vector<Harm> harms(const Study& study, const std::string& arm, const std::s
   return found;
 }
 
-std::vector<OperatingFailure> operating_failures(const Study& study, const std::string& arm,
-                                                 const Rule& rule) {
-  std::set<double> severities = {0};
-  for (const auto& artifact : study.artifacts())
-    for (const double s : study.severities(artifact))
-      if (s <= rule.up_to_severity) severities.insert(s);
-  std::vector<OperatingFailure> found;
-  for (std::size_t l = 0; l < study.labels().size(); ++l)
-    for (const double s : severities) {
-      const auto at = s == 0 ? study.clean(arm) : study.at_severity(arm, s);
-      const auto sensitivity = study.estimate(at, l, Metric::sensitivity).value;
-      if (sensitivity && *sensitivity < rule.sensitivity_floor)
-        found.push_back({l, Metric::sensitivity, s, *sensitivity});
-      const auto rise = study.estimate(at - study.clean(arm), l, Metric::alarm_rate).value;
-      if (rise && *rise > rule.alarm_rate_cap) found.push_back({l, Metric::alarm_rate, s, *rise});
-    }
-  return found;
-}
-
 Outcome outcome(const Verdict& v, const Rule& rule) {
   const auto shown = [&](const P& p) { return p && *p < rule.alpha; };
   const bool harm_shown =
@@ -85,6 +66,25 @@ const char* name(Outcome outcome) {
       break;
   }
   return "inconclusive";
+}
+
+std::vector<OperatingFailure> operating_failures(const Study& study, const std::string& arm,
+                                                 const Rule& rule) {
+  std::set<double> severities = {0};
+  for (const auto& artifact : study.artifacts())
+    for (const double s : study.severities(artifact))
+      if (s <= rule.up_to_severity) severities.insert(s);
+  std::vector<OperatingFailure> found;
+  for (std::size_t l = 0; l < study.labels().size(); ++l)
+    for (const double s : severities) {
+      const auto at = s == 0 ? study.clean(arm) : study.at_severity(arm, s);
+      const auto sensitivity = study.estimate(at, l, Metric::sensitivity).value;
+      if (sensitivity && *sensitivity < rule.sensitivity_floor)
+        found.push_back({l, Metric::sensitivity, s, *sensitivity});
+      const auto rise = study.estimate(at - study.clean(arm), l, Metric::alarm_rate).value;
+      if (rise && *rise > rule.alarm_rate_cap) found.push_back({l, Metric::alarm_rate, s, *rise});
+    }
+  return found;
 }
 
 std::vector<Verdict> decide(const Study& study, const std::string& baseline, const Rule& rule) {

@@ -36,6 +36,11 @@ struct Verdict {
   Outcome outcome = Outcome::inconclusive;
 };
 
+/// On clean images and at each severity that the rule reaches to; none of models without
+/// thresholds.
+std::vector<OperatingFailure> operating_failures(const Study& study, const std::string& arm,
+                                                 const Rule& rule);
+
 /// Each arm but the baseline. Tests come first; what stands against an arm can only remove the
 /// preference. Harm is shown where an artifact's difference is below −guard and the upper end of
 /// its 95 % interval below 0, and not excluded where the lower end is below −guard. An arm with
