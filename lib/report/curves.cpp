@@ -19,6 +19,34 @@ Curves::Point point(double x, const Estimate& e) {
   return p;
 }
 
+std::vector<std::pair<double, Contrast>> over_severity(const Scope& scope, const std::string& arm) {
+  std::vector<std::pair<double, Contrast>> all;
+  if (scope.study.has_clean()) all.emplace_back(0, scope.study.clean(arm));
+  for (const double s : scope.severities)
+    if (s > 0 || all.empty()) all.emplace_back(s, scope.study.at_severity(arm, s));
+  return all;
+}
+
+/// From a little below the lowest value or bound to a little above the highest.
+void fit_range(Curves& curves) {
+  std::optional<double> low = curves.reference, high = curves.reference;
+  const auto see = [&](const std::optional<double>& v) {
+    if (!v) return;
+    low = std::min(low.value_or(*v), *v);
+    high = std::max(high.value_or(*v), *v);
+  };
+  for (const auto& series : curves.series) {
+    for (const auto& p : series.points)
+      for (const auto& v : {p.value, p.low, p.high}) see(v);
+    for (const auto& run : series.runs)
+      for (const auto& p : run) see(p.value);
+  }
+  if (!low) return;  // nothing to draw
+  const double margin = std::max(0.05 * (*high - *low), 1e-3);
+  curves.y_low = *low - margin;
+  curves.y_high = *high + margin;
+}
+
 }  // namespace
 
 std::vector<std::string> severity_names(const Scope& scope) {
@@ -66,6 +94,49 @@ void share_range(FigureGroup& group) {
     curves.y_low = low;
     curves.y_high = std::max(high, low + 0.05);
   }
+}
+
+Table metric_table(const Scope& scope, const std::vector<ShownMetric>& metrics,
+                   const std::string& title, const std::string& caption) {
+  Table table;
+  table.title = title;
+  table.caption =
+      caption + (scope.graded() ? " Numbered columns: severity, mean over artifacts." : "");
+  table.heads = 3;
+  table.columns = {"Label", "Metric", "Arm"};
+  if (scope.study.has_clean()) table.columns.push_back("clean");
+  for (const auto& severity : severity_names(scope)) table.columns.push_back(severity);
+  for (const auto& condition : scope.others) table.columns.push_back(condition_name(condition));
+  for (std::size_t l = 0; l < scope.study.labels().size(); ++l)
+    for (const auto& shown : metrics)
+      for (const auto& arm : scope.arms()) {
+        std::vector<Cell> row = {{scope.study.labels()[l]}, {shown.name}, {arm_name(arm)}};
+        for (const auto& step : over_severity(scope, arm))
+          row.push_back(level_cell(scope.study.estimate(step.second, l, shown.metric)));
+        for (const auto& condition : scope.others)
+          row.push_back(
+              level_cell(scope.study.estimate(scope.study.at(arm, condition), l, shown.metric)));
+        table.rows.push_back(row);
+      }
+  return table;
+}
+
+std::vector<Figure> metric_figures(const Scope& scope, const std::vector<ShownMetric>& metrics,
+                                   const std::string& file_prefix) {
+  std::vector<Figure> figures;
+  for (const auto& shown : metrics) {
+    Curves curves;
+    curves.x_title = "severity";
+    curves.y_title = scope.study.labels().size() > 1 ? "mean over labels" : shown.name;
+    curves.reference = shown.wanted;
+    for (const auto& arm : scope.arms())
+      curves.series.push_back(
+          series_of(scope, arm, over_severity(scope, arm), results::macro, shown.metric));
+    fit_range(curves);
+    const auto alt = curve_alt("Mean " + shown.name, curves);
+    figures.push_back({file_prefix + slug(shown.name), shown.name, alt, curves});
+  }
+  return figures;
 }
 
 std::string curve_alt(const std::string& what, const Curves& curves) {

@@ -1,5 +1,6 @@
 // report/: curves over severity, as several sections draw them.
 #pragma once
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,21 @@ Curves::Series series_of(const Scope& scope, const std::string& arm,
 
 /// One range of y for all panels of a group, from the lowest value or bound to the highest.
 void share_range(FigureGroup& group);
+
+/// A metric as a section shows it over severity.
+struct ShownMetric {
+  Metric metric;
+  std::string name;
+  std::optional<double> wanted = {};  // drawn as a line
+};
+
+/// By label, metric and arm: clean, at each severity (mean over artifacts), under other conditions.
+Table metric_table(const Scope& scope, const std::vector<ShownMetric>& metrics,
+                   const std::string& title, const std::string& caption);
+
+/// A panel for each metric, mean over labels and artifacts; each has a y range of its own.
+std::vector<Figure> metric_figures(const Scope& scope, const std::vector<ShownMetric>& metrics,
+                                   const std::string& file_prefix);
 
 /// For those who cannot see it: the first and last value of each arm.
 std::string curve_alt(const std::string& what, const Curves& curves);

@@ -8,9 +8,9 @@
 namespace mr::report {
 namespace {
 
-const std::vector<std::pair<Metric, std::string>> metrics = {{Metric::sensitivity, "sensitivity"},
-                                                             {Metric::specificity, "specificity"},
-                                                             {Metric::alarm_rate, "alarm rate"}};
+const std::vector<ShownMetric> metrics = {{Metric::sensitivity, "sensitivity"},
+                                          {Metric::specificity, "specificity"},
+                                          {Metric::alarm_rate, "alarm rate"}};
 
 bool has_thresholds(const Study& study) {
   const auto& models = study.models();
@@ -20,36 +20,9 @@ bool has_thresholds(const Study& study) {
   });
 }
 
-std::vector<std::pair<double, Contrast>> over_severity(const Scope& scope, const std::string& arm) {
-  std::vector<std::pair<double, Contrast>> all;
-  if (scope.study.has_clean()) all.emplace_back(0, scope.study.clean(arm));
-  for (const double s : scope.severities)
-    if (s > 0 || all.empty()) all.emplace_back(s, scope.study.at_severity(arm, s));
-  return all;
-}
-
 Table threshold_table(const Scope& scope) {
-  Table table;
-  table.title = "At the frozen threshold, by label";
-  table.caption = std::string("With 95 % interval, pointwise and conditional on the threshold.") +
-                  (scope.graded() ? " Numbered columns: severity, mean over artifacts." : "");
-  table.heads = 3;
-  table.columns = {"Label", "Metric", "Arm"};
-  if (scope.study.has_clean()) table.columns.push_back("clean");
-  for (const auto& severity : severity_names(scope)) table.columns.push_back(severity);
-  for (const auto& condition : scope.others) table.columns.push_back(condition_name(condition));
-  for (std::size_t l = 0; l < scope.study.labels().size(); ++l)
-    for (const auto& [metric, name] : metrics)
-      for (const auto& arm : scope.arms()) {
-        std::vector<Cell> row = {{scope.study.labels()[l]}, {name}, {arm_name(arm)}};
-        for (const auto& step : over_severity(scope, arm))
-          row.push_back(level_cell(scope.study.estimate(step.second, l, metric)));
-        for (const auto& condition : scope.others)
-          row.push_back(
-              level_cell(scope.study.estimate(scope.study.at(arm, condition), l, metric)));
-        table.rows.push_back(row);
-      }
-  return table;
+  return metric_table(scope, metrics, "At the frozen threshold, by label",
+                      "With 95 % interval, pointwise and conditional on the threshold.");
 }
 
 FigureGroup threshold_figures(const Scope& scope) {
@@ -58,16 +31,7 @@ FigureGroup threshold_figures(const Scope& scope) {
   group.caption =
       "Mean over labels and artifacts at the frozen thresholds. Ribbons: pointwise 95 % intervals; "
       "thin lines: single runs.";
-  for (const auto& [metric, name] : metrics) {
-    Curves curves;
-    curves.x_title = "severity";
-    curves.y_title = scope.study.labels().size() > 1 ? "mean over labels" : name;
-    for (const auto& arm : scope.arms())
-      curves.series.push_back(
-          series_of(scope, arm, over_severity(scope, arm), results::macro, metric));
-    const auto alt = curve_alt("Mean " + name, curves);
-    group.figures.push_back({"operating-" + slug(name), name, alt, curves});
-  }
+  group.figures = metric_figures(scope, metrics, "operating-");
   share_range(group);
   group.numbers = threshold_table(scope);
   return group;

@@ -14,6 +14,7 @@ Section heat_maps(const Scope& scope);    // artifact x severity
 Section degradation(const Scope& scope);  // curves over severity
 Section paired_differences(const Scope& scope);
 Section operating_point(const Scope& scope);  // at frozen thresholds
+Section calibration(const Scope& scope);      // of the stated probabilities
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
 Section methods(const Scope& scope);
 Section limitations(const Scope& scope);

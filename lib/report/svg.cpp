@@ -97,9 +97,19 @@ std::vector<double> ticks(double low, double high, int most) {
   return values;
 }
 
-std::string tick_text(double value, bool with_sign) {
-  std::string text = fixed(value, 3);
-  while (ends_with(text, "0") && text.find('.') + 2 < text.size()) text.pop_back();
+/// The fewest digits after the point that tell all of them, the same for all.
+int digits_of(const std::vector<double>& ticks) {
+  for (int digits = 1; digits < 3; ++digits) {
+    const double unit = std::pow(10, digits);
+    if (std::all_of(ticks.begin(), ticks.end(),
+                    [&](double v) { return std::abs(v * unit - std::round(v * unit)) < 1e-6; }))
+      return digits;
+  }
+  return 3;
+}
+
+std::string tick_text(double value, int digits, bool with_sign) {
+  const auto text = fixed(value, digits);
   return with_sign && value > 1e-9 ? "+" + text : minus_sign(text);
 }
 
@@ -212,9 +222,10 @@ std::vector<double> x_ticks(const Curves& curves) {
 }
 
 void draw_axes(Canvas& canvas, const Curves& curves, const Axes& axes) {
-  for (const double v : ticks(axes.y_low, axes.y_high, 6)) {
+  const auto y_ticks = ticks(axes.y_low, axes.y_high, 6);
+  for (const double v : y_ticks) {
     canvas.line(axes.left, axes.y(v), axes.left + axes.width, axes.y(v), "c-grid");
-    canvas.text(axes.left - 6, axes.y(v) + 4, tick_text(v, false), Anchor::end);
+    canvas.text(axes.left - 6, axes.y(v) + 4, tick_text(v, digits_of(y_ticks), false), Anchor::end);
   }
   for (const double v : x_ticks(curves))
     canvas.text(axes.x(v), axes.top + axes.height + 16, shortest(v), Anchor::middle);
@@ -328,9 +339,10 @@ Drawing draw(const Forest& forest) {
     y += row_height;
   }
   const double bottom = y + 6;
-  for (const double v : ticks(axes.x_low, axes.x_high, 6)) {
+  const auto x_ticks = ticks(axes.x_low, axes.x_high, 6);
+  for (const double v : x_ticks) {
     canvas.line(axes.x(v), top, axes.x(v), bottom, std::abs(v) < 1e-9 ? "c-axis" : "c-grid");
-    canvas.text(axes.x(v), bottom + 16, tick_text(v, true), Anchor::middle);
+    canvas.text(axes.x(v), bottom + 16, tick_text(v, digits_of(x_ticks), true), Anchor::middle);
   }
   canvas.body += rows.body;
   canvas.text((axes.left + 468) / 2, bottom + 36, forest.x_title, Anchor::middle, "c-text c-muted");

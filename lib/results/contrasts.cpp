@@ -54,10 +54,11 @@ void add(Contrast& sum, const Contrast& more) {
   sum.terms.insert(sum.terms.end(), more.terms.begin(), more.terms.end());
 }
 
-stats::Scale scale(const Contrast& contrast) {
+stats::Scale scale(const Contrast& contrast, Metric metric) {
   const bool difference = std::any_of(contrast.terms.begin(), contrast.terms.end(),
                                       [](const auto& term) { return term.weight < 0; });
-  return difference ? stats::Scale::plain : stats::Scale::logit;
+  if (difference) return stats::Scale::plain;
+  return stats::is_share(metric) ? stats::Scale::logit : stats::Scale::unbounded;
 }
 
 /// Sets p_adjusted of the comparisons that have a p value; the others are no part of the family.
@@ -347,7 +348,7 @@ Estimate Study::estimate_formed(const Formed& formed, const std::vector<stats::A
 
 Estimate Study::estimate(const Contrast& contrast, Label label, Metric metric) const {
   const auto formed = form(contrast, label, metric);
-  return estimate_formed(formed, formed.arms, scale(contrast));
+  return estimate_formed(formed, formed.arms, scale(contrast, metric));
 }
 
 std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Metric metric) const {
@@ -358,8 +359,8 @@ std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Met
   std::vector<Estimate> estimates;
   for (const auto& arm : formed.arms)
     for (std::size_t j = 0; j < arm.values.size(); ++j)
-      estimates.push_back(
-          estimate_formed(formed, {{{arm.values[j]}, {arm.influences[j]}}}, scale(contrast)));
+      estimates.push_back(estimate_formed(formed, {{{arm.values[j]}, {arm.influences[j]}}},
+                                          scale(contrast, metric)));
   return estimates;
 }
 

@@ -16,12 +16,12 @@ std::optional<double> threshold(const Header& header, const Result& result, std:
   return label < thresholds.size() ? thresholds[label] : std::nullopt;
 }
 
-Json with_interval(const stats::Linearized& metric) {
+Json with_interval(stats::Metric which, const stats::Linearized& metric) {
   Json json{{"value", or_null(metric.value)}, {"low", nullptr}, {"high", nullptr}};
   std::string reason = metric.reason;
   if (metric.value) {
-    const auto e = stats::estimate({{{*metric.value}, {metric.influence}}}, metric.subjects,
-                                   stats::Scale::logit);
+    const auto scale = stats::is_share(which) ? stats::Scale::logit : stats::Scale::unbounded;
+    const auto e = stats::estimate({{{*metric.value}, {metric.influence}}}, metric.subjects, scale);
     json["low"] = or_null(e.low);
     json["high"] = or_null(e.high);
     reason = e.reason;
@@ -63,7 +63,8 @@ void measure(const Header& header, Result& result) {
               {"negative_subjects", counts.negative_subjects},
               {"threshold", or_null(threshold(header, result, l))}};
     for (const auto metric : stats::all_metrics)
-      json[stats::name(metric)] = with_interval(metrics[l][static_cast<std::size_t>(metric)]);
+      json[stats::name(metric)] =
+          with_interval(metric, metrics[l][static_cast<std::size_t>(metric)]);
     result.metrics[header.labels[l]] = std::move(json);
     const auto& influence = metrics[l][static_cast<std::size_t>(stats::Metric::auroc)].influence;
     result.influence.insert(result.influence.end(), influence.begin(), influence.end());

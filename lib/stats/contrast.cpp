@@ -42,7 +42,7 @@ void set_interval(Estimate& e, Scale scale) {
   const double v = *e.value;
   const double t = student_t_quantile(0.975, e.variance.df);
   const double se = std::sqrt(e.variance.total);
-  if (scale == Scale::plain) {
+  if (scale != Scale::logit) {
     e.low = v - t * se;
     e.high = v + t * se;
     return;
@@ -113,7 +113,7 @@ Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subject
   if (!e.reason.empty()) return e;
   e.variance = variance;
   set_interval(e, scale);
-  if (scale == Scale::logit) return e;
+  if (scale != Scale::plain) return e;
   const double se = std::sqrt(variance.total);
   e.mde = se * (student_t_quantile(0.975, variance.df) + student_t_quantile(0.80, variance.df));
   if (independent_subjects < fewest_subjects_for_p)

@@ -32,8 +32,9 @@ struct Variance {
 Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects);
 
 enum class Scale {
-  logit,  // for one level in [0, 1]
-  plain,  // for a difference, with a test of 0
+  logit,      // for one level in [0, 1]
+  unbounded,  // for one level of any size
+  plain,      // for a difference, with a test of 0
 };
 
 /// A level or a difference with all that a table says of it. What is absent has its reason.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "stats/calibration.h"
 #include "stats/ranking.h"
 
 namespace mr::stats {
@@ -137,6 +138,24 @@ Linearized linearize_at_threshold(Metric metric, const Cases& cases, const Count
   return both;
 }
 
+Linearized linearize_calibration(Metric metric, const Cases& cases, const Counts& counts) {
+  const auto of = metric == Metric::brier                      ? brier
+                  : metric == Metric::log_loss                 ? log_loss
+                  : metric == Metric::calibration_in_the_large ? calibration_in_the_large
+                                                               : calibration_slope;
+  auto by_sample = of(cases.scores, cases.truth);
+  if (!by_sample.value) return undefined(cases, by_sample.reason);
+  auto influence = zeros(cases);
+  const double scale = small_sample_factor(counts.known_subjects);
+  for (std::size_t i = 0; i < by_sample.influence.size(); ++i)
+    of_subject(influence, cases, i) += scale * by_sample.influence[i];
+  const bool mean = metric == Metric::brier || metric == Metric::log_loss;
+  return {
+      by_sample.value, std::move(influence),
+      mean ? counts.known_subjects : std::min(counts.positive_subjects, counts.negative_subjects),
+      ""};
+}
+
 }  // namespace
 
 Counts count(const std::vector<std::int8_t>& truth, const std::vector<std::int32_t>& subject,
@@ -176,12 +195,26 @@ const char* name(Metric metric) {
       return "balanced_accuracy";
     case Metric::alarm_rate:
       return "alarm_rate";
+    case Metric::brier:
+      return "brier";
+    case Metric::log_loss:
+      return "log_loss";
+    case Metric::calibration_in_the_large:
+      return "calibration_in_the_large";
+    case Metric::calibration_slope:
+      return "calibration_slope";
   }
   throw DataError("metric: unknown");
 }
 
 bool needs_threshold(Metric metric) {
-  return metric != Metric::auroc && metric != Metric::average_precision;
+  return metric == Metric::sensitivity || metric == Metric::specificity ||
+         metric == Metric::balanced_accuracy || metric == Metric::alarm_rate;
+}
+
+bool is_share(Metric metric) {
+  return metric != Metric::log_loss && metric != Metric::calibration_in_the_large &&
+         metric != Metric::calibration_slope;
 }
 
 std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold) {
@@ -191,6 +224,7 @@ std::vector<Linearized> linearize(const Cases& cases, std::optional<double> thre
     if (metric == Metric::auroc) return linearize_auroc(cases, counts, ranking);
     if (metric == Metric::average_precision)
       return linearize_average_precision(cases, counts, ranking);
+    if (!needs_threshold(metric)) return linearize_calibration(metric, cases, counts);
     if (!threshold) return undefined(cases, "no operating point");
     return linearize_at_threshold(metric, cases, counts, *threshold);
   };

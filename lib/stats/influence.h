@@ -29,12 +29,24 @@ enum class Metric {
   specificity,
   balanced_accuracy,
   alarm_rate,  // share of the samples of known truth that are called positive
+  brier,
+  log_loss,
+  calibration_in_the_large,  // of calibration.h, as the two before and the one after
+  calibration_slope,
 };
-inline constexpr Metric all_metrics[] = {
-    Metric::auroc,       Metric::average_precision, Metric::sensitivity,
-    Metric::specificity, Metric::balanced_accuracy, Metric::alarm_rate};
+inline constexpr Metric all_metrics[] = {Metric::auroc,
+                                         Metric::average_precision,
+                                         Metric::sensitivity,
+                                         Metric::specificity,
+                                         Metric::balanced_accuracy,
+                                         Metric::alarm_rate,
+                                         Metric::brier,
+                                         Metric::log_loss,
+                                         Metric::calibration_in_the_large,
+                                         Metric::calibration_slope};
 const char* name(Metric metric);  // "auroc", "average_precision", ...
 bool needs_threshold(Metric metric);
+bool is_share(Metric metric);  // between 0 and 1, so that its interval is made on the logit scale
 
 /// A metric and U_p, the influence of subject p.
 struct Linearized {
@@ -51,8 +63,8 @@ struct Linearized {
 /// AUROC: U_p = sqrt(I10/(I10-1)) X_p/m + sqrt(I01/(I01-1)) Y_p/n with X_p, Y_p the subject's sums
 /// of centred placements; with one sample per subject sum U_p^2 is DeLong's variance. Sensitivity
 /// and specificity: likewise, of their class; balanced accuracy: half their sum. Average precision
-/// and alarm rate: sums of the derivative by a sample's weight (infinitesimal jackknife) times
-/// sqrt(I/(I-1)), I the subjects with known truth.
+/// and alarm rate, and what tells of calibration: sums of the derivative by a sample's weight
+/// (infinitesimal jackknife) times sqrt(I/(I-1)), I the subjects with known truth.
 /// throws     DataError as auroc, or when a subject's index is out of range
 /// source     DeLong et al. 1988; Obuchowski 1997 (clusters); Sun and Xu 2014 (n log n); Jaeckel
 /// 1972

@@ -11,8 +11,8 @@ import zlib
 
 import numpy as np
 import pytest
-from scipy import stats
-from sklearn.metrics import roc_auc_score
+from scipy import optimize, stats
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 ARTIFACTS = ["bias", "ghosting", "motion", "rician", "spike"]
 # How far an arm's logits are pulled towards noise per severity; smaller is more robust.
@@ -244,6 +244,51 @@ def test_auroc_is_that_of_scikit_learn_on_the_exported_scores(study):
         assert found["value"] == pytest.approx(np.mean(per_label), abs=1e-12)
 
 
+def test_calibration_is_that_of_scikit_learn_and_of_the_likelihood(study):
+    cohort, l = study.cohort, 1
+    known = cohort.truth[l] >= 0
+    y = cohort.truth[l][known]
+    for artifact, severity in ((None, 0), ("spike", 4)):
+        wanted = {"brier": [], "log_loss": [], "calibration_slope": [], "calibration_in_the_large": []}
+        for run in (1, 2, 3):
+            z = cohort.scores("layer", run, artifact, severity)[l][known].astype(float)
+            p = 1 / (1 + np.exp(-z))
+            wanted["brier"].append(brier_score_loss(y, p))
+            wanted["log_loss"].append(log_loss(y, p))
+            loss = lambda t: np.logaddexp(0, (1 - 2 * y) * (t[0] + t[1] * z)).sum()
+            wanted["calibration_slope"].append(
+                optimize.minimize(loss, [0, 1], method="BFGS", options={"gtol": 1e-8}).x[1])
+            wanted["calibration_in_the_large"].append(
+                optimize.brentq(lambda a: (1 / (1 + np.exp(-a - z)) - y).sum(), -20, 20))
+        for metric, values in wanted.items():
+            found = study.estimate(arm="layer", artifact=artifact or "clean", label="posterior",
+                                   severity=float(severity) if artifact else None, metric=metric)
+            tolerance = 1e-5 if metric == "calibration_slope" else 1e-9
+            assert [r["value"] for r in found["by_run"]] == pytest.approx(values, abs=tolerance)
+            assert found["low"] < found["value"] < found["high"] and "p" not in found
+
+
+def test_the_slopes_interval_is_the_clustered_sandwich(report):
+    cohort = Cohort(subjects=40, slices=6, seed=4)
+    found, _, _ = report(evaluation(cohort, ["layer"], [1], [(None, 0)], thumbnails=False))
+    known = cohort.truth[0] >= 0
+    y, subject = cohort.truth[0][known], cohort.subject[known]
+    z = cohort.scores("layer", 1, None, 0)[0][known].astype(float)
+    loss = lambda t: np.logaddexp(0, (1 - 2 * y) * (t[0] + t[1] * z)).sum()
+    t = optimize.minimize(loss, [0, 1], method="BFGS", options={"gtol": 1e-8}).x
+    x = np.stack([np.ones_like(z), z], 1)
+    p = 1 / (1 + np.exp(-x @ t))
+    bread = np.linalg.inv(x.T @ (x * (p * (1 - p))[:, None]))
+    U = np.stack([np.bincount(subject, c) for c in ((x * (y - p)[:, None]) @ bread).T], 1)
+    I = len(set(subject))
+    se = np.sqrt((U[:, 1] ** 2).sum() * I / (I - 1))  # Liang and Zeger 1986
+    df = min(len(set(subject[y == 1])), len(set(subject[y == 0]))) - 1
+    (e,) = [e for e in found["estimates"] if e["metric"] == "calibration_slope"
+            and e["label"] == "anterior" and e["quantity"] == "level"]
+    half = stats.t.ppf(0.975, df) * se
+    assert (e["low"], e["high"]) == pytest.approx((t[1] - half, t[1] + half), abs=1e-5)
+
+
 def test_a_levels_interval_takes_subjects_and_runs_as_random(study):
     theta, v, df = combine(study.cohort, [[("group(8)", 1, "motion", 3)]])
     found = study.estimate(arm="group(8)", artifact="motion", severity=3.0)
@@ -391,7 +436,7 @@ def test_html_is_one_page_without_scripts_or_fetches(study):
     assert {m.split(",")[0] for m in re.findall(r'src="([^"]*)', html)} == {
         "data:image/png;base64"}
     assert "url(" not in html and "<link" not in html
-    assert len(inline_drawings(html)) == 3 + 4 + 5 + 1 + 3
+    assert len(inline_drawings(html)) == 3 + 4 + 5 + 1 + 3 + 4
     for anchor in re.findall(r'href="#([^"]+)"', html):
         assert f'<section id="{anchor}">' in html
 
@@ -417,7 +462,7 @@ def test_html_is_well_formed_light_dark_and_for_print(study):
 
 def test_figures_are_drawings_of_their_own(study):
     figures = sorted((study.folder / "figures").glob("*.svg"))
-    assert len(figures) == 3 + 4 + 5 + 1 + 3
+    assert len(figures) == 3 + 4 + 5 + 1 + 3 + 4
     for path in figures:
         root = ET.parse(path).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "check.h"
+#include "stats/calibration.h"
 #include "stats/contrast.h"
 #include "stats/decision.h"
 #include "stats/distribution.h"
@@ -197,6 +198,79 @@ TEST_CASE("an operating rule is read back from its name; nonsense is refused") {
   CHECK(choose_threshold({0, 1}, {0, 0}, {}).reason == "no positive samples");
 }
 
+TEST_CASE("calibration of the temperature set, as in scipy") {
+  std::vector<float> z;
+  for (const double t : {-2.2, -1.4, -1.3, -.4, .1, .4, -.5, .2, .9, 1.4, 2.2, .8})
+    z.push_back(static_cast<float>(3 * t));
+  CHECK(*log_loss(z, d1_truth).value == near(.6103523571, 1e-6));
+  CHECK(*calibration_slope(z, d1_truth).value == near(.48907911, 1e-6));
+  CHECK(*calibration_in_the_large(z, d1_truth).value == near(-1.06334433, 1e-6));
+  std::vector<float> logits;  // of D1's a as a probability
+  for (const float a : d1_a) logits.push_back(static_cast<float>(std::log(double{a} / (1 - a))));
+  CHECK(*brier(logits, d1_truth).value == near(.175, 1e-6));
+  CHECK(*log_loss(logits, d1_truth).value == near(.5142084068464284, 1e-6));
+}
+
+TEST_CASE("calibration in the large solves its equation, however far away the scores are") {
+  std::vector<float> z = d1_a;
+  for (const float shift : {-60.f, -5.f, 0.f, 5.f, 60.f}) {
+    auto moved = z;
+    for (float& score : moved) score += shift;
+    const double a = *calibration_in_the_large(moved, d1_truth).value;
+    double expected = 0;
+    for (const float score : moved) expected += 1 / (1 + std::exp(-(a + double{score})));
+    CHECK(expected == near(5, 1e-9));
+  }
+}
+
+TEST_CASE("the slope's fit ends at the maximum of the likelihood, on data of every size") {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    auto cases = clustered(seed, 10 + static_cast<std::int32_t>(seed) * 3);
+    for (float& score : cases.scores) score = score * 0.5f * static_cast<float>(1 + seed % 9) + 1;
+    const auto slope = calibration_slope(cases.scores, cases.truth);
+    CAPTURE(slope.reason);
+    REQUIRE(slope.value);
+    // The likelihood equations, with the intercept that belongs to this slope.
+    auto sloped = cases.scores;
+    for (float& score : sloped) score = static_cast<float>(*slope.value * double{score});
+    const double a = *calibration_in_the_large(sloped, cases.truth).value;
+    double moment = 0, spread = 0;
+    for (std::size_t i = 0; i < cases.scores.size(); ++i) {
+      if (cases.truth[i] < 0) continue;
+      const double p = 1 / (1 + std::exp(-(a + *slope.value * double{cases.scores[i]})));
+      moment += (p - cases.truth[i]) * double{cases.scores[i]};
+      spread += std::abs(double{cases.scores[i]});
+    }
+    CHECK(std::fabs(moment) < 1e-5 * spread);
+  }
+}
+
+TEST_CASE("the slope halves when scores double, and does not mind an offset") {
+  auto doubled = d1_a;
+  for (float& score : doubled) score = 2 * score - 3;
+  CHECK(*calibration_slope(doubled, d1_truth).value ==
+        near(*calibration_slope(d1_a, d1_truth).value / 2, 1e-5));
+}
+
+TEST_CASE("calibration has no value where it is infinite, and says why") {
+  const std::vector<std::int8_t> truth{0, 0, 1, 1, -1};
+  const auto inf = std::numeric_limits<float>::infinity();
+  CHECK(calibration_slope({0, 1, 1, 2, 9}, truth).reason ==
+        "a score separates the classes: no slope");
+  CHECK(calibration_slope({1, 1, 1, 1, 9}, truth).reason ==
+        "a score separates the classes: no slope");
+  CHECK(calibration_slope({2, 3, 1, 0, 9}, truth).reason ==
+        "a score separates the classes: no slope");
+  CHECK(calibration_slope({0, 1, 2, 3, 9}, {1, 1, 1, 1, -1}).reason == "no negative samples");
+  CHECK(calibration_in_the_large({0, 1, 2, 3, 9}, {0, 0, 0, 0, -1}).reason ==
+        "no positive samples");
+  CHECK(calibration_in_the_large({0, 1, 2, inf, 9}, truth).reason == "a score is infinite");
+  CHECK(log_loss({0, 1, 2, inf, 9}, truth).reason == "a score is infinite");
+  CHECK(*brier({-inf, -inf, inf, inf, 9}, truth).value == 0);
+  CHECK(brier({0, 1}, {-1, -1}).reason == "no samples of known truth");
+  CHECK(*brier({0, 1, 2, 3, inf}, truth).value == near(*brier({0, 1, 2, 3}, {0, 0, 1, 1}).value));
+}
+
 TEST_CASE("clustered variances of D1 by patient") {
   const auto a = linearize(Metric::auroc, d1(d1_a)), b = linearize(Metric::auroc, d1(d1_b));
   CHECK(*a.value == near(.8142857142857143));
@@ -269,8 +343,9 @@ TEST_CASE("influences of any metric sum to zero when every factor is the same") 
       cases.subject.push_back(p);
     }
   for (const auto metric : all_metrics) {
-    CAPTURE(name(metric));
+    CAPTURE(std::string(name(metric)));
     const auto result = linearize(metric, cases, 0.5);
+    CAPTURE(result.reason);
     CHECK(variance(result) > 1e-5);
     CHECK(std::fabs(std::accumulate(result.influence.begin(), result.influence.end(), 0.0)) <
           1e-12);
@@ -290,7 +365,7 @@ TEST_CASE("the influence is the derivative of the metric by the subject's weight
   const int k = 400;
   const double factor = std::sqrt(24.0 / 23.0);
   for (const auto metric : all_metrics) {
-    CAPTURE(name(metric));
+    CAPTURE(std::string(name(metric)));
     const auto plain = linearize(metric, cases, 0.5);
     for (const std::int32_t heavier : {3, 17}) {
       auto weighted = cases;
@@ -321,7 +396,7 @@ TEST_CASE("the order of samples does not matter, nor do samples of unknown truth
   }
   REQUIRE(shuffled.scores.size() < cases.scores.size());
   for (const auto metric : all_metrics) {
-    CAPTURE(name(metric));
+    CAPTURE(std::string(name(metric)));
     const auto a = linearize(metric, cases, 0.5), b = linearize(metric, shuffled, 0.5);
     CHECK(*a.value == near(*b.value));
     CHECK(a.subjects == b.subjects);

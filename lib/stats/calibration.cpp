@@ -1,0 +1,183 @@
+#include "stats/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace mr::stats {
+namespace {
+
+constexpr int most_steps = 100;
+constexpr double rounding = 1e-12;
+constexpr double converged = 1e-9;  // a Newton step, against 1 + |value|: the next is its square
+
+double probability(double z) {
+  return 1 / (1 + std::exp(-z));
+}
+
+/// log(1 + exp(z)) without overflow
+double softplus(double z) {
+  return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
+}
+
+SampleWise none(std::string reason) {
+  return {{}, {}, std::move(reason)};
+}
+
+struct Known {
+  std::vector<std::size_t> samples;
+  std::size_t positives = 0;
+  bool finite = true;
+  double highest_negative = -std::numeric_limits<double>::infinity();
+  double lowest_negative = std::numeric_limits<double>::infinity();
+  double highest_positive = highest_negative, lowest_positive = lowest_negative;
+};
+
+Known known(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
+  Known k;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    if (truth[i] < 0) continue;
+    k.samples.push_back(i);
+    k.positives += truth[i] == 1;
+    k.finite = k.finite && std::isfinite(scores[i]);
+    const double z = scores[i];
+    auto& highest = truth[i] ? k.highest_positive : k.highest_negative;
+    auto& lowest = truth[i] ? k.lowest_positive : k.lowest_negative;
+    highest = std::max(highest, z);
+    lowest = std::min(lowest, z);
+  }
+  return k;
+}
+
+/// Why a logistic model has no maximum; "" where it has.
+std::string no_maximum(const Known& k) {
+  if (k.positives == 0) return "no positive samples";
+  if (k.positives == k.samples.size()) return "no negative samples";
+  if (!k.finite) return "a score is infinite";
+  return "";
+}
+
+/// A mean over the known samples.
+template <typename Of>
+SampleWise mean(const Known& k, std::size_t n, const Of& of) {
+  if (k.samples.empty()) return none("no samples of known truth");
+  SampleWise result{0.0, std::vector<double>(n), ""};
+  const auto count = static_cast<double>(k.samples.size());
+  for (const auto i : k.samples) *result.value += of(i) / count;
+  for (const auto i : k.samples) result.influence[i] = (of(i) - *result.value) / count;
+  return result;
+}
+
+}  // namespace
+
+SampleWise brier(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
+  return mean(known(scores, truth), truth.size(), [&](std::size_t i) {
+    const double error = probability(scores[i]) - truth[i];
+    return error * error;
+  });
+}
+
+SampleWise log_loss(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
+  const auto k = known(scores, truth);
+  if (!k.finite) return none("a score is infinite");
+  return mean(k, truth.size(), [&](std::size_t i) {
+    return softplus(truth[i] ? -double{scores[i]} : double{scores[i]});
+  });
+}
+
+SampleWise calibration_in_the_large(const std::vector<float>& scores,
+                                    const std::vector<std::int8_t>& truth) {
+  const auto k = known(scores, truth);
+  if (auto reason = no_maximum(k); !reason.empty()) return none(std::move(reason));
+  // The excess of expected positives rises with a and has one zero; Newton's steps that leave the
+  // bracket are halved intervals instead.
+  const double logit_prevalence = std::log(static_cast<double>(k.positives) /
+                                           static_cast<double>(k.samples.size() - k.positives));
+  double low = logit_prevalence - std::max(k.highest_positive, k.highest_negative);
+  double high = logit_prevalence - std::min(k.lowest_positive, k.lowest_negative);
+  double a = 0.5 * (low + high), information = 0;
+  for (int step = 0; step < most_steps; ++step) {
+    double excess = 0;
+    information = 0;
+    for (const auto i : k.samples) {
+      const double p = probability(a + scores[i]);
+      excess += p - truth[i];
+      information += p * (1 - p);
+    }
+    (excess > 0 ? high : low) = a;
+    double next = a - excess / information;
+    if (!(next >= low && next <= high)) next = 0.5 * (low + high);
+    const bool done = std::abs(next - a) <= converged * (1 + std::abs(a));
+    a = next;
+    if (done) break;
+  }
+  SampleWise result{a, std::vector<double>(truth.size()), ""};
+  for (const auto i : k.samples)
+    result.influence[i] = (truth[i] - probability(a + scores[i])) / information;
+  return result;
+}
+
+SampleWise calibration_slope(const std::vector<float>& scores,
+                             const std::vector<std::int8_t>& truth) {
+  const auto k = known(scores, truth);
+  if (auto reason = no_maximum(k); !reason.empty()) return none(std::move(reason));
+  if (k.highest_negative <= k.lowest_positive || k.highest_positive <= k.lowest_negative)
+    return none("a score separates the classes: no slope");
+  // Scores in units of their spread around their middle, so that the two parameters are alike.
+  double middle = 0, spread = 0;
+  for (const auto i : k.samples) middle += scores[i];
+  middle /= static_cast<double>(k.samples.size());
+  for (const auto i : k.samples) spread += std::pow(scores[i] - middle, 2);
+  spread = std::sqrt(spread / static_cast<double>(k.samples.size()));
+  const auto scaled = [&](std::size_t i) { return (scores[i] - middle) / spread; };
+  const auto loss = [&](double a, double b) {
+    double sum = 0;
+    for (const auto i : k.samples) {
+      const double z = a + b * scaled(i);
+      sum += softplus(truth[i] ? -z : z);
+    }
+    return sum;
+  };
+  double a = 0, b = 0, h_aa = 0, h_ab = 0, h_bb = 0, best = loss(a, b);
+  for (int step = 0;; ++step) {
+    double g_a = 0, g_b = 0;
+    h_aa = h_ab = h_bb = 0;
+    for (const auto i : k.samples) {
+      const double x = scaled(i), p = probability(a + b * x), w = p * (1 - p);
+      g_a += p - truth[i];
+      g_b += (p - truth[i]) * x;
+      h_aa += w;
+      h_ab += w * x;
+      h_bb += w * x * x;
+    }
+    const double determinant = h_aa * h_bb - h_ab * h_ab;
+    double d_a = (h_bb * g_a - h_ab * g_b) / determinant;
+    double d_b = (h_aa * g_b - h_ab * g_a) / determinant;
+    if (!std::isfinite(d_a) || !std::isfinite(d_b) || step == most_steps)
+      return none("the fit of the slope does not converge");
+    if (std::abs(d_a) + std::abs(d_b) <= converged * (1 + std::abs(a) + std::abs(b))) {
+      a -= d_a;
+      b -= d_b;
+      break;
+    }
+    double next = loss(a - d_a, b - d_b);
+    // A rise within rounding is none: near the minimum the full step is the right one.
+    for (int halving = 0; next > best * (1 + rounding) && halving < 50; ++halving) {
+      d_a /= 2;
+      d_b /= 2;
+      next = loss(a - d_a, b - d_b);
+    }
+    best = next;
+    a -= d_a;
+    b -= d_b;
+  }
+  const double determinant = h_aa * h_bb - h_ab * h_ab;
+  SampleWise result{b / spread, std::vector<double>(truth.size()), ""};
+  for (const auto i : k.samples) {
+    const double x = scaled(i), error = truth[i] - probability(a + b * x);
+    result.influence[i] = error * (h_aa * x - h_ab) / determinant / spread;
+  }
+  return result;
+}
+
+}  // namespace mr::stats
