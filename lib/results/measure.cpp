@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/threads.h"
 #include "stats/contrast.h"
 
 namespace mr::results {
@@ -39,14 +40,16 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
                     std::to_string(header.labels.size() * samples) + ", got " +
                     std::to_string(result.scores.size()));
   std::vector<std::vector<stats::Linearized>> metrics(header.labels.size());
-  for (std::size_t l = 0; l < header.labels.size(); ++l) {
+  const auto labels = static_cast<std::int64_t>(header.labels.size());
+  parallel_for(available_threads(), labels, [&](std::int64_t label) {
+    const auto l = static_cast<std::size_t>(label);
     const auto first = result.scores.begin() + static_cast<std::ptrdiff_t>(l * samples);
     const stats::Cases cases{{first, first + static_cast<std::ptrdiff_t>(samples)},
                              header.truth.at(l),
                              header.sample_subject,
                              static_cast<std::int32_t>(header.subjects.size())};
     metrics[l] = stats::linearize(cases, threshold(header, result, l));
-  }
+  });
   return metrics;
 }
 

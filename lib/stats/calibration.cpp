@@ -57,6 +57,33 @@ std::string no_maximum(const Known& k) {
   return "";
 }
 
+/// Of logit P = a + b x: the sum of -log likelihood, its gradient and its second derivatives.
+struct Likelihood {
+  double loss = 0, g_a = 0, g_b = 0, h_aa = 0, h_ab = 0, h_bb = 0;
+};
+
+Likelihood likelihood(const std::vector<double>& x, const std::vector<std::int8_t>& y, double a,
+                      double b) {
+  Likelihood sum;
+  constexpr std::size_t block = 256;  // of factors between 1 and 2, whose product does not overflow
+  for (std::size_t begin = 0; begin < x.size(); begin += block) {
+    double product = 1;
+    for (std::size_t i = begin; i < std::min(begin + block, x.size()); ++i) {
+      const double z = a + b * x[i], e = std::exp(-std::abs(z));
+      const double p = (z > 0 ? 1 : e) / (1 + e), w = p * (1 - p);
+      product *= 1 + e;
+      sum.loss += std::max(z, 0.0) - y[i] * z;
+      sum.g_a += p - y[i];
+      sum.g_b += (p - y[i]) * x[i];
+      sum.h_aa += w;
+      sum.h_ab += w * x[i];
+      sum.h_bb += w * x[i] * x[i];
+    }
+    sum.loss += std::log(product);
+  }
+  return sum;
+}
+
 /// A mean over the known samples.
 template <typename Of>
 SampleWise mean(const Known& k, std::size_t n, const Of& of) {
@@ -95,7 +122,7 @@ SampleWise calibration_in_the_large(const std::vector<float>& scores,
                                            static_cast<double>(k.samples.size() - k.positives));
   double low = logit_prevalence - std::max(k.highest_positive, k.highest_negative);
   double high = logit_prevalence - std::min(k.lowest_positive, k.lowest_negative);
-  double a = 0.5 * (low + high), information = 0;
+  double a = std::clamp(0.0, low, high), information = 0;
   for (int step = 0; step < most_steps; ++step) {
     double excess = 0;
     information = 0;
@@ -129,54 +156,38 @@ SampleWise calibration_slope(const std::vector<float>& scores,
   middle /= static_cast<double>(k.samples.size());
   for (const auto i : k.samples) spread += std::pow(scores[i] - middle, 2);
   spread = std::sqrt(spread / static_cast<double>(k.samples.size()));
-  const auto scaled = [&](std::size_t i) { return (scores[i] - middle) / spread; };
-  const auto loss = [&](double a, double b) {
-    double sum = 0;
-    for (const auto i : k.samples) {
-      const double z = a + b * scaled(i);
-      sum += softplus(truth[i] ? -z : z);
-    }
-    return sum;
-  };
-  double a = 0, b = 0, h_aa = 0, h_ab = 0, h_bb = 0, best = loss(a, b);
+  std::vector<double> x(k.samples.size());
+  std::vector<std::int8_t> y(k.samples.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x[i] = (scores[k.samples[i]] - middle) / spread;
+    y[i] = truth[k.samples[i]];
+  }
+  double a = 0, b = 0, d_a = 0, d_b = 0;
+  auto now = likelihood(x, y, a, b);
   for (int step = 0;; ++step) {
-    double g_a = 0, g_b = 0;
-    h_aa = h_ab = h_bb = 0;
-    for (const auto i : k.samples) {
-      const double x = scaled(i), p = probability(a + b * x), w = p * (1 - p);
-      g_a += p - truth[i];
-      g_b += (p - truth[i]) * x;
-      h_aa += w;
-      h_ab += w * x;
-      h_bb += w * x * x;
-    }
-    const double determinant = h_aa * h_bb - h_ab * h_ab;
-    double d_a = (h_bb * g_a - h_ab * g_b) / determinant;
-    double d_b = (h_aa * g_b - h_ab * g_a) / determinant;
+    const double determinant = now.h_aa * now.h_bb - now.h_ab * now.h_ab;
+    d_a = (now.h_bb * now.g_a - now.h_ab * now.g_b) / determinant;
+    d_b = (now.h_aa * now.g_b - now.h_ab * now.g_a) / determinant;
     if (!std::isfinite(d_a) || !std::isfinite(d_b) || step == most_steps)
       return none("the fit of the slope does not converge");
-    if (std::abs(d_a) + std::abs(d_b) <= converged * (1 + std::abs(a) + std::abs(b))) {
-      a -= d_a;
-      b -= d_b;
-      break;
-    }
-    double next = loss(a - d_a, b - d_b);
+    const bool last = std::abs(d_a) + std::abs(d_b) <= converged * (1 + std::abs(a) + std::abs(b));
+    auto next = likelihood(x, y, a - d_a, b - d_b);
     // A rise within rounding is none: near the minimum the full step is the right one.
-    for (int halving = 0; next > best * (1 + rounding) && halving < 50; ++halving) {
+    for (int halving = 0; next.loss > now.loss * (1 + rounding) && halving < 50; ++halving) {
       d_a /= 2;
       d_b /= 2;
-      next = loss(a - d_a, b - d_b);
+      next = likelihood(x, y, a - d_a, b - d_b);
     }
-    best = next;
+    now = next;
     a -= d_a;
     b -= d_b;
+    if (last) break;
   }
-  const double determinant = h_aa * h_bb - h_ab * h_ab;
+  const double determinant = now.h_aa * now.h_bb - now.h_ab * now.h_ab;
   SampleWise result{b / spread, std::vector<double>(truth.size()), ""};
-  for (const auto i : k.samples) {
-    const double x = scaled(i), error = truth[i] - probability(a + b * x);
-    result.influence[i] = error * (h_aa * x - h_ab) / determinant / spread;
-  }
+  for (std::size_t i = 0; i < x.size(); ++i)
+    result.influence[k.samples[i]] =
+        (y[i] - probability(a + b * x[i])) * (now.h_aa * x[i] - now.h_ab) / determinant / spread;
   return result;
 }
 

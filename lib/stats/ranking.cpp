@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 
@@ -13,16 +14,19 @@ Ranking rank(const std::vector<float>& scores, const std::vector<std::int8_t>& t
     throw DataError("scores: want one per truth value, got " + std::to_string(scores.size()) +
                     " for " + std::to_string(truth.size()));
   Ranking ranking;
+  std::vector<std::pair<float, std::size_t>> by_score;  // side by side: they are compared often
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (truth[i] < -1 || truth[i] > 1)
       throw DataError("truth: want 0, 1 or -1, got " + std::to_string(truth[i]) + " at sample " +
                       std::to_string(i));
     if (std::isnan(scores[i])) throw DataError("scores: NaN at sample " + std::to_string(i));
-    if (truth[i] >= 0) ranking.order.push_back(i);
+    if (truth[i] >= 0) by_score.emplace_back(scores[i], i);
   }
+  std::sort(by_score.begin(), by_score.end(),
+            [](const auto& a, const auto& b) { return a.first > b.first; });
   auto& order = ranking.order;
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  order.reserve(by_score.size());
+  for (const auto& [score, sample] : by_score) order.push_back(sample);
   for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
     TieGroup group{scores[order[begin]], begin, begin, 0, 0};
     for (; end < order.size() && scores[order[end]] == group.score; ++end)
