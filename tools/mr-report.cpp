@@ -25,6 +25,11 @@ void declare(CLI::App& app, mr::report::Options& options, bool& force) {
   app.add_option("--protocol", options.protocol,
                  "Rule of the verdict, written before the evaluations (mr-eval protocol)")
       ->type_name("FILE");
+  app.add_option("--by", options.by,
+                 "Also report subgroups of images by these attributes, with commas")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("ATTRIBUTE");
   app.add_option("--scores", options.scores, "Also write every sample's score, as CSV")
       ->type_name("FILE");
   app.add_flag("-f,--force", force, "Replace outputs that exist");

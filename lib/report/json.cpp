@@ -143,6 +143,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
                {"protocol", protocol_json(scope)},
                {"rule", results::to_json(scope.rule())},
                {"verdicts", verdicts_json(scope)},
+               {"subgroups", subgroups_json(scope)},
                {"samples", study.common().sample_ids.size()},
                {"subjects", study.common().subjects.size()},
                {"labels", labels_json(study)},

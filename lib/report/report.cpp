@@ -40,6 +40,7 @@ Inputs sort_out(const Options& options) {
   if (!options.baseline.empty()) throw UsageError("--baseline: there is no evaluation");
   if (!options.scores.empty()) throw UsageError("--scores: there is no evaluation");
   if (!options.protocol.empty()) throw UsageError("--protocol: there is no evaluation");
+  if (!options.by.empty()) throw UsageError("--by: there is no evaluation");
   return inputs;
 }
 
@@ -146,10 +147,11 @@ void write_report(const Options& options, const Run& run,
   if (inputs.evaluations.empty()) {
     report = report_trainings({std::move(inputs.logs), {}}, options, run);
   } else {
-    const Study study(inputs.evaluations, [&](const auto& header, const auto& result) {
+    const auto see = [&](const auto& header, const auto& result) {
       throw_if_stopped();
       if (scores) scores->add(header, result);
-    });
+    };
+    const Study study(inputs.evaluations, see, options.by);
     report = report_study(study, std::move(inputs.logs), options, run);
   }
   const auto text = to_markdown(report.document);

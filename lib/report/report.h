@@ -14,6 +14,7 @@ struct Options {
   std::vector<std::string> inputs = {"-"};  // evaluations and training logs; "-": standard input
   std::string baseline;                     // arm; "": batch, else the first
   std::string protocol;                     // file; "": the default rule
+  std::vector<std::string> by;              // attributes to make subgroups of
   std::string folder;                       // "": Markdown alone
   std::string scores;                       // CSV of every score; "": none
   Overwrite overwrite = Overwrite::no;

@@ -15,6 +15,7 @@ Section degradation(const Scope& scope);  // curves over severity
 Section paired_differences(const Scope& scope);
 Section operating_point(const Scope& scope);  // at frozen thresholds
 Section calibration(const Scope& scope);      // of the stated probabilities
+Section subgroups(const Scope& scope);        // by attribute of the images
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
 Section methods(const Scope& scope);
 Section limitations(const Scope& scope);
@@ -24,6 +25,7 @@ Section origin(const Json& provenance);                      // provenance alone
 /// In what the study is not as its protocol says; the scope has one.
 std::vector<std::string> protocol_deviations(const Scope& scope);
 Json verdicts_json(const Scope& scope);
+Json subgroups_json(const Scope& scope);
 
 /// The whole report. provenance: that of the study with this run's entry last.
 Document make_document(const Scope& scope, const Trainings& trainings, const Json& provenance);

@@ -88,7 +88,9 @@ Contrast operator-(Contrast a, const Contrast& b) {
   return a;
 }
 
-Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_seen) {
+Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_seen,
+             const std::vector<std::string>& by)
+    : by_(by) {
   for (const auto& path : paths) add_file(path, result_seen);
 }
 
@@ -120,6 +122,7 @@ void Study::add_header(const std::string& path, const Header& header) {
     for (const auto& truth : common_.truth)
       counts_.push_back(stats::count(truth, common_.sample_subject,
                                      static_cast<std::int32_t>(common_.subjects.size())));
+    subgroups_ = make_subgroups(common_, by_);
   } else {
     require_same(common_, first_path_, header, path);
   }
@@ -154,12 +157,17 @@ void Study::add_result(const std::string& path, const Model& model, const Header
                     known->second.path);
   auto& measured = at[condition];
   measured.path = path;
+  const auto keep = [&](const stats::Linearized& metric) {
+    measured.cells.push_back({metric.value,
+                              {metric.influence.begin(), metric.influence.end()},
+                              metric.subjects,
+                              metric.reason});
+  };
   for (const auto& label : linearize(header, result))
-    for (const auto& metric : label)
-      measured.cells.push_back({metric.value,
-                                {metric.influence.begin(), metric.influence.end()},
-                                metric.subjects,
-                                metric.reason});
+    for (const auto& metric : label) keep(metric);
+  for (const auto& group : subgroups_)
+    for (std::size_t l = 0; l < header.labels.size(); ++l)
+      keep(linearize_auroc(header, result, l, group.truth[l]));
   append_new(conditions_, result.condition);
   if (!result.fidelity.empty()) fidelity_.emplace(condition, result.fidelity);
 }
@@ -253,8 +261,16 @@ std::vector<Study::Family> Study::families(const Contrast& contrast) const {
   return all;
 }
 
+std::size_t Study::cell_index(std::size_t label, Metric metric, Among among) const {
+  const auto metrics = std::size(stats::all_metrics), labels = common_.labels.size();
+  if (!among) return label * metrics + static_cast<std::size_t>(metric);
+  if (metric != Metric::auroc)
+    throw DataError(std::string(stats::name(metric)) + ": of subgroups there is the AUROC alone");
+  return labels * metrics + *among * labels + label;
+}
+
 Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t label,
-                                Metric metric) const {
+                                Metric metric, Among among) const {
   Formed formed;
   formed.subjects = std::numeric_limits<std::int64_t>::max();
   formed.labels_used = 1;
@@ -264,7 +280,7 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
     none.reason = std::move(reason);
     return none;
   };
-  const auto cell_index = label * std::size(stats::all_metrics) + static_cast<std::size_t>(metric);
+  const auto index = cell_index(label, metric, among);
   for (const auto& family : families) {
     stats::Arm sum;
     for (const auto run : family.runs) {
@@ -279,7 +295,7 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
         if (measured == at.end())
           return undefined("run " + std::to_string(run) + " of " + term->arm +
                            " was not evaluated at " + name(term->condition));
-        const auto& cell = measured->second.cells.at(cell_index);
+        const auto& cell = measured->second.cells.at(index);
         if (!cell.value) return undefined(common_.labels[label] + ": " + cell.reason);
         sum.values.back() += term->weight * *cell.value;
         for (std::size_t p = 0; p < cell.influence.size(); ++p)
@@ -292,17 +308,17 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
   return formed;
 }
 
-Study::Formed Study::form(const Contrast& contrast, Label label, Metric metric) const {
+Study::Formed Study::form(const Contrast& contrast, Label label, Metric metric, Among among) const {
   Formed mean;
   if (contrast.terms.empty()) {
     mean.reason = "no artifact was evaluated";
     return mean;
   }
   const auto parts = families(contrast);
-  if (label) return form_label(parts, *label, metric);
+  if (label) return form_label(parts, *label, metric, among);
   std::vector<Formed> defined;
   for (std::size_t l = 0; l < common_.labels.size(); ++l) {
-    auto one = form_label(parts, l, metric);
+    auto one = form_label(parts, l, metric, among);
     if (one.reason.empty())
       defined.push_back(std::move(one));
     else if (mean.reason.empty())
@@ -332,13 +348,13 @@ Study::Formed Study::form(const Contrast& contrast, Label label, Metric metric) 
 }
 
 Estimate Study::estimate_formed(const Formed& formed, const std::vector<stats::Arm>& arms,
-                                stats::Scale on) const {
+                                stats::Scale on, Among among) const {
   Estimate e;
   e.reason = formed.reason;
   if (!e.reason.empty()) return e;
   static_cast<stats::Estimate&>(e) = stats::estimate(arms, formed.subjects, on);
   e.labels_used = formed.labels_used;
-  const auto& counts = counts_[formed.scarcest_label];
+  const auto& counts = (among ? subgroups_[*among].counts : counts_)[formed.scarcest_label];
   e.positives = counts.positives;
   e.negatives = counts.negatives;
   e.positive_subjects = counts.positive_subjects;
@@ -346,13 +362,13 @@ Estimate Study::estimate_formed(const Formed& formed, const std::vector<stats::A
   return e;
 }
 
-Estimate Study::estimate(const Contrast& contrast, Label label, Metric metric) const {
-  const auto formed = form(contrast, label, metric);
-  return estimate_formed(formed, formed.arms, scale(contrast, metric));
+Estimate Study::estimate(const Contrast& contrast, Label label, Metric metric, Among among) const {
+  const auto formed = form(contrast, label, metric, among);
+  return estimate_formed(formed, formed.arms, scale(contrast, metric), among);
 }
 
 std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Metric metric) const {
-  const auto formed = form(contrast, label, metric);
+  const auto formed = form(contrast, label, metric, all_samples);
   if (formed.arms.size() > 1)
     throw DataError("each run of a contrast: want one family of networks, got " +
                     std::to_string(formed.arms.size()));
@@ -360,7 +376,7 @@ std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Met
   for (const auto& arm : formed.arms)
     for (std::size_t j = 0; j < arm.values.size(); ++j)
       estimates.push_back(estimate_formed(formed, {{{arm.values[j]}, {arm.influences[j]}}},
-                                          scale(contrast, metric)));
+                                          scale(contrast, metric), all_samples));
   return estimates;
 }
 

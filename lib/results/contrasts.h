@@ -40,6 +40,22 @@ struct Comparison {
   std::optional<double> p_adjusted;
 };
 
+/// The samples of images with one value of an attribute: a scanner, a contrast, a sex.
+struct Subgroup {
+  std::string attribute, value;                 // value "": the images that lack it
+  std::vector<std::vector<std::int8_t>> truth;  // L x N; -1 outside
+  std::vector<stats::Counts> counts;            // [L]
+  std::size_t samples = 0, subjects = 0;
+};
+
+/// In the order of `by`, values in that of their bytes.
+/// throws  UsageError on an attribute that no image has, or with more than 20 values
+std::vector<Subgroup> make_subgroups(const Header& header, const std::vector<std::string>& by);
+
+/// All samples, or an index into Study::subgroups(), where the AUROC is known.
+using Among = std::optional<std::size_t>;
+inline constexpr std::nullopt_t all_samples = std::nullopt;
+
 /// A set of evaluations of the same samples. Holds influences, not scores: its size is models x
 /// conditions x labels x subjects.
 class Study {
@@ -49,7 +65,9 @@ class Study {
 
   /// throws DataError when two files differ in labels, samples, subjects or truth, when two models
   /// claim the same arm and run, or when a model has a condition twice; it names both files
-  explicit Study(const std::vector<std::string>& paths, const ResultSeen& result_seen = {});
+  /// by  attributes to make subgroups of
+  explicit Study(const std::vector<std::string>& paths, const ResultSeen& result_seen = {},
+                 const std::vector<std::string>& by = {});
 
   const std::vector<std::string>& labels() const { return common_.labels; }
   /// Labels, samples, subjects, truth and attributes, which all files share; the other members are
@@ -59,6 +77,7 @@ class Study {
   const std::vector<std::string>& arms() const { return arms_; }  // in order of appearance
   std::vector<std::int64_t> runs(const std::string& arm) const;   // ascending
   const std::vector<Condition>& conditions() const { return conditions_; }
+  const std::vector<Subgroup>& subgroups() const { return subgroups_; }
   bool has_clean() const;
   std::vector<std::string> artifacts() const;                         // in order of appearance
   std::vector<double> severities(const std::string& artifact) const;  // ascending
@@ -79,8 +98,8 @@ class Study {
   /// one without adaptation) are paired by run. A contrast with a negative weight is a difference.
   /// No value, with its reason, where the study lacks a condition in some run, arms that share
   /// networks have different runs, or no label is defined.
-  Estimate estimate(const Contrast& contrast, Label label = macro,
-                    Metric metric = Metric::auroc) const;
+  Estimate estimate(const Contrast& contrast, Label label = macro, Metric metric = Metric::auroc,
+                    Among among = all_samples) const;
   /// The same for each run by itself, in the order of runs(arm); contrast of one arm only.
   std::vector<Estimate> each_run(const Contrast& contrast, Label label = macro,
                                  Metric metric = Metric::auroc) const;
@@ -107,7 +126,7 @@ class Study {
   };
   struct Measured {
     std::string path;         // of the file it came from
-    std::vector<Cell> cells;  // [L x metrics]
+    std::vector<Cell> cells;  // [L x metrics], then [subgroups x L] of the AUROC
   };
   struct Trained {
     std::string path;
@@ -133,14 +152,18 @@ class Study {
                   const Result& result);
   const std::map<std::int64_t, Trained>& networks(const std::string& arm) const;
   std::vector<Family> families(const Contrast& contrast) const;
-  Formed form_label(const std::vector<Family>& families, std::size_t label, Metric metric) const;
-  Formed form(const Contrast& contrast, Label label, Metric metric) const;
+  std::size_t cell_index(std::size_t label, Metric metric, Among among) const;
+  Formed form_label(const std::vector<Family>& families, std::size_t label, Metric metric,
+                    Among among) const;
+  Formed form(const Contrast& contrast, Label label, Metric metric, Among among) const;
   Estimate estimate_formed(const Formed& formed, const std::vector<stats::Arm>& arms,
-                           stats::Scale scale) const;
+                           stats::Scale scale, Among among) const;
 
   std::string first_path_;
   Header common_;
   std::vector<stats::Counts> counts_;  // [L]
+  std::vector<std::string> by_;
+  std::vector<Subgroup> subgroups_;
   std::vector<Model> models_;
   std::vector<std::string> arms_;
   std::vector<Condition> conditions_;

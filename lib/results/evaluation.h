@@ -38,9 +38,10 @@ struct Header {
   std::vector<std::int32_t> sample_subject;     // N, index into subjects
   std::vector<std::string> subjects;            // P
   std::vector<std::vector<std::int8_t>> truth;  // L x N: 0, 1, -1 unknown
-  Json attributes = Json::object();             // per-image facts: {"image": [...N index], ...}
-  Json grid = Json::object();                   // what was asked: artifacts, severities, seed
-  Json notes = Json::array();                   // statements the report must repeat (e.g. proxies)
+  // Facts of the images: {"sample_image": [N, index into images], "images": [{attribute: value}]}.
+  Json attributes = Json::object();
+  Json grid = Json::object();  // what was asked: artifacts, severities, seed
+  Json notes = Json::array();  // statements the report must repeat (e.g. proxies)
   Json provenance = Json::array();
 };
 

@@ -31,6 +31,16 @@ Json with_interval(stats::Metric which, const stats::Linearized& metric) {
   return json;
 }
 
+stats::Cases cases_of(const Header& header, const Result& result, std::size_t label,
+                      const std::vector<std::int8_t>& truth) {
+  const auto samples = static_cast<std::ptrdiff_t>(header.sample_ids.size());
+  const auto first = result.scores.begin() + static_cast<std::ptrdiff_t>(label) * samples;
+  return {{first, first + samples},
+          truth,
+          header.sample_subject,
+          static_cast<std::int32_t>(header.subjects.size())};
+}
+
 }  // namespace
 
 std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result) {
@@ -43,14 +53,15 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
   const auto labels = static_cast<std::int64_t>(header.labels.size());
   parallel_for(available_threads(), labels, [&](std::int64_t label) {
     const auto l = static_cast<std::size_t>(label);
-    const auto first = result.scores.begin() + static_cast<std::ptrdiff_t>(l * samples);
-    const stats::Cases cases{{first, first + static_cast<std::ptrdiff_t>(samples)},
-                             header.truth.at(l),
-                             header.sample_subject,
-                             static_cast<std::int32_t>(header.subjects.size())};
-    metrics[l] = stats::linearize(cases, threshold(header, result, l));
+    metrics[l] = stats::linearize(cases_of(header, result, l, header.truth.at(l)),
+                                  threshold(header, result, l));
   });
   return metrics;
+}
+
+stats::Linearized linearize_auroc(const Header& header, const Result& result, std::size_t label,
+                                  const std::vector<std::int8_t>& truth) {
+  return stats::linearize(stats::Metric::auroc, cases_of(header, result, label, truth));
 }
 
 void measure(const Header& header, Result& result) {

@@ -10,6 +10,11 @@ namespace mr::results {
 /// throws   DataError on a NaN score, or lengths that disagree with the header
 std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result);
 
+/// The AUROC of one label with its influences, with another truth: that of a subgroup.
+/// truth  [N]
+stats::Linearized linearize_auroc(const Header& header, const Result& result, std::size_t label,
+                                  const std::vector<std::int8_t>& truth);
+
 /// Fills result.influence (that of the AUROC) and result.metrics from result.scores:
 /// metrics[label] = {"positives", "negatives", "positive_subjects", "negative_subjects",
 /// "threshold", and each metric by name: {"value", "low", "high", "reason"}}; null where undefined,

@@ -217,10 +217,11 @@ bool is_share(Metric metric) {
          metric != Metric::calibration_slope;
 }
 
-std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold) {
-  const auto counts = count(cases.truth, cases.subject, cases.subjects);
-  const auto ranking = rank(cases.scores, cases.truth);
-  const auto one = [&](Metric metric) {
+namespace {
+
+Linearized linearize_one(Metric metric, const Cases& cases, const Counts& counts,
+                         const Ranking& ranking, std::optional<double> threshold) {
+  const auto of_metric = [&] {
     if (metric == Metric::auroc) return linearize_auroc(cases, counts, ranking);
     if (metric == Metric::average_precision)
       return linearize_average_precision(cases, counts, ranking);
@@ -228,17 +229,25 @@ std::vector<Linearized> linearize(const Cases& cases, std::optional<double> thre
     if (!threshold) return undefined(cases, "no operating point");
     return linearize_at_threshold(metric, cases, counts, *threshold);
   };
+  auto result = of_metric();
+  if (result.subjects < 2) std::fill(result.influence.begin(), result.influence.end(), 0.0);
+  return result;
+}
+
+}  // namespace
+
+std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold) {
+  const auto counts = count(cases.truth, cases.subject, cases.subjects);
+  const auto ranking = rank(cases.scores, cases.truth);
   std::vector<Linearized> all;
-  for (const auto metric : all_metrics) {
-    all.push_back(one(metric));
-    auto& influence = all.back().influence;
-    if (all.back().subjects < 2) std::fill(influence.begin(), influence.end(), 0.0);
-  }
+  for (const auto metric : all_metrics)
+    all.push_back(linearize_one(metric, cases, counts, ranking, threshold));
   return all;
 }
 
 Linearized linearize(Metric metric, const Cases& cases, std::optional<double> threshold) {
-  return linearize(cases, threshold)[static_cast<std::size_t>(metric)];
+  return linearize_one(metric, cases, count(cases.truth, cases.subject, cases.subjects),
+                       rank(cases.scores, cases.truth), threshold);
 }
 
 }  // namespace mr::stats

@@ -214,7 +214,7 @@ def combine(cohort, families):
         over_df += (values.var(ddof=1) / 3) ** 2 / 2
     v_s = (U_sum ** 2).sum()
     total = max(v_s, v_s + v_r - v_sr)
-    return theta, total, total ** 2 / (v_s ** 2 / (subjects - 1) + over_df)
+    return theta, total, total ** 2 / max(v_s ** 2 / (subjects - 1) + over_df, 1e-300)
 
 
 def endpoint(arm, sign=1):
@@ -649,3 +649,72 @@ def test_a_closed_pipe_is_silent_and_a_full_disk_is_not(run, tmp_path):
         done = subprocess.run([tool, str(path)], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 74
     assert done.stderr.startswith(b"mr-report: standard output: cannot be written")
+
+
+# --- subgroups
+
+
+def with_attributes(text, cohort, of_subject):
+    """The evaluation with one image per subject that has attributes; of_subject(p) gives them."""
+    head, rest = text.split("\n", 1)
+    head = json.loads(head)
+    head["attributes"] = {"sample_image": cohort.subject.tolist(),
+                          "images": [of_subject(p) for p in range(len(cohort.subjects))]}
+    return json.dumps(head) + "\n" + rest
+
+
+def test_a_subgroups_numbers_are_those_of_an_evaluation_of_its_samples_alone(report, schema):
+    cohort = Cohort(subjects=50, slices=6, seed=3)
+    arms, scanner = ["batch", "group(8)"], ["Skyra", "Aera"]
+    attributes = lambda p: {"scanner": scanner[p % 2], "field": 1.5 if p < 30 else 3.0}
+    text = with_attributes(evaluation(cohort, arms, [1, 2, 3], GRID, thumbnails=False), cohort,
+                           attributes)
+    found, html, markdown = report(text, "--by", "scanner,field")
+    schema("mr-report")(found)
+    groups = {(g["attribute"], g["value"], g["arm"]): g for g in found["subgroups"]}
+    assert list(groups) == [("scanner", v, a) for v in ("Aera", "Skyra") for a in arms] + [
+        ("field", v, a) for v in ("1.5", "3") for a in arms]
+    assert groups["field", "1.5", "batch"]["subjects"] == 30
+    assert groups["field", "1.5", "batch"]["samples"] == 180
+    for key, of in (("Aera", lambda p: p % 2 == 1), ("1.5", lambda p: p < 30)):
+        mine = np.array([of(p) for p in cohort.subject])
+        alone = evaluation(cohort, arms, [1, 2, 3], GRID, thumbnails=False,
+                           truth=np.where(mine, cohort.truth, -1))
+        wanted, _, _ = report(alone)
+        wanted = {(e["quantity"], e["arm"], e["artifact"]): e for e in wanted["estimates"]
+                  if e["label"] == "macro" and e["metric"] == "auroc" and e["severity"] is None}
+        name = "scanner" if key == "Aera" else "field"
+        for arm in arms:
+            group = groups[name, key, arm]
+            pairs = [("clean", "level", "clean"), ("corrupted", "level", "all"),
+                     ("change", "change", "all")]
+            if arm != "batch":
+                pairs.append(("difference", "difference", "all"))
+            for mine_, quantity, artifact in pairs:
+                for end in ("value", "low", "high"):
+                    assert group[mine_][end] == pytest.approx(
+                        wanted[quantity, arm, artifact][end], abs=1e-12)
+    assert "## Subgroups" in markdown and '<section id="subgroups">' in html
+    assert "| scanner | Aera | 150 (25) | batch |" in markdown
+
+
+def test_a_subgroup_of_one_class_is_undefined_with_its_reason(report):
+    cohort = Cohort(subjects=20, slices=4)
+    cohort.truth[:, cohort.subject < 5] = 1
+    text = with_attributes(evaluation(cohort, ["batch"], [1], [(None, 0)]), cohort,
+                           lambda p: {"site": "A"} if p < 5 else {})
+    found, _, markdown = report(text, "--by", "site")
+    none, site_a = found["subgroups"]
+    assert none["value"] == "" and none["clean"]["value"] is not None
+    assert site_a["clean"]["value"] is None and "no negative samples" in site_a["clean"]["reason"]
+    assert "(none)" in markdown
+
+
+def test_subgroups_that_cannot_be_are_refused(fails, report, tmp_path):
+    cohort = Cohort(subjects=30, slices=2)
+    text = with_attributes(evaluation(cohort, ["batch"], [1], [(None, 0)]), cohort,
+                           lambda p: {"scanner": "A", "age": p})
+    (tmp_path / "x.eval").write_text(text)
+    fails(["mr-report", "--by", "scaner", tmp_path / "x.eval"], 64, "scaner", "scanner")
+    fails(["mr-report", "--by", "age", tmp_path / "x.eval"], 64, "age", "30 values")
+    assert report(text)[0]["subgroups"] == []
