@@ -86,6 +86,10 @@ std::string to_line(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+Json or_null(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
 std::string excerpt(const Json& value) {
   return to_line(value).substr(0, 60);
 }

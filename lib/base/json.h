@@ -1,6 +1,7 @@
 // JSON with the order of members kept, and errors that name the file, line and column.
 #pragma once
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,9 @@ std::int64_t integer_member(const Json& object, const char* key, const std::stri
 
 /// One line, UTF-8 kept, non-finite numbers as null; invalid UTF-8 is replaced.
 std::string to_line(const Json& value);
+
+/// The number, or null.
+Json or_null(const std::optional<double>& value);
 
 /// Its beginning, for messages.
 std::string excerpt(const Json& value);

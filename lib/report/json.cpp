@@ -10,10 +10,6 @@
 namespace mr::report {
 namespace {
 
-Json or_null(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json estimate_json(const Record& record) {
   const auto& e = record.estimate;
   Json json = {{"quantity", name(record.quantity)}, {"arm", record.arm}};
@@ -144,6 +140,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
                {"rule", results::to_json(scope.rule())},
                {"verdicts", verdicts_json(scope)},
                {"subgroups", subgroups_json(scope)},
+               {"shortcuts", shortcuts_json(scope)},
                {"samples", study.common().sample_ids.size()},
                {"subjects", study.common().subjects.size()},
                {"labels", labels_json(study)},

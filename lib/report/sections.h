@@ -16,6 +16,7 @@ Section paired_differences(const Scope& scope);
 Section operating_point(const Scope& scope);  // at frozen thresholds
 Section calibration(const Scope& scope);      // of the stated probabilities
 Section subgroups(const Scope& scope);        // by attribute of the images
+Section shortcuts(const Scope& scope);        // of facts beside the image
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
 Section methods(const Scope& scope);
 Section limitations(const Scope& scope);
@@ -26,6 +27,7 @@ Section origin(const Json& provenance);                      // provenance alone
 std::vector<std::string> protocol_deviations(const Scope& scope);
 Json verdicts_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
+Json shortcuts_json(const Scope& scope);
 
 /// The whole report. provenance: that of the study with this run's entry last.
 Document make_document(const Scope& scope, const Trainings& trainings, const Json& provenance);

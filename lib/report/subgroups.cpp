@@ -65,7 +65,6 @@ Section subgroups(const Scope& scope) {
 Json subgroups_json(const Scope& scope) {
   const auto& study = scope.study;
   Json all = Json::array();
-  const auto number = [](const std::optional<double>& v) { return v ? Json(*v) : Json(); };
   for (std::size_t g = 0; g < study.subgroups().size(); ++g)
     for (const auto& arm : scope.arms()) {
       const auto& group = study.subgroups()[g];
@@ -77,7 +76,7 @@ Json subgroups_json(const Scope& scope) {
       const auto put = [&](const char* name, const Contrast& contrast) {
         const auto e = study.estimate(contrast, results::macro, Metric::auroc, g);
         entry[name] = {
-            {"value", number(e.value)}, {"low", number(e.low)}, {"high", number(e.high)}};
+            {"value", or_null(e.value)}, {"low", or_null(e.low)}, {"high", or_null(e.high)}};
         if (!e.reason.empty()) entry[name]["reason"] = e.reason;
       };
       put("clean", study.clean(arm));

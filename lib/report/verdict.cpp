@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "report/format.h"
 #include "report/sections.h"
@@ -209,15 +210,14 @@ Section verdict(const Scope& scope) {
 Json verdicts_json(const Scope& scope) {
   Json all = Json::array();
   if (!scope.graded() || !scope.study.has_clean()) return all;
-  const auto number = [](const std::optional<double>& v) { return v ? Json(*v) : Json(); };
   for (const auto& v : results::decide(scope.study, scope.baseline, scope.rule())) {
     Json harms = Json::array(), operating = Json::array();
     for (const auto& harm : v.harms)
       harms.push_back({{"artifact", harm.artifact},
                        {"shown", harm.shown},
-                       {"value", number(harm.difference.value)},
-                       {"low", number(harm.difference.low)},
-                       {"high", number(harm.difference.high)}});
+                       {"value", or_null(harm.difference.value)},
+                       {"low", or_null(harm.difference.low)},
+                       {"high", or_null(harm.difference.high)}});
     for (const auto& failure : v.operating)
       operating.push_back({{"label", scope.study.labels()[failure.label]},
                            {"metric", stats::name(failure.metric)},
@@ -226,9 +226,9 @@ Json verdicts_json(const Scope& scope) {
     all.push_back({{"arm", v.arm},
                    {"reference", scope.baseline},
                    {"outcome", results::name(v.outcome)},
-                   {"p_prefer", number(v.p_prefer)},
-                   {"p_non_inferior", number(v.p_non_inferior)},
-                   {"p_equivalent", number(v.p_equivalent)},
+                   {"p_prefer", or_null(v.p_prefer)},
+                   {"p_non_inferior", or_null(v.p_non_inferior)},
+                   {"p_equivalent", or_null(v.p_equivalent)},
                    {"harms", harms},
                    {"operating_failures", operating}});
   }

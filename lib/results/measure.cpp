@@ -8,10 +8,6 @@
 namespace mr::results {
 namespace {
 
-Json or_null(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 std::optional<double> threshold(const Header& header, const Result& result, std::size_t label) {
   const auto& thresholds = header.models.at(result.model).thresholds;
   return label < thresholds.size() ? thresholds[label] : std::nullopt;

@@ -718,3 +718,37 @@ def test_subgroups_that_cannot_be_are_refused(fails, report, tmp_path):
     fails(["mr-report", "--by", "scaner", tmp_path / "x.eval"], 64, "scaner", "scanner")
     fails(["mr-report", "--by", "age", tmp_path / "x.eval"], 64, "age", "30 values")
     assert report(text)[0]["subgroups"] == []
+
+
+def test_shortcuts_are_the_aurocs_of_facts_beside_the_image(report, schema):
+    cohort = Cohort(subjects=40, slices=7, seed=8)
+    cohort.truth[0] = np.where(np.arange(280) % 7 >= 4, 1, 0)  # the slice's place says it all
+    attributes = lambda p: {"sex": "FM"[p % 2], "age": 30 + p, "site": "ABC"[p % 3],
+                            **({"field": 3.0} if p < 20 else {})}
+    text = with_attributes(evaluation(cohort, ["batch"], [1], [(None, 0)]), cohort, attributes)
+    found, _, markdown = report(text)
+    schema("mr-report")(found)
+    values = {(s["fact"], s["label"]): s for s in found["shortcuts"]}
+    place = np.arange(280) % 7
+    assert {f for f, _ in values} == {"slice position", "distance from the middle slice", "age",
+                                      "sex = M"}  # field does not vary, site has three values
+    for fact, score in (("slice position", place / 6), ("age", 30 + cohort.subject),
+                        ("distance from the middle slice", abs(2 * place - 6) / 6),
+                        ("sex = M", cohort.subject % 2)):
+        for l, label in enumerate(cohort.labels):
+            known = cohort.truth[l] >= 0
+            assert values[fact, label]["value"] == pytest.approx(
+                roc_auc_score(cohort.truth[l][known], np.float32(score)[known]), abs=1e-12)
+    assert values["slice position", "anterior"]["value"] == 1
+    age = values["age", "posterior"]
+    _, U, _ = auroc_and_influences(30.0 + cohort.subject, cohort.truth[1], cohort.subject, 40)
+    assert age["low"] < age["value"] < age["high"]
+    a, t = age["value"], stats.t.ppf(0.975, min(len(set(cohort.subject[cohort.truth[1] == 1])),
+                                                len(set(cohort.subject[cohort.truth[1] == 0]))) - 1)
+    half = t * np.sqrt((U ** 2).sum()) / (a * (1 - a))
+    assert age["low"] == pytest.approx(1 / (1 + np.exp(half - np.log(a / (1 - a)))), abs=1e-9)
+    assert "## Shortcuts" in markdown
+
+
+def test_without_attributes_in_the_file_there_are_no_shortcuts(study):
+    assert study.json["shortcuts"] == [] and "## Shortcuts" not in study.markdown

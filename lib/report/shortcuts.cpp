@@ -1,0 +1,58 @@
+// What could be guessed without looking at the image.
+#include "results/shortcuts.h"
+
+#include "base/json.h"
+#include "report/format.h"
+#include "report/sections.h"
+
+namespace mr::report {
+namespace {
+
+Cell cell(const stats::Estimate& estimate) {
+  results::Estimate e;
+  static_cast<stats::Estimate&>(e) = estimate;
+  return level_cell(e);
+}
+
+}  // namespace
+
+Section shortcuts(const Scope& scope) {
+  Section section{"shortcuts", "Shortcuts", {}};
+  const auto found = results::shortcuts(scope.study.common());
+  if (found.empty()) return section;
+  Table table;
+  table.title = "What ranks the labels without the image";
+  table.caption =
+      "AUROC of one fact alone, with 95 % interval by subjects. Far from 0.5, above or below it: "
+      "the "
+      "label could be guessed from this fact, and a network that finds it in the image need not "
+      "see "
+      "the disease. Position: order of the samples of an image, from 0 to 1.";
+  table.columns = {"Fact"};
+  for (const auto& label : scope.study.labels()) table.columns.push_back(label);
+  for (const auto& shortcut : found) {
+    std::vector<Cell> row = {{shortcut.fact}};
+    for (const auto& e : shortcut.auroc) row.push_back(cell(e));
+    table.rows.push_back(row);
+  }
+  section.blocks.emplace_back(table);
+  return section;
+}
+
+Json shortcuts_json(const Scope& scope) {
+  Json all = Json::array();
+  for (const auto& shortcut : results::shortcuts(scope.study.common()))
+    for (std::size_t l = 0; l < shortcut.auroc.size(); ++l) {
+      const auto& e = shortcut.auroc[l];
+      Json entry = {{"fact", shortcut.fact},
+                    {"label", scope.study.labels()[l]},
+                    {"value", or_null(e.value)},
+                    {"low", or_null(e.low)},
+                    {"high", or_null(e.high)}};
+      if (!e.reason.empty()) entry["reason"] = e.reason;
+      all.push_back(std::move(entry));
+    }
+  return all;
+}
+
+}  // namespace mr::report
