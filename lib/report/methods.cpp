@@ -299,8 +299,8 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
   for (auto& section :
        {verdict(scope), summary(scope), performance(scope), heat_maps(scope), degradation(scope),
         paired_differences(scope), operating_point(scope), calibration(scope), subgroups(scope),
-        image_changes(scope), training(trainings), methods(scope), limitations(scope),
-        origin(scope, provenance)})
+        shortcuts(scope), image_changes(scope), training(trainings), methods(scope),
+        limitations(scope), origin(scope, provenance)})
     if (!section.blocks.empty()) document.sections.push_back(section);
   return document;
 }
