@@ -24,10 +24,8 @@ Section shortcuts(const Scope& scope) {
   table.title = "What ranks the labels without the image";
   table.caption =
       "AUROC of one fact alone, with 95 % interval by subjects. Far from 0.5, above or below it: "
-      "the "
-      "label could be guessed from this fact, and a network that finds it in the image need not "
-      "see "
-      "the disease. Position: order of the samples of an image, from 0 to 1.";
+      "the label could be guessed from this fact, and a network that finds it in the image need "
+      "not see the disease. Position: order of the samples of an image, from 0 to 1.";
   table.columns = {"Fact"};
   for (const auto& label : scope.study.labels()) table.columns.push_back(label);
   for (const auto& shortcut : found) {

@@ -198,7 +198,7 @@ def test_a_command_whose_model_is_there_leaves_it(tuned, commands, lab):
     model = lab / tuned[0].replace(".log.jsonl", "")
     before = model.read_bytes()
     command = next(c for c in commands if model.name in c)
-    assert subprocess.run(["sh", "-c", command], cwd=lab, capture_output=True).returncode == 73
+    assert subprocess.run(["sh", "-c", command], cwd=lab, capture_output=True).returncode == 0
     assert model.read_bytes() == before
 
 
