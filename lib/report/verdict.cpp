@@ -198,6 +198,10 @@ Section verdict(const Scope& scope) {
   }
   const auto verdicts = results::decide(scope.study, scope.baseline, scope.rule());
   section.blocks.emplace_back(Paragraph{conclusion(scope, verdicts)});
+  if (single_run(scope.study))
+    section.blocks.emplace_back(Notice{
+        "An arm has one run: the verdict on it is on that trained network alone. Whether its "
+        "normalization may be preferred takes several runs."});
   section.blocks.emplace_back(verdict_table(scope, verdicts));
   const auto objections = all_against(scope, verdicts);
   if (!objections.items.empty()) section.blocks.emplace_back(objections);

@@ -134,6 +134,14 @@ def test_an_arm_that_is_shown_to_be_worse_on_clean_images_is_harmful(run, tmp_pa
     assert found["group(8)"]["outcome"] == "harmful"
 
 
+def test_one_run_is_a_network_and_no_scheme(run, tmp_path):
+    cohort = Simulated({"batch": 0.5, "group(8)": 0.2}, subjects=40)
+    warning = "the verdict on it is on that trained network alone"
+    for runs, warned in (((1,), True), ((1, 2), False)):
+        _, _, markdown = verdicts(run, tmp_path, cohort, ["batch", "group(8)"], runs=runs)
+        assert (warning in markdown.partition("## Summary")[0]) == warned
+
+
 def test_a_small_study_is_inconclusive(run, tmp_path):
     cohort = Simulated({"batch": 0.5, "group(8)": 0.45}, subjects=14, slices=4)
     found, _, _ = verdicts(run, tmp_path, cohort, ["batch", "group(8)"], runs=(1, 2))
