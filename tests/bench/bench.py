@@ -1,6 +1,6 @@
 """Speed and memory of the tools, beside Python doing the same work on the same machine.
 
-python3 bench.py [start|corrupt|artifacts|network|train|eval|memory]...   (all by default)
+python3 bench.py [start|corrupt|artifacts|network|train|eval|report|memory]...   (all by default)
 
 MR_BIN is the folder of the tools; MR_BENCH that of the Python side (train.py, pipeline_small.py, artifacts.py).
 Medians of interleaved repetitions; ratios are what counts, since machines and moments differ.
@@ -200,6 +200,23 @@ def bench_start(folder):
         row("mr-corrupt rician, 64x64 DICOM [ms]", f"{1e3 * s:.1f}", "", "", "<= 60 ms")
 
 
+def bench_report(folder):
+    """20 evaluations x 26 conditions x 10,000 samples x 4 labels."""
+    from test_mr_report import GRID, Cohort, evaluation
+    cohort = Cohort(subjects=500, slices=20, labels=("a", "b", "c", "d"))
+    files = []
+    for run in range(1, 21):
+        files.append(folder / f"{run}.eval")
+        files[-1].write_text(evaluation(cohort, ["batch" if run % 2 else "group(8)"], [run], GRID,
+                                        thumbnails=False))
+    seconds = statistics.median(timed([BIN / "mr-report", "--force", "-o", folder / "report", *files])
+                                for _ in range(3))
+    row("mr-report of 20 evaluations, 26 conditions, 10,000 samples, 4 labels [s]", f"{seconds:.2f}",
+        "", "", "<= 10")
+    page = (folder / "report" / "report.html").stat().st_size / 2**20
+    row("its page [MiB]", f"{page:.2f}", "", "", "<= 5")
+
+
 def bench_memory(folder):
     """Peak memory over a manifest of 10,000 samples against one of 100."""
     image = images.save(folder / "one.nii.gz", images.phantom((24, 20, 10)))
@@ -230,7 +247,7 @@ def bench_memory(folder):
 
 def main():
     row("what", "ours", "peer", "ratio", "wanted")
-    for name in sys.argv[1:] or ("start", "corrupt", "artifacts", "network", "train", "eval", "memory"):
+    for name in sys.argv[1:] or ("start", "corrupt", "artifacts", "network", "train", "eval", "report", "memory"):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
             globals()["bench_" + name](pathlib.Path(folder))
 
