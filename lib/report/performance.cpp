@@ -1,6 +1,7 @@
 // Performance clean and corrupted, by arm and by label; other conditions; published summaries.
 #include <optional>
 
+#include "base/text.h"
 #include "report/format.h"
 #include "report/sections.h"
 #include "stats/influence.h"
@@ -211,6 +212,56 @@ Table published_table(const Scope& scope) {
   return table;
 }
 
+constexpr double breaking_loss = 0.05;
+
+/// The smallest severity at which a loss of more than breaking_loss is not excluded; "> S" where it
+/// is excluded up to the last.
+Cell breaking_point(const Scope& scope, const std::string& arm, const std::string& artifact) {
+  const auto& study = scope.study;
+  const auto severities = study.severities(artifact);
+  for (const double severity : severities) {
+    const auto e = study.estimate(study.at(arm, {results::Kind::artifact, artifact, severity}) -
+                                  study.clean(arm));
+    if (!e.low) return {no_number, e.reason};
+    if (*e.low < -breaking_loss) return {shortest(severity)};
+  }
+  return {"> " + shortest(severities.back())};
+}
+
+std::string worst_artifact(const Scope& scope, const std::string& arm) {
+  std::optional<double> lowest;
+  std::string worst = no_number;
+  for (const auto& artifact : scope.artifacts) {
+    const auto value = scope.study.estimate(scope.study.over_severities(arm, artifact)).value;
+    if (!value || (lowest && *lowest <= *value)) continue;
+    lowest = value;
+    worst = artifact + " (" + level(*value) + ")";
+  }
+  return worst;
+}
+
+Table breaking_table(const Scope& scope) {
+  Table table;
+  table.title = "Where arms break";
+  table.caption =
+      "Worst: the artifact of lowest macro AUROC, mean over severities. By artifact: the smallest "
+      "severity at which a loss of more than " +
+      level(breaking_loss) +
+      " from clean is not excluded, by the 95 % interval of the paired change; a small study "
+      "breaks "
+      "early.";
+  table.columns = {"Arm", "Worst"};
+  table.columns.insert(table.columns.end(), scope.artifacts.begin(), scope.artifacts.end());
+  table.heads = 2;
+  for (const auto& arm : scope.arms()) {
+    std::vector<Cell> row = {{arm_name(arm)}, {worst_artifact(scope, arm)}};
+    for (const auto& artifact : scope.artifacts)
+      row.push_back(breaking_point(scope, arm, artifact));
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
 }  // namespace
 
 Section performance(const Scope& scope) {
@@ -220,7 +271,10 @@ Section performance(const Scope& scope) {
     section.blocks.emplace_back(arms_table(scope));
     if (!scope.candidates.empty()) section.blocks.emplace_back(baseline_table(scope));
     section.blocks.emplace_back(label_table(scope));
-    if (scope.study.has_clean()) section.blocks.emplace_back(published_table(scope));
+    if (scope.study.has_clean()) {
+      section.blocks.emplace_back(breaking_table(scope));
+      section.blocks.emplace_back(published_table(scope));
+    }
   } else if (scope.study.has_clean()) {
     section.blocks.emplace_back(condition_table(scope, {}));
   }

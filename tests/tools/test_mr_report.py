@@ -651,6 +651,21 @@ def test_a_closed_pipe_is_silent_and_a_full_disk_is_not(run, tmp_path):
     assert done.stderr.startswith(b"mr-report: standard output: cannot be written")
 
 
+def test_an_arm_breaks_where_a_loss_of_a_twentieth_is_no_longer_excluded(study):
+    _, _, table = study.markdown.partition("### Where arms break")
+    rows = {r.split(" | ")[0].strip("| "): r.strip("| ").split(" | ")[1:]
+            for r in table.split("\n\n")[1].splitlines()[2:]}
+    for arm in ARMS:
+        worst, *breaks = rows[arm.replace("+", " + ")]
+        means = {a: study.estimate(arm=arm, artifact=a, severity=None)["value"] for a in ARTIFACTS}
+        lowest = min(means, key=means.get)
+        assert worst == f"{lowest} ({means[lowest]:.3f})"
+        for artifact, found in zip(ARTIFACTS, breaks):
+            broken = [s for s in range(1, 6) if study.estimate(
+                quantity="change", arm=arm, artifact=artifact, severity=float(s))["low"] < -0.05]
+            assert found == (str(broken[0]) if broken else "> 5")
+
+
 # --- subgroups
 
 
