@@ -13,7 +13,7 @@ bool alphanumeric(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0;
 }
 
-Cell estimate_cell(const results::Estimate& e, std::string (*number)(double)) {
+Cell estimate_cell(const stats::Estimate& e, std::string (*number)(double)) {
   if (!e.value) return {no_number, e.reason};
   if (!e.low) return {number(*e.value), e.reason};
   return {number(*e.value), "", number(*e.low) + " to " + number(*e.high)};
@@ -42,10 +42,10 @@ std::string p_value(double p) {
   return text[0] == '0' ? text.substr(1) : text;
 }
 
-Cell level_cell(const results::Estimate& estimate) {
+Cell level_cell(const stats::Estimate& estimate) {
   return estimate_cell(estimate, level);
 }
-Cell difference_cell(const results::Estimate& estimate) {
+Cell difference_cell(const stats::Estimate& estimate) {
   return estimate_cell(estimate, difference);
 }
 

@@ -16,8 +16,8 @@ std::string p_value(double p);             // "<.001", ".012"
 std::string minus_sign(std::string text);  // "-" of a number as U+2212
 
 /// The value with its interval, or with the reason why there is none.
-Cell level_cell(const results::Estimate& estimate);
-Cell difference_cell(const results::Estimate& estimate);
+Cell level_cell(const stats::Estimate& estimate);
+Cell difference_cell(const stats::Estimate& estimate);
 Cell p_cell(const std::optional<double>& p, const std::string& reason);
 
 std::string plural(std::size_t n, const std::string& noun);  // "1 run", "3 runs"

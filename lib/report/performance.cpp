@@ -247,9 +247,8 @@ Table breaking_table(const Scope& scope) {
       "Worst: the artifact of lowest macro AUROC, mean over severities. By artifact: the smallest "
       "severity at which a loss of more than " +
       level(breaking_loss) +
-      " from clean is not excluded, by the 95 % interval of the paired change; a small study "
-      "breaks "
-      "early.";
+      " from clean is not excluded, by the 95 % interval of the paired change; a small "
+      "study breaks early.";
   table.columns = {"Arm", "Worst"};
   table.columns.insert(table.columns.end(), scope.artifacts.begin(), scope.artifacts.end());
   table.heads = 2;

@@ -21,7 +21,7 @@ std::size_t Scope::style(const std::string& arm) const {
 }
 
 Scope make_scope(const Study& study, const std::string& asked, const std::string& protocol) {
-  Scope scope{study, asked, {}, study.artifacts(), {}, {}, {}};
+  Scope scope{study, asked, {}, study.artifacts(), {}, {}, {}, {}};
   if (!protocol.empty())
     scope.protocol = {file_name(protocol), sha256_file(protocol), results::read_protocol(protocol)};
   const auto baseline = asked.empty() && scope.protocol ? scope.protocol->content.baseline : asked;
@@ -44,6 +44,8 @@ Scope make_scope(const Study& study, const std::string& asked, const std::string
   for (const auto& condition : study.conditions())
     if (condition.kind == results::Kind::recipe || condition.kind == results::Kind::as_given)
       scope.others.push_back(condition);
+  if (scope.graded() && study.has_clean())
+    scope.verdicts = results::decide(study, scope.baseline, scope.rule());
   return scope;
 }
 

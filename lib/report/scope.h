@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "results/contrasts.h"
-#include "results/protocol.h"
+#include "results/verdict.h"
 
 namespace mr::report {
 
@@ -30,6 +30,8 @@ struct Scope {
   std::vector<double> severities;  // of any artifact, ascending
   std::vector<Condition> others;   // neither clean nor an artifact at a severity
   std::optional<PlannedStudy> protocol;
+  std::vector<results::Verdict>
+      verdicts;  // on the candidates; none without clean and graded images
 
   results::Rule rule() const { return protocol ? protocol->content.rule : results::Rule(); }
   bool graded() const { return !artifacts.empty(); }  // artifacts at severities were evaluated

@@ -6,16 +6,6 @@
 #include "report/sections.h"
 
 namespace mr::report {
-namespace {
-
-Cell cell(const stats::Estimate& estimate) {
-  results::Estimate e;
-  static_cast<stats::Estimate&>(e) = estimate;
-  return level_cell(e);
-}
-
-}  // namespace
-
 Section shortcuts(const Scope& scope) {
   Section section{"shortcuts", "Shortcuts", {}};
   const auto found = results::shortcuts(scope.study.common());
@@ -30,7 +20,7 @@ Section shortcuts(const Scope& scope) {
   for (const auto& label : scope.study.labels()) table.columns.push_back(label);
   for (const auto& shortcut : found) {
     std::vector<Cell> row = {{shortcut.fact}};
-    for (const auto& e : shortcut.auroc) row.push_back(cell(e));
+    for (const auto& e : shortcut.auroc) row.push_back(level_cell(e));
     table.rows.push_back(row);
   }
   section.blocks.emplace_back(table);
@@ -41,13 +31,8 @@ Json shortcuts_json(const Scope& scope) {
   Json all = Json::array();
   for (const auto& shortcut : results::shortcuts(scope.study.common()))
     for (std::size_t l = 0; l < shortcut.auroc.size(); ++l) {
-      const auto& e = shortcut.auroc[l];
-      Json entry = {{"fact", shortcut.fact},
-                    {"label", scope.study.labels()[l]},
-                    {"value", or_null(e.value)},
-                    {"low", or_null(e.low)},
-                    {"high", or_null(e.high)}};
-      if (!e.reason.empty()) entry["reason"] = e.reason;
+      Json entry = {{"fact", shortcut.fact}, {"label", scope.study.labels()[l]}};
+      entry.update(results::interval_json(shortcut.auroc[l]));
       all.push_back(std::move(entry));
     }
   return all;

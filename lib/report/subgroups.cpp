@@ -74,10 +74,8 @@ Json subgroups_json(const Scope& scope) {
                     {"subjects", group.subjects},
                     {"arm", arm}};
       const auto put = [&](const char* name, const Contrast& contrast) {
-        const auto e = study.estimate(contrast, results::macro, Metric::auroc, g);
-        entry[name] = {
-            {"value", or_null(e.value)}, {"low", or_null(e.low)}, {"high", or_null(e.high)}};
-        if (!e.reason.empty()) entry[name]["reason"] = e.reason;
+        entry[name] =
+            results::interval_json(study.estimate(contrast, results::macro, Metric::auroc, g));
       };
       put("clean", study.clean(arm));
       if (scope.graded()) {

@@ -1,6 +1,4 @@
 // Which arms may be preferred to the baseline, by a rule that was fixed beforehand.
-#include "results/verdict.h"
-
 #include <algorithm>
 
 #include "base/json.h"
@@ -59,9 +57,9 @@ std::string against(const Scope& scope, const Verdict& v) {
 }
 
 /// What stands against each arm; of the baseline, what would.
-Definitions all_against(const Scope& scope, const std::vector<Verdict>& verdicts) {
+Definitions all_against(const Scope& scope) {
   Definitions list;
-  for (const auto& v : verdicts) {
+  for (const auto& v : scope.verdicts) {
     const auto text = against(scope, v);
     if (!text.empty()) list.items.emplace_back("Against " + arm_name(v.arm), text);
   }
@@ -95,7 +93,7 @@ Definitions rule_definitions(const results::Rule& r) {
                 level(r.alarm_rate_cap)}}};
 }
 
-Table verdict_table(const Scope& scope, const std::vector<Verdict>& verdicts) {
+Table verdict_table(const Scope& scope) {
   Table table;
   table.title = "Verdict on each arm, against " + arm_name(scope.baseline);
   table.caption =
@@ -104,7 +102,7 @@ Table verdict_table(const Scope& scope, const std::vector<Verdict>& verdicts) {
       "study of this size would find with 80 % power.";
   table.columns = {"Arm", "Verdict", "Clean", "Corrupted", "p", "Detectable"};
   table.heads = 2;
-  for (const auto& v : verdicts)
+  for (const auto& v : scope.verdicts)
     table.rows.push_back(
         {{arm_name(v.arm)},
          {results::name(v.outcome)},
@@ -115,12 +113,12 @@ Table verdict_table(const Scope& scope, const std::vector<Verdict>& verdicts) {
   return table;
 }
 
-std::string conclusion(const Scope& scope, const std::vector<Verdict>& verdicts) {
+std::string conclusion(const Scope& scope) {
   std::vector<std::string> parts;
   for (const auto outcome : {Outcome::prefer, Outcome::equivalent, Outcome::non_inferior,
                              Outcome::harmful, Outcome::inconclusive}) {
     std::vector<std::string> names;
-    for (const auto& v : verdicts)
+    for (const auto& v : scope.verdicts)
       if (v.outcome == outcome) names.push_back(arm_name(v.arm));
     if (!names.empty()) parts.push_back(std::string(results::name(outcome)) + ": " + listed(names));
   }
@@ -192,18 +190,17 @@ std::vector<std::string> protocol_deviations(const Scope& scope) {
 
 Section verdict(const Scope& scope) {
   Section section{"verdict", "Verdict", {}};
-  if (!scope.graded() || !scope.study.has_clean() || scope.candidates.empty()) {
+  if (scope.verdicts.empty()) {
     if (scope.protocol) add_protocol(section, scope);
     return section;
   }
-  const auto verdicts = results::decide(scope.study, scope.baseline, scope.rule());
-  section.blocks.emplace_back(Paragraph{conclusion(scope, verdicts)});
+  section.blocks.emplace_back(Paragraph{conclusion(scope)});
   if (single_run(scope.study))
     section.blocks.emplace_back(Notice{
         "An arm has one run: the verdict on it is on that trained network alone. Whether its "
         "normalization may be preferred takes several runs."});
-  section.blocks.emplace_back(verdict_table(scope, verdicts));
-  const auto objections = all_against(scope, verdicts);
+  section.blocks.emplace_back(verdict_table(scope));
+  const auto objections = all_against(scope);
   if (!objections.items.empty()) section.blocks.emplace_back(objections);
   section.blocks.emplace_back(Paragraph{"How a verdict is reached:"});
   section.blocks.emplace_back(rule_definitions(scope.rule()));
@@ -213,8 +210,7 @@ Section verdict(const Scope& scope) {
 
 Json verdicts_json(const Scope& scope) {
   Json all = Json::array();
-  if (!scope.graded() || !scope.study.has_clean()) return all;
-  for (const auto& v : results::decide(scope.study, scope.baseline, scope.rule())) {
+  for (const auto& v : scope.verdicts) {
     Json harms = Json::array(), operating = Json::array();
     for (const auto& harm : v.harms)
       harms.push_back({{"artifact", harm.artifact},

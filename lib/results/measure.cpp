@@ -13,20 +13,6 @@ std::optional<double> threshold(const Header& header, const Result& result, std:
   return label < thresholds.size() ? thresholds[label] : std::nullopt;
 }
 
-Json with_interval(stats::Metric which, const stats::Linearized& metric) {
-  Json json{{"value", or_null(metric.value)}, {"low", nullptr}, {"high", nullptr}};
-  std::string reason = metric.reason;
-  if (metric.value) {
-    const auto scale = stats::is_share(which) ? stats::Scale::logit : stats::Scale::unbounded;
-    const auto e = stats::estimate({{{*metric.value}, {metric.influence}}}, metric.subjects, scale);
-    json["low"] = or_null(e.low);
-    json["high"] = or_null(e.high);
-    reason = e.reason;
-  }
-  if (!reason.empty()) json["reason"] = reason;
-  return json;
-}
-
 stats::Cases cases_of(const Header& header, const Result& result, std::size_t label,
                       const std::vector<std::int8_t>& truth) {
   const auto samples = static_cast<std::ptrdiff_t>(header.sample_ids.size());
@@ -38,6 +24,20 @@ stats::Cases cases_of(const Header& header, const Result& result, std::size_t la
 }
 
 }  // namespace
+
+stats::Estimate estimate(const stats::Linearized& metric, stats::Scale scale) {
+  if (metric.value)
+    return stats::estimate({{{*metric.value}, {metric.influence}}}, metric.subjects, scale);
+  stats::Estimate undefined;
+  undefined.reason = metric.reason;
+  return undefined;
+}
+
+Json interval_json(const stats::Estimate& e) {
+  Json json{{"value", or_null(e.value)}, {"low", or_null(e.low)}, {"high", or_null(e.high)}};
+  if (!e.reason.empty()) json["reason"] = e.reason;
+  return json;
+}
 
 std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result) {
   const auto samples = header.sample_ids.size();
@@ -73,8 +73,9 @@ void measure(const Header& header, Result& result) {
               {"negative_subjects", counts.negative_subjects},
               {"threshold", or_null(threshold(header, result, l))}};
     for (const auto metric : stats::all_metrics)
-      json[stats::name(metric)] =
-          with_interval(metric, metrics[l][static_cast<std::size_t>(metric)]);
+      json[stats::name(metric)] = interval_json(
+          estimate(metrics[l][static_cast<std::size_t>(metric)],
+                   stats::is_share(metric) ? stats::Scale::logit : stats::Scale::unbounded));
     result.metrics[header.labels[l]] = std::move(json);
     const auto& influence = metrics[l][static_cast<std::size_t>(stats::Metric::auroc)].influence;
     result.influence.insert(result.influence.end(), influence.begin(), influence.end());

@@ -1,6 +1,7 @@
 // results/: from the scores of one model under one condition to its metrics and influences.
 #pragma once
 #include "results/evaluation.h"
+#include "stats/contrast.h"
 #include "stats/influence.h"
 
 namespace mr::results {
@@ -14,6 +15,12 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
 /// truth  [N]
 stats::Linearized linearize_auroc(const Header& header, const Result& result, std::size_t label,
                                   const std::vector<std::int8_t>& truth);
+
+/// Of one model under one condition: its interval by subjects, or why there is none.
+stats::Estimate estimate(const stats::Linearized& metric, stats::Scale scale);
+
+/// {"value", "low", "high"}, null where undefined; "reason" only where something is.
+Json interval_json(const stats::Estimate& estimate);
 
 /// Fills result.influence (that of the AUROC) and result.metrics from result.scores:
 /// metrics[label] = {"positives", "negatives", "positive_subjects", "negative_subjects",

@@ -6,7 +6,8 @@
 #include <map>
 #include <set>
 
-#include "stats/influence.h"
+#include "results/attributes.h"
+#include "results/measure.h"
 
 namespace mr::results {
 namespace {
@@ -26,13 +27,7 @@ Shortcut rank_labels(const Header& header, const std::string& fact,
     const auto a = stats::linearize(
         stats::Metric::auroc,
         {scores, truth, header.sample_subject, static_cast<std::int32_t>(header.subjects.size())});
-    if (a.value) {
-      shortcut.auroc.push_back(
-          stats::estimate({{{*a.value}, {a.influence}}}, a.subjects, stats::Scale::logit));
-    } else {
-      shortcut.auroc.emplace_back();
-      shortcut.auroc.back().reason = a.reason;
-    }
+    shortcut.auroc.push_back(estimate(a, stats::Scale::logit));
   }
   return shortcut;
 }
@@ -52,7 +47,7 @@ std::pair<std::string, std::vector<float>> as_numbers(const std::string& attribu
   for (const auto& value : values) {
     if (value.is_null()) continue;
     numbers = numbers && value.is_number();
-    texts.insert(value.is_string() ? value.get<std::string>() : to_line(value));
+    texts.insert(attribute_text(value));
   }
   if (!numbers && texts.size() != 2) return {attribute, {}};
   std::vector<float> result;
@@ -62,9 +57,7 @@ std::pair<std::string, std::vector<float>> as_numbers(const std::string& attribu
     else if (numbers)
       result.push_back(value.get<float>());
     else
-      result.push_back(
-          (value.is_string() ? value.get<std::string>() : to_line(value)) == *texts.rbegin() ? 1.f
-                                                                                             : 0.f);
+      result.push_back(attribute_text(value) == *texts.rbegin() ? 1.f : 0.f);
   }
   return {numbers ? attribute : attribute + " = " + *texts.rbegin(), result};
 }
@@ -74,7 +67,6 @@ std::pair<std::string, std::vector<float>> as_numbers(const std::string& attribu
 std::vector<Shortcut> shortcuts(const Header& header) {
   std::vector<Shortcut> found;
   const auto image_of = header.attributes.value("sample_image", std::vector<std::size_t>());
-  const auto images = header.attributes.value("images", Json::array());
   if (image_of.size() != header.sample_ids.size()) return found;
   std::map<std::size_t, std::size_t> samples_of;
   std::vector<std::size_t> place;
@@ -97,13 +89,8 @@ std::vector<Shortcut> shortcuts(const Header& header) {
   add("slice position", position);
   add("distance from the middle slice", off_middle);
   add("slices of the image", count);
-  std::set<std::string> attributes;
-  for (const auto& image : images)
-    for (const auto& [attribute, value] : image.items()) attributes.insert(attribute);
-  for (const auto& attribute : attributes) {
-    std::vector<Json> values;
-    for (const auto image : image_of) values.push_back(images.at(image).value(attribute, Json()));
-    const auto [fact, numbers] = as_numbers(attribute, values);
+  for (const auto& attribute : attribute_names(header)) {
+    const auto [fact, numbers] = as_numbers(attribute, attribute_of_samples(header, attribute));
     add(fact, numbers);
   }
   return found;

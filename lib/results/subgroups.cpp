@@ -3,19 +3,13 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "results/attributes.h"
 #include "results/contrasts.h"
 
 namespace mr::results {
 namespace {
 
 constexpr std::size_t most_values = 20;
-
-std::string text_of(const Json& image, const std::string& attribute) {
-  const auto found = image.find(attribute);
-  if (found == image.end() || found->is_null()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  return found->is_number_float() ? shortest(found->get<double>()) : to_line(*found);
-}
 
 Subgroup make_subgroup(const Header& header, const std::string& attribute, const std::string& value,
                        const std::vector<std::string>& of_sample) {
@@ -41,17 +35,13 @@ Subgroup make_subgroup(const Header& header, const std::string& attribute, const
 std::vector<Subgroup> make_subgroups(const Header& header, const std::vector<std::string>& by) {
   std::vector<Subgroup> groups;
   if (by.empty()) return groups;
-  const auto images = header.attributes.value("images", Json::array());
-  const auto image_of = header.attributes.value("sample_image", std::vector<std::size_t>());
-  std::set<std::string> known;
-  for (const auto& image : images)
-    for (const auto& [attribute, value] : image.items()) known.insert(attribute);
+  const auto known = attribute_names(header);
   for (const auto& attribute : by) {
-    if (!known.count(attribute))
-      throw UsageError("--by: " + unknown("attribute", attribute, {known.begin(), known.end()}));
+    if (std::find(known.begin(), known.end(), attribute) == known.end())
+      throw UsageError("--by: " + unknown("attribute", attribute, known));
     std::vector<std::string> of_sample;
-    for (std::size_t i = 0; i < header.sample_ids.size(); ++i)
-      of_sample.push_back(text_of(images.at(image_of.at(i)), attribute));
+    for (const auto& value : attribute_of_samples(header, attribute))
+      of_sample.push_back(attribute_text(value));
     const std::set<std::string> values(of_sample.begin(), of_sample.end());
     if (values.size() > most_values)
       throw UsageError("--by: " + attribute + " has " + std::to_string(values.size()) +

@@ -156,6 +156,21 @@ Linearized linearize_calibration(Metric metric, const Cases& cases, const Counts
       ""};
 }
 
+Linearized linearize_one(Metric metric, const Cases& cases, const Counts& counts,
+                         const Ranking& ranking, std::optional<double> threshold) {
+  const auto of_metric = [&] {
+    if (metric == Metric::auroc) return linearize_auroc(cases, counts, ranking);
+    if (metric == Metric::average_precision)
+      return linearize_average_precision(cases, counts, ranking);
+    if (!needs_threshold(metric)) return linearize_calibration(metric, cases, counts);
+    if (!threshold) return undefined(cases, "no operating point");
+    return linearize_at_threshold(metric, cases, counts, *threshold);
+  };
+  auto result = of_metric();
+  if (result.subjects < 2) std::fill(result.influence.begin(), result.influence.end(), 0.0);
+  return result;
+}
+
 }  // namespace
 
 Counts count(const std::vector<std::int8_t>& truth, const std::vector<std::int32_t>& subject,
@@ -216,25 +231,6 @@ bool is_share(Metric metric) {
   return metric != Metric::log_loss && metric != Metric::calibration_in_the_large &&
          metric != Metric::calibration_slope;
 }
-
-namespace {
-
-Linearized linearize_one(Metric metric, const Cases& cases, const Counts& counts,
-                         const Ranking& ranking, std::optional<double> threshold) {
-  const auto of_metric = [&] {
-    if (metric == Metric::auroc) return linearize_auroc(cases, counts, ranking);
-    if (metric == Metric::average_precision)
-      return linearize_average_precision(cases, counts, ranking);
-    if (!needs_threshold(metric)) return linearize_calibration(metric, cases, counts);
-    if (!threshold) return undefined(cases, "no operating point");
-    return linearize_at_threshold(metric, cases, counts, *threshold);
-  };
-  auto result = of_metric();
-  if (result.subjects < 2) std::fill(result.influence.begin(), result.influence.end(), 0.0);
-  return result;
-}
-
-}  // namespace
 
 std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold) {
   const auto counts = count(cases.truth, cases.subject, cases.subjects);

@@ -733,6 +733,12 @@ def test_subgroups_that_cannot_be_are_refused(fails, report, tmp_path):
     fails(["mr-report", "--by", "scaner", tmp_path / "x.eval"], 64, "scaner", "scanner")
     fails(["mr-report", "--by", "age", tmp_path / "x.eval"], 64, "age", "30 values")
     assert report(text)[0]["subgroups"] == []
+    rest = text.split("\n", 1)[1]
+    for broken in ([0, 1], [99] * 60):
+        head = json.loads(text.split("\n", 1)[0])
+        head["attributes"]["sample_image"] = broken
+        (tmp_path / "x.eval").write_text(json.dumps(head) + "\n" + rest)
+        fails(["mr-report", "--by", "scanner", tmp_path / "x.eval"], 65, "sample_image")
 
 
 def test_shortcuts_are_the_aurocs_of_facts_beside_the_image(report, schema):
