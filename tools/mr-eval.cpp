@@ -113,16 +113,6 @@ void declare_protocol(CLI::App& sub, ProtocolOptions& o) {
   sub.add_flag("-f,--force", o.force, "Replace what exists");
 }
 
-/// An option of evaluation that the subcommand lacks reaches the tool itself, and would do nothing.
-void refuse_options_of(const CLI::App& app, const CLI::App& sub) {
-  for (const auto* option : app.get_options()) {
-    const auto name = option->get_name();
-    if (option->count() > 0 && name != "--quiet" && name != "--verbose")
-      throw mr::UsageError(name + ": no option of mr-eval " + sub.get_name() +
-                           ", or stands before it");
-  }
-}
-
 void write_protocol(ProtocolOptions& o, const mr::Run& this_run, const mr::Messages& messages) {
   o.protocol.artifacts = mr::eval::parse_grid(o.grid);
   try {
@@ -182,7 +172,7 @@ int main(int argc, char** argv) {
   return mr::tool_main(app, argc, argv,
                        [&](const mr::Run& this_run, const mr::Messages& messages) {
                          if (!protocol_app->parsed()) return run(app, o, this_run, messages);
-                         refuse_options_of(app, *protocol_app);
+                         mr::refuse_options_of(app, *protocol_app);
                          write_protocol(protocol, this_run, messages);
                        },
                        {{"--grid", grids}, {"--adapt", mr::eval::adaptation_names()}});

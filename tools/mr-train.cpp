@@ -409,15 +409,10 @@ void best(const BestOptions& o, const mr::train::Declaration& declared, const st
   mr::write_stdout(text);
 }
 
-/// An option of training that a subcommand lacks reaches the tool itself, and would do nothing.
-void refuse_options_of(const CLI::App& training, const mr::train::Declaration& declared,
-                       const CLI::App& sub) {
-  for (const auto& option : declared)
-    if (training.count("--" + option.name) > 0)
-      throw mr::UsageError("--" + option.name + ": no option of mr-train " + sub.get_name() +
-                           ", or stands before it");
+void refuse_options_of_training(const CLI::App& training, const CLI::App& sub) {
   if (training.count("manifest") > 0)
     throw mr::UsageError("manifest: mr-train " + sub.get_name() + " wants one, after its name");
+  mr::refuse_options_of(training, sub);
 }
 
 // --- convert and norms
@@ -518,7 +513,7 @@ int main(int argc, char** argv) {
   return mr::tool_main(app, argc, argv,
                        [&](const mr::Run& r, const mr::Messages& messages) {
                          for (const auto* sub : app.get_subcommands())
-                           refuse_options_of(app, declared, *sub);
+                           refuse_options_of_training(app, *sub);
                          if (sweep_app->parsed())
                            return sweep(*sweep_app, sweep_options, declared, argv[0]);
                          if (best_app->parsed())

@@ -53,8 +53,19 @@ inline int fail(const std::string& tool, std::string what, ExitStatus status) {
   return static_cast<int>(status);
 }
 
+/// An option of the tool that a subcommand lacks reaches the tool itself, and would do nothing.
+inline void refuse_options_of(const CLI::App& app, const CLI::App& sub) {
+  for (const auto* option : app.get_options()) {
+    const auto name = option->get_name();
+    if (option->count() > 0 && name != "--quiet" && name != "--verbose")
+      throw UsageError(name + ": no option of " + app.get_name() + " " + sub.get_name() +
+                       ", or stands before it");
+  }
+}
+
 /// Parses, runs, and turns what went wrong into one line and an exit status. `body` gets who runs
-/// and how to talk; `words` complete values of options in a shell. A default "--seed" must be made with capture_default_str() where one exists.
+/// and how to talk; `words` complete values of options in a shell. A default "--seed" must be made
+/// with capture_default_str() where one exists.
 inline int tool_main(CLI::App& app, int argc, char** argv,
                      const std::function<void(const Run&, const Messages&)>& body,
                      const Words& words = {}) {
