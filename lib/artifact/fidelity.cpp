@@ -202,6 +202,31 @@ double mean_ssim(const image::Volume& clean, const float* x, const float* y, con
   return ssim.value();
 }
 
+/// What has a gain of its own: each volume in 3-D, each slice in 2-D, frame after frame.
+class GainUnits {
+ public:
+  explicit GainUnits(const image::Volume& volume) {
+    const auto roles = roles_of(volume);
+    by_slice_ = roles.mode == image::Mode::two_d;
+    voxels_ = mr::count(volume.shape()) / volume.frames();
+    slices_ = by_slice_ ? volume.length(roles.slice) : 1;
+    step_ = by_slice_ ? stride(volume, roles.slice) : voxels_;
+    count_ = static_cast<std::size_t>(volume.frames() * slices_);
+  }
+  std::size_t count() const { return count_; }
+  std::size_t of(std::int64_t voxel) const {
+    return static_cast<std::size_t>(voxel / voxels_ * slices_ + voxel % voxels_ / step_ % slices_);
+  }
+  std::string name(std::size_t unit) const {
+    return by_slice_ ? "slice " + std::to_string(unit) : "the volume";
+  }
+
+ private:
+  bool by_slice_;
+  std::int64_t voxels_, slices_, step_;
+  std::size_t count_;
+};
+
 }  // namespace
 
 Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts) {
@@ -229,37 +254,42 @@ Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, con
 std::vector<double> match_gain(const image::Volume& clean, image::Volume& corrupted,
                                const Facts& facts) {
   const Magnitude x(clean), y(corrupted);
-  const auto roles = roles_of(clean);
-  const bool by_slice = roles.mode == image::Mode::two_d;
-  const auto units = by_slice ? clean.length(roles.slice) : 1;
-  const auto step = by_slice ? stride(clean, roles.slice) : count(clean.shape()) / clean.frames();
-  const auto voxels = count(clean.shape()) / clean.frames();
-  const auto unit_of = [&](std::int64_t i) {
-    return i / voxels * units + i % voxels / step % units;
-  };
-  const auto all = static_cast<std::size_t>(clean.frames() * units);
-  std::vector<double> xx(all), xy(all), gains(all, 1);
+  const GainUnits units(clean);
+  std::vector<double> xx(units.count()), xy(units.count()), gains(units.count(), 1);
   for (std::int64_t i = 0; i < count(clean.shape()); ++i) {
     if (!facts.foreground[i]) continue;
     const double a = static_cast<double>(x.data()[i]), b = static_cast<double>(y.data()[i]);
-    xx[static_cast<std::size_t>(unit_of(i))] += a * a;
-    xy[static_cast<std::size_t>(unit_of(i))] += a * b;
+    xx[units.of(i)] += a * a;
+    xy[units.of(i)] += a * b;
   }
-  for (std::size_t u = 0; u < all; ++u) {
+  for (std::size_t u = 0; u < gains.size(); ++u) {
     if (xx[u] > 0) gains[u] = xy[u] / xx[u];
     if (!(gains[u] > 0))
-      throw DataError("gain " + shortest(gains[u]) + " of " +
-                      (by_slice ? "slice " + std::to_string(u) : std::string("the volume")) +
+      throw DataError("gain " + shortest(gains[u]) + " of " + units.name(u) +
                       ": want > 0 to match it");
   }
   for (std::int64_t i = 0; i < count(clean.shape()); ++i) {
-    const auto g = static_cast<float>(gains[static_cast<std::size_t>(unit_of(i))]);
+    const auto g = static_cast<float>(gains[units.of(i)]);
     if (corrupted.is_complex())
       corrupted.complex_voxels[i] /= g;
     else
       corrupted.voxels[i] /= g;
   }
   return gains;
+}
+
+void apply_gain(image::Volume& volume, const std::vector<double>& gains) {
+  const GainUnits units(volume);
+  if (gains.size() != units.count())
+    throw DataError("gains: want " + std::to_string(units.count()) + ", got " +
+                    std::to_string(gains.size()));
+  for (std::int64_t i = 0; i < count(volume.shape()); ++i) {
+    const auto g = static_cast<float>(gains[units.of(i)]);
+    if (volume.is_complex())
+      volume.complex_voxels[i] *= g;
+    else
+      volume.voxels[i] *= g;
+  }
 }
 
 Json to_json(const Fidelity& f) {

@@ -155,6 +155,9 @@ struct Fidelity {
 std::vector<double> match_gain(const image::Volume& clean, image::Volume& corrupted,
                                const Facts& facts);
 
+/// Multiplies an image by such gains. throws DataError where their number is another
+void apply_gain(image::Volume& volume, const std::vector<double>& gains);
+
 /// Complex images are compared by magnitude. All members are NaN where there is no foreground.
 /// source  Wang et al. 2004, IEEE Trans Image Process 13:600 (SSIM; uniform 7x7 window, population
 ///         moments, K1 0.01, K2 0.03, L = peak; windows are cut at the image's edge)

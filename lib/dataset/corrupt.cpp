@@ -117,19 +117,26 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
 }
 
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
-                             const artifact::Draw& draw, const std::string& name) {
+                             const artifact::Draw& draw, const std::string& name, bool parts) {
   CorruptedImage result;
   result.volume = clean.volume;
+  const auto& source = clean.source ? *clean.source : clean.volume;
   try {
     result.artifacts = artifact::corrupt(result.volume, recipe, clean.facts, draw, 1, clean.maps);
     if (recipe.gain == artifact::Gain::match)
       result.artifacts.push_back(
           {{"artifact", "match-gain"},
-           {"gain", artifact::match_gain(clean.source ? *clean.source : clean.volume, result.volume,
-                                         clean.facts)}});
+           {"gain", artifact::match_gain(source, result.volume, clean.facts)}});
+    if (parts) {
+      result.structure = result.volume;
+      const auto gains = artifact::match_gain(source, *result.structure, clean.facts);
+      image::quantise(*result.structure);
+      result.gain = source;
+      artifact::apply_gain(*result.gain, gains);
+      image::quantise(*result.gain);
+    }
     image::quantise(result.volume);
-    result.fidelity =
-        artifact::compare(clean.source ? *clean.source : clean.volume, result.volume, clean.facts);
+    result.fidelity = artifact::compare(source, result.volume, clean.facts);
   } catch (const DataError& e) {
     throw DataError(name + ": " + e.what());
   }

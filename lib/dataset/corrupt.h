@@ -17,6 +17,8 @@ struct CorruptedImage {
   image::Volume volume;  // quantised: what a reader of its file sees
   Json artifacts;        // the steps taken, with what was drawn
   artifact::Fidelity fidelity;
+  // Where they are asked for: divided by its gain, and the clean image times that gain. Quantised.
+  std::optional<image::Volume> structure, gain;
 };
 
 /// Reads the image of an entry and its clean source (the image itself where it has none), applies
@@ -34,7 +36,8 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
 /// Maps of an entry, read from their files; those that it does not have are left out.
 artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
-                             const artifact::Draw& draw, const std::string& name);
+                             const artifact::Draw& draw, const std::string& name,
+                             bool parts = false);
 
 /// Keys of an entry's draws: its id, and those of its units at the recipe's levels.
 /// throws DataError where an image lacks the attribute that the recipe draws per

@@ -21,6 +21,9 @@ struct Options {
   std::string split = "test";          // "all": every image, also where none is split
   std::vector<std::string> artifacts;  // grid; empty: the manifest as it stands
   std::vector<double> severities = {1, 2, 3, 4, 5};
+  /// Beside each artifact at a severity, its gain and its structure alone; and clean validation
+  /// images under it.
+  bool decompose = false;
   std::shared_ptr<const artifact::Ladder>
       ladder;  // severities in place of the catalogue's; or null
   std::string device = "cpu";
@@ -35,8 +38,9 @@ struct Options {
 /// Artifacts of a grid: "study", or names separated by commas. throws UsageError
 std::vector<std::string> parse_grid(const std::string& text);
 
-/// Images go in blocks: one decoding and one corruption of an image serve all models, in threads
-/// ahead of the network. A finished block is appended to OUTPUT.partial; --resume goes on there.
+/// Scores of the split under every condition, and of the clean images of split val, which operating
+/// points and calibration are fitted on. A finished block is appended to OUTPUT.partial; --resume
+/// goes on there.
 /// throws DataError (labels of model and manifest differ, no batch norm to adapt, ...),
 /// InterruptedError
 void evaluate(const Options& options, const Run& run, const Messages& messages);

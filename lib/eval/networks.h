@@ -40,6 +40,8 @@ class Networks {
   std::vector<float> score_over_images(const Variant& variant, const std::vector<float>& pixels,
                                        const dataset::SampleSet& samples) const;
 
+  std::size_t labels() const { return labels_; }
+
   std::vector<Json> infos;                          // mr.json of each model
   std::vector<dataset::Preprocess> preprocessings;  // the distinct ones
   std::vector<Variant> variants;

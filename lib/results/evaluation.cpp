@@ -51,21 +51,37 @@ const char* kind_name(Kind kind) {
   throw DataError("condition: unknown kind");
 }
 
+const char* part_name(Part part) {
+  return part == Part::structure ? "structure" : part == Part::gain ? "gain" : "all";
+}
+
+std::string part_suffix(Part part) {
+  return part == Part::structure ? " gain-matched" : part == Part::gain ? " gain alone" : "";
+}
+
 Json to_json(const Condition& condition) {
   Json json{{"kind", kind_name(condition.kind)}};
   if (!condition.artifact.empty()) json["artifact"] = condition.artifact;
   if (condition.kind == Kind::artifact) json["severity"] = condition.severity;
+  if (condition.part != Part::all) json["part"] = part_name(condition.part);
   return json;
+}
+
+Part to_part(const std::string& text, const std::string& where) {
+  for (const auto part : {Part::all, Part::structure, Part::gain})
+    if (text == part_name(part)) return part;
+  throw DataError(where + ": unknown part '" + text + "' of an artifact");
 }
 
 Condition to_condition(const Json& json, const std::string& where) {
   const auto kind = string_member(json, "kind", where);
   for (const auto& k : kinds) {
     if (kind != k.name) continue;
-    Condition condition{k.kind, "", 0};
+    Condition condition{k.kind, "", 0, Part::all};
     if (k.kind == Kind::artifact || json.contains("artifact"))
       condition.artifact = string_member(json, "artifact", where);
     if (k.kind == Kind::artifact) condition.severity = number_member(json, "severity", where);
+    if (json.contains("part")) condition.part = to_part(string_member(json, "part", where), where);
     return condition;
   }
   throw DataError(where + ": unknown kind of condition '" + kind + "'");
@@ -142,35 +158,44 @@ void require_unique(const std::vector<Text>& ids, const std::string& where) {
     if (!seen.insert(id).second) throw DataError(where + ": '" + id + "' twice");
 }
 
+Samples to_samples(const Json& json, std::size_t labels, const std::string& where) {
+  Samples all;
+  const auto& samples = member(json, "samples", where);
+  all.sample_ids = as<std::vector<std::string>>(samples, "id", where + ": samples");
+  all.sample_subject = as<std::vector<std::int32_t>>(samples, "subject", where + ": samples");
+  all.subjects = as<std::vector<std::string>>(json, "subjects", where);
+  require_unique(all.sample_ids, where + ": samples");
+  require_unique(all.subjects, where + ": subjects");
+  if (all.sample_subject.size() != all.sample_ids.size())
+    throw DataError(where + ": samples: " + std::to_string(all.sample_ids.size()) + " ids, but " +
+                    std::to_string(all.sample_subject.size()) + " subjects");
+  for (const auto subject : all.sample_subject)
+    if (subject < 0 || static_cast<std::size_t>(subject) >= all.subjects.size())
+      throw DataError(where + ": samples: subject " + std::to_string(subject) + " of " +
+                      std::to_string(all.subjects.size()));
+  for (const auto& row : as<std::vector<Json>>(json, "truth", where))
+    all.truth.push_back(to_truth(row, all.sample_ids.size(), where + ": truth"));
+  if (all.truth.size() != labels)
+    throw DataError(where + ": truth: want " + std::to_string(labels) +
+                    " rows, one per label, got " + std::to_string(all.truth.size()));
+  all.attributes = optional_member(json, "attributes", Json::object());
+  return all;
+}
+
 Header to_header(const Json& json, const std::string& where) {
   Header header;
   header.labels = as<std::vector<std::string>>(json, "labels", where);
-  const auto& samples = member(json, "samples", where);
-  header.sample_ids = as<std::vector<std::string>>(samples, "id", where + ": samples");
-  header.sample_subject = as<std::vector<std::int32_t>>(samples, "subject", where + ": samples");
-  header.subjects = as<std::vector<std::string>>(json, "subjects", where);
   require_unique(header.labels, where + ": labels");
-  require_unique(header.sample_ids, where + ": samples");
-  require_unique(header.subjects, where + ": subjects");
-  if (header.sample_subject.size() != header.sample_ids.size())
-    throw DataError(where + ": samples: " + std::to_string(header.sample_ids.size()) +
-                    " ids, but " + std::to_string(header.sample_subject.size()) + " subjects");
-  for (const auto subject : header.sample_subject)
-    if (subject < 0 || static_cast<std::size_t>(subject) >= header.subjects.size())
-      throw DataError(where + ": samples: subject " + std::to_string(subject) + " of " +
-                      std::to_string(header.subjects.size()));
+  static_cast<Samples&>(header) = to_samples(json, header.labels.size(), where);
+  if (json.contains("validation"))
+    header.validation =
+        to_samples(json["validation"], header.labels.size(), where + ": validation");
   std::vector<std::string> ids;
   for (const auto& model : as<std::vector<Json>>(json, "models", where)) {
     header.models.push_back(to_model(model, header.labels.size(), where));
     ids.push_back(header.models.back().id);
   }
   require_unique(ids, where + ": models");
-  for (const auto& row : as<std::vector<Json>>(json, "truth", where))
-    header.truth.push_back(to_truth(row, header.sample_ids.size(), where + ": truth"));
-  if (header.truth.size() != header.labels.size())
-    throw DataError(where + ": truth: want " + std::to_string(header.labels.size()) +
-                    " rows, one per label, got " + std::to_string(header.truth.size()));
-  header.attributes = optional_member(json, "attributes", Json::object());
   header.grid = optional_member(json, "grid", Json::object());
   header.notes = optional_member(json, "notes", Json::array());
   header.provenance = optional_member(json, "provenance", Json::array());
@@ -191,6 +216,8 @@ class Reader {
       if (line.is_object() && line.contains("end")) return finish(line["end"]);
       if (line.is_object() && line.contains("thumbnail"))
         read_thumbnail(line["thumbnail"]);
+      else if (line.is_object() && line.contains("validation"))
+        read_validation(line["validation"]);
       else
         read_result(line);
     }
@@ -219,13 +246,27 @@ class Reader {
     if (visitor_.header) visitor_.header(header_);
   }
 
-  void read_result(const Json& line) {
-    Result result;
+  std::size_t model_of(const Json& line) const {
     const auto id = string_member(line, "model", where());
     const auto found = index_.find(id);
     if (found == index_.end())
       throw DataError(where() + ": model '" + id + "' is not in the header");
-    result.model = found->second;
+    return found->second;
+  }
+
+  void read_validation(const Json& json) {
+    ValidationScores validation;
+    validation.model = model_of(json);
+    validation.condition = to_condition(member(json, "condition", where()), where());
+    validation.scores = decode<float>(json, "scores", header_.labels.size(),
+                                      header_.validation.sample_ids.size(), where());
+    ++validations_;
+    if (visitor_.validation) visitor_.validation(std::move(validation));
+  }
+
+  void read_result(const Json& line) {
+    Result result;
+    result.model = model_of(line);
     result.condition = to_condition(member(line, "condition", where()), where());
     result.metrics = member(line, "metrics", where());
     result.fidelity = optional_member(line, "fidelity", Json::object());
@@ -248,10 +289,16 @@ class Reader {
   void finish(const Json& end) {
     const auto results = integer_member(end, "results", where());
     const auto thumbnails = integer_member(end, "thumbnails", where());
-    if (results != results_ || thumbnails != thumbnails_)
-      throw DataError(where() + ": the end line counts " + std::to_string(results) +
-                      " results and " + std::to_string(thumbnails) + " thumbnails, the file has " +
-                      std::to_string(results_) + " and " + std::to_string(thumbnails_));
+    const auto validations =
+        end.contains("validations") ? integer_member(end, "validations", where()) : 0;
+    const auto counts = [](std::int64_t v, std::int64_t r, std::int64_t t) {
+      return std::to_string(v) + " validations, " + std::to_string(r) + " results and " +
+             std::to_string(t) + " thumbnails";
+    };
+    if (results != results_ || thumbnails != thumbnails_ || validations != validations_)
+      throw DataError(where() + ": the end line counts " +
+                      counts(validations, results, thumbnails) + ", the file has " +
+                      counts(validations_, results_, thumbnails_));
     if (next()) throw DataError(where() + ": text after the end line");
   }
 
@@ -260,15 +307,31 @@ class Reader {
   const Visitor& visitor_;
   std::string text_;
   std::size_t number_ = 0;
-  std::int64_t results_ = 0, thumbnails_ = 0;
+  std::int64_t validations_ = 0, results_ = 0, thumbnails_ = 0;
   Header header_;
   std::map<std::string, std::size_t> index_;  // of a model by its id
 };
+
+Json to_json(const Samples& samples) {
+  Json truth = Json::array();
+  for (const auto& row : samples.truth) truth.push_back(truth_to_json(row));
+  return {{"samples", {{"id", samples.sample_ids}, {"subject", samples.sample_subject}}},
+          {"subjects", samples.subjects},
+          {"truth", std::move(truth)},
+          {"attributes", samples.attributes}};
+}
 
 void require_size(std::size_t found, std::size_t want, const char* what) {
   if (found != want)
     throw DataError(std::string("evaluation: ") + what + ": want " + std::to_string(want) +
                     ", got " + std::to_string(found));
+}
+
+void require_lengths(const Samples& samples, std::size_t labels) {
+  require_size(samples.sample_subject.size(), samples.sample_ids.size(), "subjects of samples");
+  require_size(samples.truth.size(), labels, "rows of truth");
+  for (const auto& row : samples.truth)
+    require_size(row.size(), samples.sample_ids.size(), "truth");
 }
 
 }  // namespace
@@ -291,7 +354,7 @@ std::string name(const Condition& condition) {
     case Kind::clean:
       return "clean";
     case Kind::artifact:
-      return condition.artifact + ":" + shortest(condition.severity);
+      return condition.artifact + ":" + shortest(condition.severity) + part_suffix(condition.part);
     case Kind::recipe:
       return "recipe:" + condition.artifact;
     case Kind::as_given:
@@ -303,31 +366,42 @@ std::string name(const Condition& condition) {
 EvaluationWriter::EvaluationWriter(Sink sink, const Header& header)
     : sink_(std::move(sink)), header_(header) {
   const auto labels = header.labels.size();
-  require_size(header.sample_subject.size(), header.sample_ids.size(), "subjects of samples");
-  require_size(header.truth.size(), labels, "rows of truth");
-  Json models = Json::array(), truth = Json::array();
+  require_lengths(header, labels);
+  Json models = Json::array();
   for (const auto& model : header.models) {
     require_size(model.thresholds.size(), labels, "thresholds");
     models.push_back(to_json(model));
   }
-  for (const auto& row : header.truth) {
-    require_size(row.size(), header.sample_ids.size(), "truth");
-    truth.push_back(truth_to_json(row));
+  auto samples = to_json(static_cast<const Samples&>(header));
+  Json line{{"schema", schema},
+            {"labels", header.labels},
+            {"models", std::move(models)},
+            {"samples", std::move(samples["samples"])},
+            {"subjects", std::move(samples["subjects"])},
+            {"truth", std::move(samples["truth"])},
+            {"attributes", std::move(samples["attributes"])}};
+  if (!header.validation.sample_ids.empty()) {
+    require_lengths(header.validation, labels);
+    line["validation"] = to_json(header.validation);
   }
-  write_line({{"schema", schema},
-              {"labels", header.labels},
-              {"models", std::move(models)},
-              {"samples", {{"id", header.sample_ids}, {"subject", header.sample_subject}}},
-              {"subjects", header.subjects},
-              {"truth", std::move(truth)},
-              {"attributes", header.attributes},
-              {"grid", header.grid},
-              {"notes", header.notes},
-              {"provenance", header.provenance}});
+  line["grid"] = header.grid;
+  line["notes"] = header.notes;
+  line["provenance"] = header.provenance;
+  write_line(line);
 }
 
 void EvaluationWriter::write_line(const Json& line) {
   sink_(to_line(line) + "\n");
+}
+
+void EvaluationWriter::write(const ValidationScores& validation) {
+  require_size(validation.scores.size(),
+               header_.labels.size() * header_.validation.sample_ids.size(), "validation scores");
+  write_line({{"validation",
+               {{"model", header_.models.at(validation.model).id},
+                {"condition", to_json(validation.condition)},
+                {"scores", encode(validation.scores)}}}});
+  ++validations_;
 }
 
 void EvaluationWriter::write(const Result& result) {
@@ -352,7 +426,9 @@ void EvaluationWriter::write(const Thumbnail& thumbnail) {
 }
 
 void EvaluationWriter::finish() {
-  write_line({{"end", {{"results", results_}, {"thumbnails", thumbnails_}}}});
+  write_line(
+      {{"end",
+        {{"validations", validations_}, {"results", results_}, {"thumbnails", thumbnails_}}}});
 }
 
 void read_evaluation(const std::string& path, const Visitor& visitor) {

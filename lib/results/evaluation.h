@@ -1,6 +1,7 @@
 // results/: the evaluation file mr-eval/1 (JSON Lines): reader, writer, contrasts over it.
-// Line 1 is the header; then one line per model and condition, thumbnails, and an end line.
-// Shapes: L labels, N samples, P subjects.
+// Line 1 is the header; then the models' scores on clean validation images, one line per model and
+// condition, thumbnails, and an end line.
+// Shapes: L labels, N samples, P subjects; V samples of the clean validation images.
 #pragma once
 #include <functional>
 #include <map>
@@ -31,15 +32,21 @@ std::string trained_as(const Json& description, const std::string& where);
 /// The arm a model belongs to in contrasts: normalization, plus "+adaptation" where there is one.
 std::string arm(const Model& model);
 
-struct Header {
-  std::vector<Model> models;
-  std::vector<std::string> labels;              // L
+struct Samples {
   std::vector<std::string> sample_ids;          // N
   std::vector<std::int32_t> sample_subject;     // N, index into subjects
   std::vector<std::string> subjects;            // P
   std::vector<std::vector<std::int8_t>> truth;  // L x N: 0, 1, -1 unknown
-  // Facts of the images: {"sample_image": [N, index into images], "images": [{attribute: value}]}.
+  // Facts of the images: {"sample_image": [N, index into images], "image_ids": [id],
+  // "images": [{attribute: value}]}.
   Json attributes = Json::object();
+};
+
+struct Header : Samples {
+  std::vector<Model> models;
+  std::vector<std::string> labels;  // L
+  /// Those whose scores operating points and calibration are fitted on; empty where there are none.
+  Samples validation;
   Json grid = Json::object();  // what was asked: artifacts, severities, seed
   Json notes = Json::array();  // statements the report must repeat (e.g. proxies)
   Json provenance = Json::array();
@@ -47,15 +54,24 @@ struct Header {
 
 enum class Kind { clean, artifact, recipe, as_given };
 
+/// Which part of what an artifact did is in the images. g: least-squares gain of the corrupted
+/// image y on the clean x in the foreground, of each volume in 3-D, of each slice in 2-D.
+enum class Part {
+  all,        // y, as drawn
+  structure,  // y / g: gain-matched, an oracle that no scanner has
+  gain        // g x
+};
+
 struct Condition {
   Kind kind = Kind::clean;
   std::string artifact;  // name, or the recipe's name
   double severity = 0;
+  Part part = Part::all;
   bool operator==(const Condition& o) const {
-    return kind == o.kind && artifact == o.artifact && severity == o.severity;
+    return kind == o.kind && artifact == o.artifact && severity == o.severity && part == o.part;
   }
 };
-std::string name(const Condition& condition);  // "clean", "motion:3", ...
+std::string name(const Condition& condition);  // "clean", "motion:3", "motion:3 gain-matched", ...
 
 struct Result {
   std::size_t model = 0;  // index into header.models
@@ -64,6 +80,13 @@ struct Result {
   std::vector<double> influence;   // L x P, U_p of stats/; zeros where undefined
   Json metrics = Json::object();   // label -> ...; see measure.h
   Json fidelity = Json::object();  // medians over images: {gain, nrmse, nrmse_matched, ...}
+};
+
+/// Scores of a model on the validation images.
+struct ValidationScores {
+  std::size_t model = 0;  // index into header.models
+  Condition condition;
+  std::vector<float> scores;  // L x V logits, row-major
 };
 
 struct Thumbnail {
@@ -77,6 +100,7 @@ class EvaluationWriter {
  public:
   using Sink = std::function<void(std::string_view)>;
   EvaluationWriter(Sink sink, const Header& header);  // throws DataError where lengths disagree
+  void write(const ValidationScores& scores);         // likewise; before the results
   void write(const Result& result);                   // likewise
   void write(const Thumbnail& thumbnail);
   void finish();
@@ -86,12 +110,13 @@ class EvaluationWriter {
 
   Sink sink_;
   Header header_;
-  std::int64_t results_ = 0, thumbnails_ = 0;
+  std::int64_t validations_ = 0, results_ = 0, thumbnails_ = 0;
 };
 
 /// What a reader does with each part, in the order of the file; a part without one is passed over.
 struct Visitor {
   std::function<void(const Header&)> header;
+  std::function<void(ValidationScores&&)> validation;
   std::function<void(Result&&)> result;
   std::function<void(Thumbnail&&)> thumbnail;
 };

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/threads.h"
 #include "stats/contrast.h"
+#include "stats/threshold.h"
 
 namespace mr::results {
 namespace {
@@ -58,6 +59,23 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
 stats::Linearized linearize_auroc(const Header& header, const Result& result, std::size_t label,
                                   const std::vector<std::int8_t>& truth) {
   return stats::linearize(stats::Metric::auroc, cases_of(header, result, label, truth));
+}
+
+std::vector<std::optional<double>> choose_thresholds(const Model& model, const Samples& validation,
+                                                     const std::vector<float>& scores) {
+  const auto where = "model " + model.id;
+  const auto& points = member(model.info, "operating_points", where);
+  if (points.size() != validation.truth.size())
+    throw DataError(where + ": operating_points: want one per label");
+  std::vector<std::optional<double>> thresholds;
+  const auto n = static_cast<std::ptrdiff_t>(validation.sample_ids.size());
+  for (std::size_t l = 0; l < validation.truth.size(); ++l) {
+    const auto first = scores.begin() + static_cast<std::ptrdiff_t>(l) * n;
+    const auto rule = stats::parse_operating_rule(string_member(points[l], "rule", where));
+    thresholds.push_back(
+        stats::choose_threshold({first, first + n}, validation.truth[l], rule).value);
+  }
+  return thresholds;
 }
 
 void measure(const Header& header, Result& result) {

@@ -16,6 +16,12 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
 stats::Linearized linearize_auroc(const Header& header, const Result& result, std::size_t label,
                                   const std::vector<std::int8_t>& truth);
 
+/// Operating points by the rule of the model's training (info.operating_points), which its scores
+/// [L x V] on validation samples give.
+/// throws  DataError where the model does not say its rule
+std::vector<std::optional<double>> choose_thresholds(const Model& model, const Samples& validation,
+                                                     const std::vector<float>& scores);
+
 /// Of one model under one condition: its interval by subjects, or why there is none.
 stats::Estimate estimate(const stats::Linearized& metric, stats::Scale scale);
 

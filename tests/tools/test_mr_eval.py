@@ -313,6 +313,99 @@ def test_threshold_is_that_of_clean_validation(run, study):
         assert t == pytest.approx(want, rel=1e-5, abs=1e-5)
 
 
+def validation_of(text):
+    """Header of the validation images, and scores by model and condition."""
+    lines = [json.loads(line) for line in text.decode().splitlines()]
+    header = lines[0]["validation"]
+    shape = len(lines[0]["labels"]), len(header["samples"]["id"])
+    found = {}
+    for line in lines:
+        if "validation" in line and "schema" not in line:
+            v = line["validation"]
+            c = v["condition"]
+            found[v["model"], c["kind"], c.get("artifact", ""), c.get("severity", 0)] = np.frombuffer(
+                base64.b64decode(v["scores"]), "<f4").reshape(shape)
+    return header, found
+
+
+def test_clean_validation_images_are_scored_beside(run, study, schema):
+    """They are what an evaluation of split val gives; an adapted model has its own thresholds from them,
+    one that adapts over images those of the plain network."""
+    command = ["mr-eval", "-m", study / "batch.pt", "--adapt", "recalibrate", "--adapt", "batch-stats",
+               "--adapt", "batch-stats:all", study / "manifest.json"]
+    text = run(command).stdout
+    check = schema("mr-eval")
+    for line in text.decode().splitlines():
+        check(json.loads(line))
+    own_header, validation = validation_of(text)
+    header, results = read(run([*command, "--split", "val"]).stdout)
+    assert own_header["samples"] == header["samples"] and own_header["truth"] == header["truth"]
+    assert own_header["attributes"] == header["attributes"]
+    thresholds = {m["id"]: m["thresholds"] for m in json.loads(text.split(b"\n")[0])["models"]}
+    plain = "batch.pt"
+    for model in ("batch.pt", "batch.pt+recalibrate", "batch.pt+batch-stats:volume"):
+        want, _ = results[model, "clean", "", 0]
+        scores = validation[model, "clean", "", 0]
+        np.testing.assert_array_equal(scores, want)
+        if model == plain:
+            continue
+        for l, t in enumerate(thresholds[model]):
+            positives = np.sort(scores[l][np.array(header["truth"][l]) == 1])[::-1]
+            assert t == positives[int(np.ceil(0.9 * len(positives))) - 1]
+    np.testing.assert_array_equal(validation["batch.pt+batch-stats:all", "clean", "", 0],
+                                  validation[plain, "clean", "", 0])
+    assert thresholds["batch.pt+batch-stats:all"] == thresholds[plain]
+    assert thresholds["batch.pt+recalibrate"] != thresholds[plain]
+
+
+def test_decomposition_evaluates_gain_and_structure_by_themselves(run, study, tmp_path, schema):
+    """The structure alone is what mr-corrupt --gain match writes; the gain alone is the clean image
+    times that gain. Validation images are scored under the artifact too."""
+    m = study / "manifest.json"
+    command = ["mr-eval", "-m", study / "batch.pt", "--grid", "bias,motion", "--severities", "3",
+               "--seed", "7"]
+    text = run([*command, "--decompose", m]).stdout
+    check = schema("mr-eval")
+    found = {}
+    for line in map(json.loads, text.decode().splitlines()):
+        check(line)
+        if "scores" in line:
+            c = line["condition"]
+            found[c.get("artifact", ""), c.get("part", "all")] = line["scores"]
+    _, plain = read(run([*command, m]).stdout)
+    for artifact in ("bias", "motion"):
+        assert found[artifact, "all"] == plain["batch.pt", "artifact", artifact, 3][1]["scores"]
+        done = run(["mr-corrupt", "-a", f"{artifact}:3", "--gain", "match", "--seed", "7", "-o",
+                    tmp_path / artifact, "--manifest-out", tmp_path / f"{artifact}.json", m])
+        _, given = read(run(["mr-eval", "-m", study / "batch.pt", tmp_path / f"{artifact}.json"]).stdout)
+        (want, _), = given.values()
+        structure = np.frombuffer(base64.b64decode(found[artifact, "structure"]), "<f4")
+        np.testing.assert_array_equal(structure, want.ravel())
+        # Clean images times the gains that mr-corrupt recorded, slice by slice in 2-D.
+        document = json.loads(m.read_text())
+        gains = {e["id"]: e["artifacts"][-1]["gain"]
+                 for e in json.loads((tmp_path / f"{artifact}.json").read_text())["images"]}
+        (tmp_path / "scaled").mkdir(exist_ok=True)
+        for entry in document["images"]:
+            image = nibabel.load(m.parent / entry["file"])
+            x = np.asanyarray(image.dataobj) * np.float32(gains[entry["id"]])
+            if image.get_data_dtype().kind in "iu":
+                x = np.rint(x).astype(image.get_data_dtype())
+            entry["file"] = str(tmp_path / "scaled" / os.path.basename(entry["file"]))
+            nibabel.save(nibabel.Nifti1Image(x, image.affine, image.header), entry["file"])
+        (tmp_path / "scaled.json").write_text(json.dumps(document))
+        _, given = read(run(["mr-eval", "-m", study / "batch.pt", tmp_path / "scaled.json"]).stdout)
+        (want, _), = given.values()
+        gain = np.frombuffer(base64.b64decode(found[artifact, "gain"]), "<f4")
+        np.testing.assert_allclose(gain, want.ravel(), rtol=1e-4, atol=1e-4)
+    _, validation = validation_of(text)
+    assert set(validation) == {("batch.pt", "clean", "", 0), ("batch.pt", "artifact", "bias", 3),
+                               ("batch.pt", "artifact", "motion", 3)}
+    _, val = read(run([*command, "--split", "val", m]).stdout)
+    for key, scores in validation.items():
+        np.testing.assert_array_equal(scores, val[key][0])
+
+
 @pytest.mark.parametrize("artifact", ["rician", "motion", "ghosting", "spike", "bias"])
 def test_in_memory_equals_files(run, study, tmp_path, artifact):
     """Scores of the grid are the scores of the images that mr-corrupt writes, bit for bit."""
@@ -453,3 +546,4 @@ def test_a_protocol_says_the_grid_and_is_recorded(run, fails, study, tmp_path):
     protocol.write_text(protocol.read_text().replace('"bias"', '"bais"'))
     fails(command, 64, "bais", "bias")
     fails(["mr-eval", manifest], 64, "--model")
+    fails(["mr-eval", "-m", model, "--decompose", manifest], 64, "--decompose", "--grid")

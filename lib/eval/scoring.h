@@ -1,0 +1,64 @@
+// eval/: the scores of images under conditions, block by block.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "artifact/catalogue.h"
+#include "base/json.h"
+#include "base/run.h"
+#include "dataset/loader.h"
+#include "eval/networks.h"
+#include "results/evaluation.h"
+
+namespace mr::eval {
+
+/// Which images are scored, by which networks, under which conditions.
+struct Plan {
+  const dataset::SampleSet& samples;
+  const Networks& networks;
+  /// The parts of an artifact at a severity stand side by side: they share its corruption.
+  std::vector<results::Condition> conditions;
+  std::shared_ptr<const artifact::Ladder> ladder;  // or null
+  std::uint64_t seed = 0;                          // of the artifacts
+  int threads = 1;
+  std::optional<std::size_t> thumbnail;  // sample whose picture is wanted
+};
+
+/// Some images under one condition.
+struct ConditionScores {
+  // [variants][samples x labels]; empty where a variant adapts over images
+  std::vector<std::vector<float>> scores;
+  std::vector<Json> fidelity;  // [images], as far as there is any
+  std::string thumbnail;       // PNG, "" where there is none
+};
+
+using BlockScores = std::vector<ConditionScores>;  // [conditions]
+
+/// Scores [variants][samples x labels] of a condition by the variants that adapt over images; empty
+/// for the others.
+using OverImages = std::vector<std::vector<float>>;
+
+struct Scored {
+  std::vector<BlockScores> blocks;      // in the order of the images
+  std::vector<OverImages> over_images;  // [conditions], where a variant adapts over images
+};
+
+/// The parts of `scored` as lines of JSON, and back.
+/// throws DataError that begins with `name` where a line is of another plan
+void add_finished(Scored& scored, const Json& line, const Plan& plan, const std::string& name);
+
+/// Scores what is not in `scored` yet. Images go in blocks: one decoding and one corruption of an
+/// image serve all models, in threads ahead of the network; then the conditions for variants that
+/// adapt over images, all of a condition's pixels in memory. `finished` gets each part when it is
+/// done, as add_finished takes it. throws InterruptedError, DataError
+void score(const Plan& plan, Scored& scored, const std::function<void(const Json&)>& finished,
+           const Messages& messages, const std::string& what);
+
+/// [labels x samples] of one variant under one condition.
+std::vector<float> scores_of(const Plan& plan, const Scored& scored, std::size_t condition,
+                             std::size_t variant);
+
+}  // namespace mr::eval
