@@ -20,7 +20,7 @@ struct Options {
 
 struct ProtocolOptions {
   mr::results::Protocol protocol;
-  std::string grid = "study", output;
+  std::string grid = "study", level = "volume", pool = "top3", output;
   bool force = false;
 };
 
@@ -39,6 +39,9 @@ void declare(CLI::App& app, Options& o) {
       ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 5.0))
       ->capture_default_str();
+  app.add_flag("--decompose", o.eval.decompose,
+               "Also evaluate each artifact's gain and its structure alone, and validation images "
+               "under it: what a loss is made of (three evaluations for one)");
   app.add_option(
       "--protocol", o.eval.protocol,
       "Evaluate the artifacts and severities of this protocol (mr-protocol/1), and record "
@@ -87,6 +90,10 @@ void declare_protocol(CLI::App& sub, ProtocolOptions& o) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->capture_default_str();
+  sub.add_option("--level", o.level, "sample, volume or subject: what is decided on")
+      ->capture_default_str();
+  sub.add_option("--pool", o.pool, "How slices' logits become one: top3, max or noisy-or")
+      ->capture_default_str();
   sub.add_option("--margin", r.margin,
                  "Loss of AUROC on clean images that is accepted; also the margin of equivalence")
       ->capture_default_str();
@@ -115,6 +122,8 @@ void declare_protocol(CLI::App& sub, ProtocolOptions& o) {
 
 void write_protocol(ProtocolOptions& o, const mr::Run& this_run, const mr::Messages& messages) {
   o.protocol.artifacts = mr::eval::parse_grid(o.grid);
+  o.protocol.level = mr::results::parse_level(o.level);
+  o.protocol.pool = mr::results::parse_pool(o.pool);
   try {
     mr::results::check(o.protocol, "protocol");
   } catch (const mr::DataError& e) {  // here the command line said it
@@ -145,6 +154,8 @@ void run(const CLI::App& app, Options& o, const mr::Run& this_run, const mr::Mes
     o.eval.artifacts = mr::eval::parse_grid(mr::joined(protocol.artifacts, ','));
     o.eval.severities = protocol.severities;
   }
+  if (o.eval.decompose && o.eval.artifacts.empty())
+    throw mr::UsageError("--decompose: takes a --grid or a --protocol");
   if (!o.ladder.empty())
     o.eval.ladder = std::make_shared<const mr::artifact::Ladder>(
         mr::artifact::ladder_from_json(mr::read_json(o.ladder), o.ladder));
@@ -175,5 +186,8 @@ int main(int argc, char** argv) {
                          mr::refuse_options_of(app, *protocol_app);
                          write_protocol(protocol, this_run, messages);
                        },
-                       {{"--grid", grids}, {"--adapt", mr::eval::adaptation_names()}});
+                       {{"--grid", grids},
+                        {"--adapt", mr::eval::adaptation_names()},
+                        {"--level", {"sample", "volume", "subject"}},
+                        {"--pool", {"top3", "max", "noisy-or"}}});
 }

@@ -4,7 +4,11 @@
 
 namespace {
 
-void declare(CLI::App& app, mr::report::Options& options, bool& force) {
+struct Texts {
+  std::string level, pool;
+};
+
+void declare(CLI::App& app, mr::report::Options& options, Texts& texts, bool& force) {
   app.description(
       "Report how much diagnostic performance each arm (normalization, with its test-time "
       "adaptation) loses under each artifact and severity, with intervals over subjects and runs; "
@@ -25,6 +29,13 @@ void declare(CLI::App& app, mr::report::Options& options, bool& force) {
   app.add_option("--protocol", options.protocol,
                  "Rule of the verdict, written before the evaluations (mr-eval protocol)")
       ->type_name("FILE");
+  app.add_option("--level", texts.level,
+                 "sample, volume or subject: what is decided on, with the slices' scores pooled "
+                 "(default: that of the protocol, else volume where it can be tested)")
+      ->type_name("LEVEL");
+  app.add_option("--pool", texts.pool,
+                 "top3 (default: mean of the three largest logits), max or noisy-or")
+      ->type_name("HOW");
   app.add_option("--by", options.by,
                  "Also report subgroups of images by these attributes, with commas")
       ->delimiter(',')
@@ -46,11 +57,17 @@ void declare(CLI::App& app, mr::report::Options& options, bool& force) {
 
 int main(int argc, char** argv) {
   mr::report::Options options;
+  Texts texts;
   bool force = false;
   CLI::App app("", "mr-report");
-  declare(app, options, force);
-  return mr::tool_main(app, argc, argv, [&](const mr::Run& run, const mr::Messages&) {
-    options.overwrite = force ? mr::Overwrite::yes : mr::Overwrite::no;
-    mr::report::write_report(options, run, mr::write_stdout);
-  });
+  declare(app, options, texts, force);
+  return mr::tool_main(
+      app, argc, argv,
+      [&](const mr::Run& run, const mr::Messages&) {
+        if (!texts.level.empty()) options.level = mr::results::parse_level(texts.level);
+        if (!texts.pool.empty()) options.pool = mr::results::parse_pool(texts.pool);
+        options.overwrite = force ? mr::Overwrite::yes : mr::Overwrite::no;
+        mr::report::write_report(options, run, mr::write_stdout);
+      },
+      {{"--level", {"sample", "volume", "subject"}}, {"--pool", {"top3", "max", "noisy-or"}}});
 }

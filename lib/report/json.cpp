@@ -132,25 +132,29 @@ Json protocol_json(const Scope& scope) {
 Json to_json(const Scope& scope, const Document& document, const Trainings& trainings,
              const Json& provenance) {
   const auto& study = scope.study;
-  Json json = {{"schema", "mr-report/1"},
-               {"title", document.title},
-               {"summary", summary_text(document)},
-               {"baseline", scope.baseline},
-               {"protocol", protocol_json(scope)},
-               {"rule", results::to_json(scope.rule())},
-               {"verdicts", verdicts_json(scope)},
-               {"subgroups", subgroups_json(scope)},
-               {"shortcuts", shortcuts_json(scope)},
-               {"samples", study.common().sample_ids.size()},
-               {"subjects", study.common().subjects.size()},
-               {"labels", labels_json(study)},
-               {"arms", arms_json(study)},
-               {"conditions", conditions_json(study)},
-               {"notes", study.notes()},
-               {"estimates", estimates_json(scope)},
-               {"models", models_json(study)},
-               {"grid", study.common().grid},
-               {"provenance", provenance}};
+  Json json = {
+      {"schema", "mr-report/1"},
+      {"title", document.title},
+      {"summary", summary_text(document)},
+      {"baseline", scope.baseline},
+      {"protocol", protocol_json(scope)},
+      {"rule", results::to_json(scope.rule())},
+      {"verdicts", verdicts_json(scope)},
+      {"subgroups", subgroups_json(scope)},
+      {"shortcuts", shortcuts_json(scope)},
+      {"level", results::name(study.level())},
+      {"pool",
+       study.level() == results::Level::sample ? Json() : Json(results::name(study.pool()))},
+      {"samples", study.common().sample_ids.size()},
+      {"subjects", study.common().subjects.size()},
+      {"labels", labels_json(study)},
+      {"arms", arms_json(study)},
+      {"conditions", conditions_json(study)},
+      {"notes", study.notes()},
+      {"estimates", estimates_json(scope)},
+      {"models", models_json(study)},
+      {"grid", study.common().grid},
+      {"provenance", provenance}};
   if (!trainings.logs().empty()) json["training"] = training_json(trainings);
   return json;
 }

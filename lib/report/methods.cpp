@@ -200,6 +200,22 @@ void add_ladder(Section& section, const Study& study) {
   section.blocks.emplace_back(table);
 }
 
+std::string units_text(const Study& study) {
+  using results::Level;
+  if (study.level() == Level::sample)
+    return "A sample is a slice, or an image where the manifest names no slice. " +
+           study.why_not_pooled();
+  const std::string how = study.pool() == results::Pool::top3
+                              ? "the mean of the three largest logits of its slices"
+                          : study.pool() == results::Pool::max
+                              ? "the largest logit of its slices"
+                              : "the noisy-or of its slices' probabilities";
+  return "A sample is a " + std::string(results::name(study.level())) + ": its score is " + how +
+         "; a label is present where it is in any slice, absent where it is in none, and else "
+         "unknown. Operating points are chosen on clean validation " +
+         results::name(study.level()) + "s pooled alike.";
+}
+
 }  // namespace
 
 Section methods(const Scope& scope) {
@@ -209,8 +225,8 @@ Section methods(const Scope& scope) {
     if (!text.empty()) list.items.emplace_back(term, text);
   };
   say("Units",
-      "A sample is a slice, or an image where the manifest names no slice; the independent unit is "
-      "the subject. A run is one training of an arm; runs are nested in arms. Samples of unknown "
+      units_text(scope.study) +
+          " The independent unit is the subject. A run is one training of an arm; runs are nested in arms. Samples of unknown "
       "truth are left out, label by label.");
   say("AUROC",
       "By mid-ranks, ties counting half, from logits in full precision; the direction is never "

@@ -41,6 +41,8 @@ Inputs sort_out(const Options& options) {
   if (!options.scores.empty()) throw UsageError("--scores: there is no evaluation");
   if (!options.protocol.empty()) throw UsageError("--protocol: there is no evaluation");
   if (!options.by.empty()) throw UsageError("--by: there is no evaluation");
+  if (options.level) throw UsageError("--level: there is no evaluation");
+  if (options.pool) throw UsageError("--pool: there is no evaluation");
   return inputs;
 }
 
@@ -114,9 +116,17 @@ Report report_trainings(const Trainings& trainings, const Options& options, cons
   return {std::move(document), std::move(json), "", training_csv(trainings)};
 }
 
+results::Reading how_to_read(const Options& options, const std::optional<PlannedStudy>& plan) {
+  results::Reading reading{options.level, options.pool.value_or(results::Pool::top3), options.by};
+  if (plan && !options.level) reading.level = plan->content.level;
+  if (plan && !options.pool) reading.pool = plan->content.pool;
+  return reading;
+}
+
 Report report_study(const Study& study, std::vector<results::TrainingLog> logs,
-                    const Options& options, const Run& run) {
-  const auto scope = make_scope(study, options.baseline, options.protocol);
+                    const std::optional<PlannedStudy>& plan, const Options& options,
+                    const Run& run) {
+  const auto scope = make_scope(study, options.baseline, plan);
   const Trainings trainings(std::move(logs), scope.arms());
   Provenance made;
   made.add(study);
@@ -151,8 +161,10 @@ void write_report(const Options& options, const Run& run,
       throw_if_stopped();
       if (scores) scores->add(header, result);
     };
-    const Study study(inputs.evaluations, see, options.by);
-    report = report_study(study, std::move(inputs.logs), options, run);
+    std::optional<PlannedStudy> plan;
+    if (!options.protocol.empty()) plan = read_plan(options.protocol);
+    const Study study(inputs.evaluations, see, how_to_read(options, plan));
+    report = report_study(study, std::move(inputs.logs), plan, options, run);
   }
   const auto text = to_markdown(report.document);
   if (scores_file) scores_file->commit();

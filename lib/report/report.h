@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/run.h"
+#include "results/pooling.h"
 
 namespace mr::report {
 
@@ -14,6 +15,8 @@ struct Options {
   std::vector<std::string> inputs = {"-"};  // evaluations and training logs; "-": standard input
   std::string baseline;                     // arm; "": batch, else the first
   std::string protocol;                     // file; "": the default rule
+  std::optional<results::Level> level;      // none: that of the protocol, else as it can be tested
+  std::optional<results::Pool> pool;        // none: that of the protocol, else top3
   std::vector<std::string> by;              // attributes to make subgroups of
   std::string folder;                       // "": Markdown alone
   std::string scores;                       // CSV of every score; "": none

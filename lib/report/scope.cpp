@@ -20,10 +20,13 @@ std::size_t Scope::style(const std::string& arm) const {
   return static_cast<std::size_t>(std::find(all.begin(), all.end(), arm) - all.begin());
 }
 
-Scope make_scope(const Study& study, const std::string& asked, const std::string& protocol) {
-  Scope scope{study, asked, {}, study.artifacts(), {}, {}, {}, {}};
-  if (!protocol.empty())
-    scope.protocol = {file_name(protocol), sha256_file(protocol), results::read_protocol(protocol)};
+PlannedStudy read_plan(const std::string& path) {
+  return {file_name(path), sha256_file(path), results::read_protocol(path)};
+}
+
+Scope make_scope(const Study& study, const std::string& asked,
+                 const std::optional<PlannedStudy>& protocol) {
+  Scope scope{study, asked, {}, study.artifacts(), {}, {}, protocol, {}};
   const auto baseline = asked.empty() && scope.protocol ? scope.protocol->content.baseline : asked;
   scope.baseline = baseline;
   const auto& arms = study.arms();
@@ -33,7 +36,7 @@ Scope make_scope(const Study& study, const std::string& asked, const std::string
   if (baseline.empty())
     scope.baseline = has("batch") ? "batch" : arms.front();
   else if (!has(baseline))
-    throw UsageError((asked.empty() ? protocol + ": baseline: " : "--baseline: ") +
+    throw UsageError((asked.empty() ? protocol->file + ": baseline: " : "--baseline: ") +
                      unknown("arm", baseline, arms));
   for (const auto& arm : arms)
     if (arm != scope.baseline) scope.candidates.push_back(arm);

@@ -22,6 +22,8 @@ struct PlannedStudy {
   results::Protocol content;
 };
 
+PlannedStudy read_plan(const std::string& path);  // throws what read_protocol throws
+
 struct Scope {
   const Study& study;
   std::string baseline;
@@ -40,9 +42,9 @@ struct Scope {
 };
 
 /// baseline  an arm, or "" for that of the protocol, else batch, else the first arm
-/// protocol  a file, or "" for none
-/// throws    UsageError when the study lacks the baseline; what read_protocol throws
-Scope make_scope(const Study& study, const std::string& baseline, const std::string& protocol = "");
+/// throws    UsageError when the study lacks the baseline
+Scope make_scope(const Study& study, const std::string& baseline,
+                 const std::optional<PlannedStudy>& protocol = {});
 
 /// Corrupted (the endpoint) minus clean.
 Contrast change(const Scope& scope, const std::string& arm);

@@ -157,6 +157,12 @@ std::vector<std::string> protocol_deviations(const Scope& scope) {
   if (scope.baseline != plan.baseline)
     found.push_back("the baseline is " + arm_name(scope.baseline) + ", planned was " +
                     arm_name(plan.baseline));
+  if (scope.study.level() != plan.level)
+    found.push_back(std::string("the unit is the ") + results::name(scope.study.level()) +
+                    ", planned was the " + results::name(plan.level));
+  if (plan.level != results::Level::sample && scope.study.pool() != plan.pool)
+    found.push_back(std::string("slices are pooled by ") + results::name(scope.study.pool()) +
+                    ", planned was " + results::name(plan.pool));
   const auto& done = scope.artifacts;
   const auto has = [](const std::vector<std::string>& all, const std::string& name) {
     return std::find(all.begin(), all.end(), name) != all.end();

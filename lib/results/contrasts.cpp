@@ -89,19 +89,40 @@ Contrast operator-(Contrast a, const Contrast& b) {
 }
 
 Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_seen,
-             const std::vector<std::string>& by)
-    : by_(by) {
+             const Reading& reading)
+    : reading_(reading) {
   for (const auto& path : paths) add_file(path, result_seen);
 }
 
 void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
   Header header;
+  std::optional<Pooling> test, validation;
   Visitor visitor;
   visitor.header = [&](const Header& read) {
+    if (first_path_.empty())
+      level_ = reading_.level ? *reading_.level : choose_level(read, read.labels, why_not_pooled_);
     header = read;
-    add_header(display(path), read);
+    try {
+      test.emplace(read, level_, reading_.pool);
+      validation.emplace(read.validation,
+                         read.validation.sample_ids.empty() ? Level::sample : level_,
+                         reading_.pool);
+    } catch (const DataError& e) {
+      throw DataError(display(path) + ": " + e.what());
+    }
+    static_cast<Samples&>(header) = test->units();
+    header.validation = validation->units();
+    if (level_ != Level::sample)  // those of the models are for samples
+      for (auto& model : header.models) model.thresholds.assign(header.labels.size(), std::nullopt);
+    add_header(display(path), header);
+  };
+  visitor.validation = [&](ValidationScores&& scores) {
+    if (level_ != Level::sample && scores.condition.kind == Kind::clean)
+      set_thresholds(header.models[scores.model], header.validation,
+                     validation->pooled(scores.scores));
   };
   visitor.result = [&](Result&& result) {
+    result.scores = test->pooled(result.scores);
     add_result(display(path), header.models[result.model], header, result);
     if (result_seen) result_seen(header, result);
   };
@@ -122,13 +143,20 @@ void Study::add_header(const std::string& path, const Header& header) {
     for (const auto& truth : common_.truth)
       counts_.push_back(stats::count(truth, common_.sample_subject,
                                      static_cast<std::int32_t>(common_.subjects.size())));
-    subgroups_ = make_subgroups(common_, by_);
+    subgroups_ = make_subgroups(common_, reading_.by);
   } else {
     require_same(common_, first_path_, header, path);
   }
   append_new(notes_, header.notes);
   append_new(provenance_, header.provenance);
   for (const auto& model : header.models) add_model(path, model);
+}
+
+void Study::set_thresholds(Model& model, const Samples& validation,
+                           const std::vector<float>& scores) {
+  model.thresholds = choose_thresholds(model, validation, scores);
+  for (auto& known : models_)
+    if (arm(known) == arm(model) && known.run == model.run) known.thresholds = model.thresholds;
 }
 
 void Study::add_model(const std::string& path, const Model& model) {

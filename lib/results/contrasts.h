@@ -4,6 +4,7 @@
 #pragma once
 #include "results/evaluation.h"
 #include "results/measure.h"
+#include "results/pooling.h"
 #include "stats/contrast.h"
 #include "stats/robustness.h"
 
@@ -56,22 +57,33 @@ std::vector<Subgroup> make_subgroups(const Header& header, const std::vector<std
 using Among = std::optional<std::size_t>;
 inline constexpr std::nullopt_t all_samples = std::nullopt;
 
+/// How a study reads its evaluations.
+struct Reading {
+  std::optional<Level> level;  // none: choose_level
+  Pool pool = Pool::top3;
+  std::vector<std::string> by = {};  // attributes to make subgroups of
+};
+
 /// A set of evaluations of the same samples. Holds influences, not scores: its size is models x
 /// conditions x labels x subjects.
 class Study {
  public:
-  /// Sees each result with its scores while the files are read once ("-" may be among them).
+  /// Sees each result with the scores of its units while the files are read once ("-" may be among
+  /// them).
   using ResultSeen = std::function<void(const Header&, const Result&)>;
 
   /// throws DataError when two files differ in labels, samples, subjects or truth, when two models
-  /// claim the same arm and run, or when a model has a condition twice; it names both files
-  /// by  attributes to make subgroups of
+  /// claim the same arm and run, or when a model has a condition twice; it names both files; and
+  /// what Pooling throws
   explicit Study(const std::vector<std::string>& paths, const ResultSeen& result_seen = {},
-                 const std::vector<std::string>& by = {});
+                 const Reading& reading = {});
 
   const std::vector<std::string>& labels() const { return common_.labels; }
-  /// Labels, samples, subjects, truth and attributes, which all files share; the other members are
-  /// those of the first file.
+  Level level() const { return level_; }
+  Pool pool() const { return reading_.pool; }
+  const std::string& why_not_pooled() const { return why_not_pooled_; }
+  /// Labels, samples (pooled to the level), subjects, truth and attributes, which all files share;
+  /// the other members are those of the first file.
   const Header& common() const { return common_; }
   const std::vector<Model>& models() const { return models_; }    // of all files
   const std::vector<std::string>& arms() const { return arms_; }  // in order of appearance
@@ -147,6 +159,7 @@ class Study {
 
   void add_file(const std::string& path, const ResultSeen& result_seen);
   void add_header(const std::string& path, const Header& header);
+  void set_thresholds(Model& model, const Samples& validation, const std::vector<float>& scores);
   void add_model(const std::string& path, const Model& model);
   void add_result(const std::string& path, const Model& model, const Header& header,
                   const Result& result);
@@ -162,7 +175,9 @@ class Study {
   std::string first_path_;
   Header common_;
   std::vector<stats::Counts> counts_;  // [L]
-  std::vector<std::string> by_;
+  Reading reading_;
+  Level level_ = Level::sample;
+  std::string why_not_pooled_;
   std::vector<Subgroup> subgroups_;
   std::vector<Model> models_;
   std::vector<std::string> arms_;

@@ -61,7 +61,8 @@ Json to_json(const Protocol& protocol) {
   return {{"schema", "mr-protocol/1"},
           {"endpoint",
            {{"metric", "auroc"},
-            {"unit", "sample"},
+            {"unit", name(protocol.level)},
+            {"pool", name(protocol.pool)},
             {"mean_over", {"severities", "artifacts", "labels", "runs"}},
             {"artifacts", protocol.artifacts},
             {"severities", protocol.severities}}},
@@ -88,9 +89,14 @@ Protocol read_protocol(const std::string& path) {
   } catch (const Json::exception&) {
     throw DataError(path + ": endpoint: want artifacts (texts) and severities (numbers)");
   }
-  if (string_member(endpoint, "metric", path) != "auroc" ||
-      string_member(endpoint, "unit", path) != "sample")
-    throw DataError(path + ": endpoint: want metric auroc and unit sample, which are all there is");
+  if (string_member(endpoint, "metric", path) != "auroc")
+    throw DataError(path + ": endpoint: want metric auroc, which is all there is");
+  try {
+    p.level = parse_level(string_member(endpoint, "unit", path));
+    p.pool = parse_pool(string_member(endpoint, "pool", path));
+  } catch (const UsageError& e) {
+    throw DataError(path + ": endpoint: " + e.what());
+  }
   p.rule.margin = number_member(rule, "margin", path);
   p.rule.guard = number_member(rule, "guard", path);
   p.rule.alpha = number_member(rule, "alpha", path);

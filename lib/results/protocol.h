@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "results/pooling.h"
 
 namespace mr::results {
 
@@ -22,7 +23,9 @@ struct Rule {
 Json to_json(const Rule& rule);
 
 struct Protocol {
-  std::string baseline;                // arm
+  std::string baseline;         // arm
+  Level level = Level::volume;  // that the endpoint and the operating points are of
+  Pool pool = Pool::top3;
   std::vector<std::string> artifacts;  // of the endpoint: mean over severities, then artifacts,
   std::vector<double> severities;      // then labels, then runs
   Rule rule;

@@ -86,6 +86,9 @@ std::vector<Shortcut> shortcuts(const Header& header) {
   const auto add = [&](const std::string& fact, const std::vector<float>& value) {
     if (varies(value)) found.push_back(rank_labels(header, fact, value));
   };
+  if (const auto pooled = header.attributes.find("sample_counts");
+      pooled != header.attributes.end())
+    count = pooled->get<std::vector<float>>();
   add("slice position", position);
   add("distance from the middle slice", off_middle);
   add("slices of the image", count);

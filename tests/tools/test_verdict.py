@@ -16,8 +16,8 @@ RULE = {"margin": 0.03, "guard": 0.05, "alpha": 0.025, "sensitivity_floor": 0.8,
 @pytest.fixture
 def protocol(run, tmp_path):
     def make(*options, name="protocol.json"):
-        run(["mr-eval", "protocol", "--standard-error", "0.01", "-q", "--force", "-o",
-             tmp_path / name, *options])
+        run(["mr-eval", "protocol", "--level", "sample", "--standard-error", "0.01", "-q", "--force",
+             "-o", tmp_path / name, *options])
         return tmp_path / name
 
     return make
@@ -249,6 +249,7 @@ def test_the_protocols_baseline_holds_unless_another_is_asked_for(run, tmp_path,
     (["--severities", "0,1"], "severities"), (["--sensitivity-floor", "1.2"], "sensitivity floor"),
     (["--grid", "motoin"], "motion"), (["--grid", "motion,motion"], "twice"),
     (["--baseline", ""], "baseline"), (["--model", "x.pt"], "--model"),
+    (["--level", "slab"], "volume"), (["--pool", "mean"], "way of pooling"),
     (["--up-to-severity", "6"], "severity"), (["--difference", "nan"], "difference")])
 def test_a_bad_plan_is_refused(fails, options, part):
     base = [] if "--standard-error" in options else ["--standard-error", "0.01"]
@@ -270,6 +271,7 @@ def test_a_bad_protocol_file_is_refused(run, fails, tmp_path, protocol):
     fails(broken(lambda t: t["rule"].pop("guard")), 65, "bad.json", "guard")
     fails(broken(lambda t: t["rule"].update(margin=-1)), 65, "bad.json", "margin")
     fails(broken(lambda t: t["endpoint"].update(artifacts=[1])), 65, "bad.json", "artifacts")
-    fails(broken(lambda t: t["endpoint"].update(unit="volume")), 65, "bad.json", "unit sample")
+    fails(broken(lambda t: t["endpoint"].update(unit="slab")), 65, "bad.json", "'slab'", "volume")
+    fails(broken(lambda t: t["endpoint"].pop("pool")), 65, "bad.json", "pool")
     fails(["mr-report", "--protocol", tmp_path / "absent.json", tmp_path / "x.eval"], 66,
           "absent.json")
