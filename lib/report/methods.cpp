@@ -205,11 +205,10 @@ std::string units_text(const Study& study) {
   if (study.level() == Level::sample)
     return "A sample is a slice, or an image where the manifest names no slice. " +
            study.why_not_pooled();
-  const std::string how = study.pool() == results::Pool::top3
-                              ? "the mean of the three largest logits of its slices"
-                          : study.pool() == results::Pool::max
-                              ? "the largest logit of its slices"
-                              : "the noisy-or of its slices' probabilities";
+  const std::string how =
+      study.pool() == results::Pool::top3  ? "the mean of the three largest logits of its slices"
+      : study.pool() == results::Pool::max ? "the largest logit of its slices"
+                                           : "the noisy-or of its slices' probabilities";
   return "A sample is a " + std::string(results::name(study.level())) + ": its score is " + how +
          "; a label is present where it is in any slice, absent where it is in none, and else "
          "unknown. Operating points are chosen on clean validation " +
@@ -224,10 +223,10 @@ Section methods(const Scope& scope) {
   const auto say = [&](const std::string& term, const std::string& text) {
     if (!text.empty()) list.items.emplace_back(term, text);
   };
-  say("Units",
-      units_text(scope.study) +
-          " The independent unit is the subject. A run is one training of an arm; runs are nested in arms. Samples of unknown "
-      "truth are left out, label by label.");
+  say("Units", units_text(scope.study) +
+                   " The independent unit is the subject. A run is one training of an arm; runs "
+                   "are nested in arms. Samples of unknown "
+                   "truth are left out, label by label.");
   say("AUROC",
       "By mid-ranks, ties counting half, from logits in full precision; the direction is never "
       "turned. A label of which one class is absent has no AUROC and is left out of the macro "
@@ -314,9 +313,9 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
                       plural(common.sample_ids.size(), "sample");
   for (auto& section :
        {verdict(scope), summary(scope), performance(scope), heat_maps(scope), degradation(scope),
-        paired_differences(scope), operating_point(scope), calibration(scope), subgroups(scope),
-        shortcuts(scope), image_changes(scope), training(trainings), methods(scope),
-        limitations(scope), origin(scope, provenance)})
+        paired_differences(scope), decomposition(scope), operating_point(scope), calibration(scope),
+        subgroups(scope), shortcuts(scope), image_changes(scope), training(trainings),
+        methods(scope), limitations(scope), origin(scope, provenance)})
     if (!section.blocks.empty()) document.sections.push_back(section);
   return document;
 }

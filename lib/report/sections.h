@@ -13,6 +13,7 @@ Section performance(const Scope& scope);  // clean, corrupted, their difference;
 Section heat_maps(const Scope& scope);    // artifact x severity
 Section degradation(const Scope& scope);  // curves over severity
 Section paired_differences(const Scope& scope);
+Section decomposition(const Scope& scope);    // gain and structure
 Section operating_point(const Scope& scope);  // at frozen thresholds
 Section calibration(const Scope& scope);      // of the stated probabilities
 Section subgroups(const Scope& scope);        // by attribute of the images
@@ -26,6 +27,7 @@ Section origin(const Json& provenance);                      // provenance alone
 /// In what the study is not as its protocol says; the scope has one.
 std::vector<std::string> protocol_deviations(const Scope& scope);
 Json verdicts_json(const Scope& scope);
+Json decomposition_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
 Json shortcuts_json(const Scope& scope);
 

@@ -45,15 +45,6 @@ std::string listed(const std::vector<std::int64_t>& runs) {
   return text;
 }
 
-Contrast scaled(Contrast contrast, double factor) {
-  for (auto& term : contrast.terms) term.weight *= factor;
-  return contrast;
-}
-
-void add(Contrast& sum, const Contrast& more) {
-  sum.terms.insert(sum.terms.end(), more.terms.begin(), more.terms.end());
-}
-
 stats::Scale scale(const Contrast& contrast, Metric metric) {
   const bool difference = std::any_of(contrast.terms.begin(), contrast.terms.end(),
                                       [](const auto& term) { return term.weight < 0; });
@@ -83,9 +74,18 @@ std::string trained_file(const Model& model) {
 
 }  // namespace
 
-Contrast operator-(Contrast a, const Contrast& b) {
-  add(a, scaled(b, -1));
+Contrast operator+(Contrast a, const Contrast& b) {
+  a.terms.insert(a.terms.end(), b.terms.begin(), b.terms.end());
   return a;
+}
+
+Contrast operator-(Contrast a, const Contrast& b) {
+  return std::move(a) + -1.0 * b;
+}
+
+Contrast operator*(double factor, Contrast contrast) {
+  for (auto& term : contrast.terms) term.weight *= factor;
+  return contrast;
 }
 
 Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_seen,
@@ -196,7 +196,10 @@ void Study::add_result(const std::string& path, const Model& model, const Header
   for (const auto& group : subgroups_)
     for (std::size_t l = 0; l < header.labels.size(); ++l)
       keep(linearize_auroc(header, result, l, group.truth[l]));
-  append_new(conditions_, result.condition);
+  if (result.condition.part == Part::all)
+    append_new(conditions_, result.condition);
+  else
+    has_parts_ = true;
   if (!result.fidelity.empty()) fidelity_.emplace(condition, result.fidelity);
 }
 
@@ -245,12 +248,14 @@ Contrast Study::clean(const std::string& arm) const {
   return at(arm, Condition{});
 }
 
-Contrast Study::over_severities(const std::string& arm, const std::string& artifact) const {
+Contrast Study::over_severities(const std::string& arm, const std::string& artifact,
+                                Part part) const {
   const auto levels = severities(artifact);
   Contrast mean;
   for (const double severity : levels)
-    mean.terms.push_back(
-        {arm, {Kind::artifact, artifact, severity}, 1.0 / static_cast<double>(levels.size())});
+    mean.terms.push_back({arm,
+                          {Kind::artifact, artifact, severity, part},
+                          1.0 / static_cast<double>(levels.size())});
   return mean;
 }
 
@@ -265,11 +270,12 @@ Contrast Study::at_severity(const std::string& arm, double severity) const {
   return mean;
 }
 
-Contrast Study::endpoint(const std::string& arm) const {
+Contrast Study::endpoint(const std::string& arm, Part part) const {
   const auto names = artifacts();
   Contrast mean;
   for (const auto& artifact : names)
-    add(mean, scaled(over_severities(arm, artifact), 1.0 / static_cast<double>(names.size())));
+    mean = std::move(mean) +
+           1.0 / static_cast<double>(names.size()) * over_severities(arm, artifact, part);
   return mean;
 }
 

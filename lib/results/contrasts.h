@@ -21,7 +21,9 @@ struct Contrast {
   };
   std::vector<Term> terms;
 };
+Contrast operator+(Contrast a, const Contrast& b);
 Contrast operator-(Contrast a, const Contrast& b);
+Contrast operator*(double factor, Contrast contrast);
 
 /// A label's index, or `macro`: the mean over the labels that are defined, equal weights.
 using Label = std::optional<std::size_t>;
@@ -88,7 +90,9 @@ class Study {
   const std::vector<Model>& models() const { return models_; }    // of all files
   const std::vector<std::string>& arms() const { return arms_; }  // in order of appearance
   std::vector<std::int64_t> runs(const std::string& arm) const;   // ascending
+  /// Without those that hold a part of what an artifact did.
   const std::vector<Condition>& conditions() const { return conditions_; }
+  bool has_parts() const { return has_parts_; }  // of artifacts: their gain and structure alone
   const std::vector<Subgroup>& subgroups() const { return subgroups_; }
   bool has_clean() const;
   std::vector<std::string> artifacts() const;                         // in order of appearance
@@ -101,10 +105,12 @@ class Study {
   // Contrasts, each with weights that sum to 1.
   Contrast at(const std::string& arm, const Condition& condition) const;
   Contrast clean(const std::string& arm) const;
-  Contrast over_severities(const std::string& arm, const std::string& artifact) const;
+  Contrast over_severities(const std::string& arm, const std::string& artifact,
+                           Part part = Part::all) const;
   Contrast at_severity(const std::string& arm,
-                       double severity) const;      // over the artifacts with it
-  Contrast endpoint(const std::string& arm) const;  // over severities, then over artifacts
+                       double severity) const;  // over the artifacts with it
+  Contrast endpoint(const std::string& arm,
+                    Part part = Part::all) const;  // over severities, then over artifacts
 
   /// The contrast's value, interval and p value. Arms that share their trained networks (one with,
   /// one without adaptation) are paired by run. A contrast with a negative weight is a difference.
@@ -182,6 +188,7 @@ class Study {
   std::vector<Model> models_;
   std::vector<std::string> arms_;
   std::vector<Condition> conditions_;
+  bool has_parts_ = false;
   std::vector<Thumbnail> thumbnails_;
   std::map<std::string, Json> fidelity_;  // by the condition's name
   Json notes_ = Json::array(), provenance_ = Json::array();

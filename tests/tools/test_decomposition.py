@@ -1,0 +1,120 @@
+"""The loss under artifacts taken apart into gain and structure by mr-report, from its definition."""
+import base64
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from test_mr_report import Cohort, combine, evaluation
+
+ARTIFACTS = ["motion", "bias"]
+PARTS = {"all": 0, "structure": 100, "gain": 200}  # added to the severity: what scores() is asked for
+GRID = [(None, 0)] + [
+    ((a if part == "all" else {"kind": "artifact", "artifact": a, "severity": s, "part": part}), s)
+    for a in ARTIFACTS for s in (1, 2) for part in PARTS]
+WEIGHT = {"all": 1, "structure": 0.7, "gain": 0.4}
+
+
+class Parted(Cohort):
+    """Scores whose disorder differs with the part; severities tell it, since conditions are said so."""
+
+    def scores(self, arm, run, artifact, severity):
+        code, severity = divmod(severity, 100)
+        part = list(PARTS)[int(code)]
+        own = np.random.default_rng([run, sum(map(ord, arm))]).normal(size=self.case.shape) * 0.25
+        noise = np.random.default_rng([7, sum(map(ord, artifact or "clean"))]).normal(
+            size=self.case.shape)
+        fragility = {"batch": 0.8, "layer": 0.3}[arm]
+        return (self.case + own + fragility * WEIGHT[part] * severity * noise
+                * (artifact is not None)).astype("<f4")
+
+
+def written(cohort, folder):
+    """evaluation() asks scores(None, severity) where the condition is a dict; put the parts' own there."""
+    lines = [json.loads(line) for line in
+             evaluation(cohort, ["batch", "layer"], [1, 2, 3], GRID, thumbnails=False).splitlines()]
+
+    for line in lines:
+        c = line.get("condition", {})
+        if "part" in c:
+            arm, run = line["model"].rsplit("-s", 1)
+            line["scores"] = base64.b64encode(cohort.scores(
+                arm, int(run), c["artifact"], PARTS[c["part"]] + c["severity"]).tobytes()).decode()
+    path = folder / "x.eval"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def mean_of(arm, weight, part, artifacts):
+    if part == "clean":
+        return [(arm, weight, None, 0)]
+    return [(arm, weight / len(artifacts) / 2, a, PARTS[part] + s) for a in artifacts for s in (1, 2)]
+
+
+def terms(arm, weights, artifacts, sign=1):
+    return [t for part, w in weights.items() for t in mean_of(arm, sign * w, part, artifacts)]
+
+
+WANTED = {"loss": {"clean": 1, "all": -1},
+          "gain": {"clean": 0.5, "gain": -0.5, "structure": 0.5, "all": -0.5},
+          "structure": {"clean": 0.5, "structure": -0.5, "gain": 0.5, "all": -0.5},
+          "interaction": {"clean": 1, "gain": -1, "structure": -1, "all": 1}}
+
+
+@pytest.fixture(scope="module")
+def study(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    cohort = Parted(subjects=40)
+    done = run(["mr-report", "-o", folder / "report", written(cohort, folder)])
+    return cohort, json.loads((folder / "report" / "report.json").read_text()), done.stdout.decode()
+
+
+def agree(found, wanted):
+    value, variance, df = wanted
+    assert found["value"] == pytest.approx(value, abs=1e-9)
+    half = stats.t.ppf(0.975, df) * np.sqrt(variance)
+    assert (found["low"], found["high"]) == pytest.approx((value - half, value + half), abs=1e-6)
+
+
+def test_gain_and_structure_are_their_definitions(study, schema):
+    cohort, report, _ = study
+    schema("mr-report")(report)
+    rows = {(r["arm"], r["artifact"]): r for r in report["decomposition"]}
+    assert len(rows) == 2 * 3
+    for arm in ("batch", "layer"):
+        for artifact, over in (("motion", ["motion"]), ("bias", ["bias"]), ("all", ARTIFACTS)):
+            row = rows[arm, artifact]
+            for name, weights in WANTED.items():
+                agree(row[name], combine(cohort, [terms(arm, weights, over)]))
+            assert row["gain"]["value"] + row["structure"]["value"] == pytest.approx(
+                row["loss"]["value"], abs=1e-12)
+
+
+def test_advantage_over_the_baseline_with_and_without_gain(study):
+    cohort, report, markdown = study
+    row, = [r for r in report["decomposition"] if "advantage" in r]
+    assert (row["arm"], row["artifact"]) == ("layer", "all")
+    for name, weights in {"as_drawn": {"all": 1}, "matched": {"structure": 1},
+                          "interaction": {"all": 1, "structure": -1}}.items():
+        agree(row["advantage"][name], combine(cohort, [terms("layer", weights, ARTIFACTS),
+                                                       terms("batch", weights, ARTIFACTS, -1)]))
+    assert "## Gain and structure" in markdown and "Gain-matched" in markdown
+
+
+def test_parts_are_no_conditions_of_the_endpoint(study):
+    cohort, report, markdown = study
+    assert len(report["conditions"]) == 1 + 2 * 2
+    value, *_ = combine(cohort, [[("batch", 0.25, a, s) for a in ARTIFACTS for s in (1, 2)]])
+    found, = [e for e in report["estimates"] if (e["quantity"], e["arm"], e["artifact"], e["label"],
+                                                 e["metric"]) == ("level", "batch", "all", "macro",
+                                                                  "auroc")]
+    assert found["value"] == pytest.approx(value, abs=1e-9)
+
+
+def test_without_parts_there_is_no_such_section(run, tmp_path):
+    (tmp_path / "x.eval").write_text(evaluation(Cohort(subjects=12, slices=4), ["batch"], [1],
+                                                [(None, 0), ("motion", 1)]))
+    done = run(["mr-report", "-o", tmp_path / "report", tmp_path / "x.eval"])
+    assert "Gain and structure" not in done.stdout.decode()
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["decomposition"] == []
