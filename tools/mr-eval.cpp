@@ -1,5 +1,6 @@
 // mr-eval: measure models under every artifact and severity. Only the command line lives here.
 #include "artifact/catalogue.h"
+#include "artifact/ready_recipes.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
@@ -12,7 +13,7 @@ namespace {
 
 struct Options {
   mr::eval::Options eval;
-  std::vector<std::string> adaptations;
+  std::vector<std::string> adaptations, recipes;
   std::string grid, ladder;
   int threads = 0;
   bool force = false;
@@ -39,6 +40,14 @@ void declare(CLI::App& app, Options& o) {
       ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 5.0))
       ->capture_default_str();
+  app.add_option(
+         "--recipe", o.recipes,
+         "Recipe (mr-recipe/1, or the name of a ready one) to evaluate beside clean and the "
+         "grid; repeatable")
+      ->allow_extra_args(false);
+  app.add_flag("--clinic-mix", o.eval.clinic_mix,
+               "Also evaluate all samples together, 60 % of the images clean and the others with a "
+               "random artifact and severity of the grid");
   app.add_flag("--decompose", o.eval.decompose,
                "Also evaluate each artifact's gain and its structure alone, and validation images "
                "under it: what a loss is made of (three evaluations for one)");
@@ -154,8 +163,16 @@ void run(const CLI::App& app, Options& o, const mr::Run& this_run, const mr::Mes
     o.eval.artifacts = mr::eval::parse_grid(mr::joined(protocol.artifacts, ','));
     o.eval.severities = protocol.severities;
   }
-  if (o.eval.decompose && o.eval.artifacts.empty())
-    throw mr::UsageError("--decompose: takes a --grid or a --protocol");
+  for (const auto& [flag, set] :
+       {std::pair("--decompose", o.eval.decompose), std::pair("--clinic-mix", o.eval.clinic_mix)})
+    if (set && o.eval.artifacts.empty())
+      throw mr::UsageError(std::string(flag) + ": takes a --grid or a --protocol");
+  for (const auto& text : o.recipes) {
+    const auto name = mr::file_stem(text);
+    if (name == "clinic-mix") throw mr::UsageError("--recipe: clinic-mix is a name of its own");
+    if (!o.eval.recipes.emplace(name, mr::artifact::read_recipe(text)).second)
+      throw mr::UsageError("--recipe: '" + name + "' twice");
+  }
   if (!o.ladder.empty())
     o.eval.ladder = std::make_shared<const mr::artifact::Ladder>(
         mr::artifact::ladder_from_json(mr::read_json(o.ladder), o.ladder));
@@ -180,6 +197,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   auto grids = mr::artifact::names();
   grids.insert(grids.begin(), "study");
+  std::vector<std::string> recipes;
+  for (const auto& ready : mr::artifact::ready_recipes()) recipes.push_back(ready.name);
   return mr::tool_main(app, argc, argv,
                        [&](const mr::Run& this_run, const mr::Messages& messages) {
                          if (!protocol_app->parsed()) return run(app, o, this_run, messages);
@@ -187,6 +206,7 @@ int main(int argc, char** argv) {
                          write_protocol(protocol, this_run, messages);
                        },
                        {{"--grid", grids},
+                        {"--recipe", recipes},
                         {"--adapt", mr::eval::adaptation_names()},
                         {"--level", {"sample", "volume", "subject"}},
                         {"--pool", {"top3", "max", "noisy-or"}}});

@@ -30,6 +30,8 @@ std::vector<Condition> grid_conditions(const Options& options) {
       for (const auto part : {Part::all, Part::structure, Part::gain})
         if (part == Part::all || options.decompose)
           conditions.push_back({Kind::artifact, artifact, severity, part});
+  for (const auto& [name, unused] : options.recipes) conditions.push_back({Kind::recipe, name, 0});
+  if (options.clinic_mix) conditions.push_back({Kind::recipe, clinic_mix, 0});
   return conditions;
 }
 
@@ -243,7 +245,8 @@ Json ladders(const Options& options) {
 Json make_notes(const Options& options, const Plan& plan) {
   Json notes = Json::array();
   const auto& first = plan.samples.images()[0];
-  const bool corrupted = !options.artifacts.empty() || !first.artifacts.empty();
+  const bool corrupted =
+      !options.artifacts.empty() || !options.recipes.empty() || !first.artifacts.empty();
   if (corrupted && !image::read_image(first.file).is_complex())
     notes.push_back(
         "These are magnitude images: a magnitude image, and a cropped one all the more, has no "
@@ -271,6 +274,9 @@ results::Header make_header(const Options& options, const Evaluated& test,
   if (validation) header.validation = describe(validation->plan.samples);
   header.models = describe_models(options, test.plan.networks, validation);
   for (const auto& label : test.plan.samples.label_names()) header.labels.push_back(label.name);
+  Json recipes = Json::object();
+  for (const auto& [name, recipe] : options.recipes) recipes[name] = artifact::to_json(recipe);
+  if (options.clinic_mix) recipes[clinic_mix] = {{"clean", clinic_mix_clean}};
   header.grid = {
       {"artifacts", options.artifacts},
       {"severities", options.artifacts.empty() ? Json::array() : Json(options.severities)},
@@ -278,6 +284,7 @@ results::Header make_header(const Options& options, const Evaluated& test,
       {"split", options.split},
       {"batch_size", options.batch_size},
       {"catalogue", ladders(options)},
+      {"recipes", recipes},
       {"ladder", options.ladder ? "calibrated" : "physical"}};
   header.notes = make_notes(options, test.plan);
   header.provenance = provenance;
@@ -362,16 +369,19 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   Evaluated test{{samples,
                   networks,
                   {},
+                  {},
                   options.ladder,
                   options.seed,
                   options.threads,
                   thumbnail_sample(samples)},
                  {}};
   Evaluated validation{
-      {validation_samples, networks, {}, options.ladder, options.seed, options.threads, {}}, {}};
-  test.plan.conditions = options.artifacts.empty()
+      {validation_samples, networks, {}, {}, options.ladder, options.seed, options.threads, {}},
+      {}};
+  test.plan.conditions = options.artifacts.empty() && options.recipes.empty()
                              ? std::vector<Condition>{condition_as_given(samples)}
                              : grid_conditions(options);
+  test.plan.recipes = options.recipes;
   for (const auto& condition : test.plan.conditions)
     if (condition.kind == Kind::clean || (options.decompose && condition.part == Part::all))
       validation.plan.conditions.push_back(condition);

@@ -1,11 +1,12 @@
 // eval/: runs trained models over a manifest's images under every condition, and keeps every score.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "artifact/catalogue.h"
+#include "artifact/recipe.h"
 #include "base/file.h"
 #include "base/run.h"
 #include "eval/adaptation.h"
@@ -24,6 +25,8 @@ struct Options {
   /// Beside each artifact at a severity, its gain and its structure alone; and clean validation
   /// images under it.
   bool decompose = false;
+  std::map<std::string, artifact::Recipe> recipes;  // by name: a condition each
+  bool clinic_mix = false;                          // of the grid: a condition
   std::shared_ptr<const artifact::Ladder>
       ladder;  // severities in place of the catalogue's; or null
   std::string device = "cpu";

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <mutex>
 
-#include "artifact/recipe.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "dataset/corrupt.h"
@@ -26,17 +26,53 @@ constexpr int thumbnail_px = 96;
 // ---- images ----
 
 /// The maps that the conditions' artifacts take.
-std::vector<artifact::Map> maps_of(const std::vector<Condition>& conditions) {
+std::vector<artifact::Map> maps_of(const Plan& plan) {
   artifact::Recipe everything;
-  for (const auto& condition : conditions)
+  for (const auto& condition : plan.conditions)
     if (condition.kind == Kind::artifact)
       everything.steps.push_back({condition.artifact, std::nullopt, {}});
+  for (const auto& [name, recipe] : plan.recipes)
+    everything.steps.insert(everything.steps.end(), recipe.steps.begin(), recipe.steps.end());
   return artifact::used_maps(everything);
+}
+
+artifact::Recipe single_step(const Plan& plan, const Condition& condition) {
+  artifact::Recipe recipe;
+  recipe.steps.emplace_back();
+  recipe.steps[0].artifact = condition.artifact;
+  recipe.steps[0].severity = condition.severity;
+  recipe.ladder = plan.ladder;
+  return recipe;
+}
+
+/// What the clinic mix does to an image; none where it stays clean.
+std::optional<artifact::Recipe> draw_of_mix(const Plan& plan, const std::string& image) {
+  const auto key = random_key(plan.seed, {clinic_mix, image});
+  if (uniform(key, 0) < clinic_mix_clean) return {};
+  std::vector<std::string> artifacts;
+  std::map<std::string, std::vector<Condition>> of_artifact;
+  for (const auto& condition : plan.conditions) {
+    if (condition.kind != Kind::artifact || condition.part != Part::all) continue;
+    auto& cells = of_artifact[condition.artifact];
+    if (cells.empty()) artifacts.push_back(condition.artifact);
+    cells.push_back(condition);
+  }
+  const auto& cells = of_artifact.at(artifacts[below(key, 1, artifacts.size())]);
+  return single_step(plan, cells[below(key, 2, cells.size())]);
+}
+
+/// What a condition does to an image; none where it stays as it is.
+std::optional<artifact::Recipe> recipe_of(const Plan& plan, const Condition& condition,
+                                          const std::string& image) {
+  if (condition.kind == Kind::artifact) return single_step(plan, condition);
+  if (condition.kind != Kind::recipe) return {};
+  if (condition.artifact == clinic_mix) return draw_of_mix(plan, image);
+  return plan.recipes.at(condition.artifact);
 }
 
 /// What stays the same over all blocks of a plan.
 struct Work {
-  explicit Work(const Plan& p) : plan(p), maps(maps_of(p.conditions)) {
+  explicit Work(const Plan& p) : plan(p), maps(maps_of(p)) {
     std::size_t first = 0;
     for (const auto& image : plan.samples.images()) {
       first_sample.push_back(first);
@@ -121,7 +157,8 @@ std::vector<Prepared> prepare(const Work& work, const dataset::CleanImage& clean
       all.back().thumbnail =
           thumbnail_png(volume, plan.samples.sample(*plan.thumbnail).slice, white);
   };
-  if (wanted.kind != Kind::artifact) {
+  const auto recipe = recipe_of(plan, wanted, entry.id);
+  if (!recipe) {
     try {
       add(clean.volume, wanted.kind == Kind::as_given && entry.extra.contains("fidelity")
                             ? entry.extra["fidelity"]
@@ -131,13 +168,8 @@ std::vector<Prepared> prepare(const Work& work, const dataset::CleanImage& clean
     }
     return all;
   }
-  artifact::Recipe recipe;
-  recipe.steps.emplace_back();
-  recipe.steps[0].artifact = wanted.artifact;
-  recipe.steps[0].severity = wanted.severity;
-  recipe.ladder = plan.ladder;
-  const auto corrupted = dataset::corrupt_image(clean, recipe, {plan.seed, entry.id, std::nullopt},
-                                                entry.file, end > first + 1);
+  const auto draw = dataset::draw_of(entry, *recipe, recipe->seed.value_or(plan.seed));
+  const auto corrupted = dataset::corrupt_image(clean, *recipe, draw, entry.file, end > first + 1);
   try {
     add(corrupted.volume, artifact::to_json(corrupted.fidelity));
     for (auto c = first + 1; c < end; ++c)

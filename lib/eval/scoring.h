@@ -1,12 +1,13 @@
 // eval/: the scores of images under conditions, block by block.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "artifact/catalogue.h"
+#include "artifact/recipe.h"
 #include "base/json.h"
 #include "base/run.h"
 #include "dataset/loader.h"
@@ -15,12 +16,18 @@
 
 namespace mr::eval {
 
+/// The condition, by the name of a recipe, in which most images are clean and the others have an
+/// artifact of the conditions' grid: share of clean ones 0.6, artifacts and severities uniform.
+inline constexpr const char* clinic_mix = "clinic-mix";
+inline constexpr double clinic_mix_clean = 0.6;
+
 /// Which images are scored, by which networks, under which conditions.
 struct Plan {
   const dataset::SampleSet& samples;
   const Networks& networks;
   /// The parts of an artifact at a severity stand side by side: they share its corruption.
   std::vector<results::Condition> conditions;
+  std::map<std::string, artifact::Recipe> recipes;  // of conditions of kind recipe, by name
   std::shared_ptr<const artifact::Ladder> ladder;  // or null
   std::uint64_t seed = 0;                          // of the artifacts
   int threads = 1;

@@ -424,6 +424,49 @@ def test_in_memory_equals_files(run, study, tmp_path, artifact):
         assert (clean != scores).any()
 
 
+def test_recipes_are_conditions(run, fails, study, tmp_path, schema):
+    """A recipe's scores are those of the images that mr-corrupt --recipe writes."""
+    m = study / "manifest.json"
+    recipe = tmp_path / "worn.json"
+    recipe.write_text(json.dumps({"schema": "mr-recipe/1", "per": "subject", "steps": [
+        {"artifact": "bias", "severity": 2}, {"artifact": "rician", "severity": 3, "probability": 0.7}]}))
+    command = ["mr-eval", "-m", study / "batch.pt", "--seed", "7", "--recipe", recipe]
+    header, found = read(run([*command, "--recipe", "restless-patient", m]).stdout)
+    schema("mr-eval")(header)
+    assert {key[1:3] for key in found} == {("clean", ""), ("recipe", "worn"),
+                                           ("recipe", "restless-patient")}
+    assert header["grid"]["recipes"]["worn"]["steps"][0]["artifact"] == "bias"
+    for name, said in (("worn", recipe), ("restless-patient", "restless-patient")):
+        written = run(["mr-corrupt", "--recipe", said, "--seed", "7", "-o", tmp_path / name, m]).stdout
+        _, given = read(run(["mr-eval", "-m", study / "batch.pt", "-"], stdin=written).stdout)
+        (want, _), = given.values()
+        np.testing.assert_array_equal(found["batch.pt", "recipe", name, 0][0], want)
+    fails([*command, "--recipe", recipe, m], 64, "--recipe", "worn", "twice")
+    fails(["mr-eval", "-m", study / "batch.pt", "--recipe", "restles-patient", m], 66,
+          "restless-patient")
+
+
+def test_clinic_mix_draws_clean_and_corrupted_images_together(run, fails, study, tmp_path):
+    """Each image is as in one cell of the grid or clean; about 60 % are clean; the seed says which."""
+    m = images.manifest(tmp_path, images=120, labels=("left", "right"), splits=["test"])
+    command = ["mr-eval", "-m", study / "group.pt", "--grid", "rician,bias", "--severities", "2,5", m]
+    header, found = read(run([*command, "--clinic-mix"]).stdout)
+    mix = found.pop(("group.pt", "recipe", "clinic-mix", 0))[0]
+    image_of = np.array(header["attributes"]["sample_image"])
+    drawn = {key: 0 for key in found}
+    for image in range(120):
+        at = image_of == image
+        same = [key for key, (scores, _) in found.items() if (scores[:, at] == mix[:, at]).all()]
+        assert len(same) == 1, image
+        drawn[same[0]] += 1
+    clean = drawn.pop(("group.pt", "clean", "", 0))
+    assert 55 <= clean <= 89  # 72 +- 3.2 standard deviations
+    assert all(4 <= n <= 24 for n in drawn.values()), drawn
+    _, again = read(run([*command, "--clinic-mix", "--batch-size", "8"]).stdout)
+    np.testing.assert_allclose(again["group.pt", "recipe", "clinic-mix", 0][0], mix, atol=1e-5)
+    fails(["mr-eval", "-m", study / "group.pt", "--clinic-mix", m], 64, "--clinic-mix", "--grid")
+
+
 def test_threads_do_not_matter_to_the_corruption(run, study):
     """Scores agree to 1e-5 whatever the threads; fidelity and order to the bit."""
     outputs = [read(run(["mr-eval", "-m", study / "group.pt", "--grid", "motion", "-t", t,
