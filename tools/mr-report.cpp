@@ -5,7 +5,7 @@
 namespace {
 
 struct Texts {
-  std::string level, pool;
+  std::string level, pool, recalibrate;
 };
 
 void declare(CLI::App& app, mr::report::Options& options, Texts& texts, bool& force) {
@@ -36,6 +36,11 @@ void declare(CLI::App& app, mr::report::Options& options, Texts& texts, bool& fo
   app.add_option("--pool", texts.pool,
                  "top3 (default: mean of the three largest logits), max or noisy-or")
       ->type_name("HOW");
+  app.add_option("--recalibrate", texts.recalibrate,
+                 "temperature or platt: rescale scores first, fitted on the evaluation's clean "
+                 "validation samples")
+      ->check(CLI::IsMember({"temperature", "platt"}))
+      ->type_name("HOW");
   app.add_option("--by", options.by,
                  "Also report subgroups of images by these attributes, with commas")
       ->delimiter(',')
@@ -61,13 +66,20 @@ int main(int argc, char** argv) {
   bool force = false;
   CLI::App app("", "mr-report");
   declare(app, options, texts, force);
-  return mr::tool_main(
-      app, argc, argv,
-      [&](const mr::Run& run, const mr::Messages&) {
-        if (!texts.level.empty()) options.level = mr::results::parse_level(texts.level);
-        if (!texts.pool.empty()) options.pool = mr::results::parse_pool(texts.pool);
-        options.overwrite = force ? mr::Overwrite::yes : mr::Overwrite::no;
-        mr::report::write_report(options, run, mr::write_stdout);
-      },
-      {{"--level", {"sample", "volume", "subject"}}, {"--pool", {"top3", "max", "noisy-or"}}});
+  return mr::tool_main(app, argc, argv,
+                       [&](const mr::Run& run, const mr::Messages&) {
+                         if (!texts.level.empty())
+                           options.level = mr::results::parse_level(texts.level);
+                         if (!texts.pool.empty())
+                           options.pool = mr::results::parse_pool(texts.pool);
+                         if (!texts.recalibrate.empty())
+                           options.recalibrate = texts.recalibrate == "platt"
+                                                     ? mr::results::Recalibrate::platt
+                                                     : mr::results::Recalibrate::temperature;
+                         options.overwrite = force ? mr::Overwrite::yes : mr::Overwrite::no;
+                         mr::report::write_report(options, run, mr::write_stdout);
+                       },
+                       {{"--level", {"sample", "volume", "subject"}},
+                        {"--pool", {"top3", "max", "noisy-or"}},
+                        {"--recalibrate", {"temperature", "platt"}}});
 }

@@ -120,6 +120,11 @@ std::string summary_text(const Document& document) {
   return text;
 }
 
+Json recalibration_json(const Study& study) {
+  if (study.recalibrated() == results::Recalibrate::no) return nullptr;
+  return study.recalibrated() == results::Recalibrate::platt ? "platt" : "temperature";
+}
+
 Json protocol_json(const Scope& scope) {
   if (!scope.protocol) return nullptr;
   return {{"file", scope.protocol->file},
@@ -141,11 +146,12 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"rule", results::to_json(scope.rule())},
       {"verdicts", verdicts_json(scope)},
       {"decomposition", decomposition_json(scope)},
-               {"subgroups", subgroups_json(scope)},
+      {"subgroups", subgroups_json(scope)},
       {"shortcuts", shortcuts_json(scope)},
       {"level", results::name(study.level())},
       {"pool",
        study.level() == results::Level::sample ? Json() : Json(results::name(study.pool()))},
+      {"recalibrated", recalibration_json(study)},
       {"samples", study.common().sample_ids.size()},
       {"subjects", study.common().subjects.size()},
       {"labels", labels_json(study)},

@@ -253,6 +253,14 @@ Section methods(const Scope& scope) {
         "Macro AUROC, mean over severities, then artifacts, then labels, then runs, with "
         "equal weights. Baseline: " +
             arm_name(scope.baseline) + ".");
+  if (scope.study.recalibrated() != results::Recalibrate::no)
+    say("Recalibration",
+        std::string("Scores are those of ") +
+            (scope.study.recalibrated() == results::Recalibrate::platt
+                 ? "Platt's logistic model a + b score (1999)"
+                 : "temperature scaling, score / T (Guo et al. 2017)") +
+            ", fitted by maximum likelihood on each model's clean validation samples, label by "
+            "label, and then frozen. Ranks, and decisions at the thresholds, are as without.");
   say("Augmentation", augmentation_text(scope.study));
   say("Adaptation", adaptation_text(scope.study));
   say("Detectable difference",

@@ -42,6 +42,8 @@ Inputs sort_out(const Options& options) {
   if (!options.protocol.empty()) throw UsageError("--protocol: there is no evaluation");
   if (!options.by.empty()) throw UsageError("--by: there is no evaluation");
   if (options.level) throw UsageError("--level: there is no evaluation");
+  if (options.recalibrate != results::Recalibrate::no)
+    throw UsageError("--recalibrate: there is no evaluation");
   if (options.pool) throw UsageError("--pool: there is no evaluation");
   return inputs;
 }
@@ -117,7 +119,8 @@ Report report_trainings(const Trainings& trainings, const Options& options, cons
 }
 
 results::Reading how_to_read(const Options& options, const std::optional<PlannedStudy>& plan) {
-  results::Reading reading{options.level, options.pool.value_or(results::Pool::top3), options.by};
+  results::Reading reading{options.recalibrate, options.level,
+                           options.pool.value_or(results::Pool::top3), options.by};
   if (plan && !options.level) reading.level = plan->content.level;
   if (plan && !options.pool) reading.pool = plan->content.pool;
   return reading;

@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/run.h"
-#include "results/pooling.h"
+#include "results/contrasts.h"
 
 namespace mr::report {
 
@@ -17,6 +17,7 @@ struct Options {
   std::string protocol;                     // file; "": the default rule
   std::optional<results::Level> level;      // none: that of the protocol, else as it can be tested
   std::optional<results::Pool> pool;        // none: that of the protocol, else top3
+  results::Recalibrate recalibrate = results::Recalibrate::no;
   std::vector<std::string> by;              // attributes to make subgroups of
   std::string folder;                       // "": Markdown alone
   std::string scores;                       // CSV of every score; "": none

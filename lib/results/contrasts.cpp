@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "stats/calibration.h"
 #include "stats/multiplicity.h"
 
 namespace mr::results {
@@ -64,6 +65,30 @@ void adjust(std::vector<Comparison>& family,
     if (member.difference.p) member.p_adjusted = *next++;
 }
 
+using Scaling = std::vector<stats::Recalibration>;  // [L]
+
+Scaling fit(const std::string& path, Recalibrate how, const Model& model,
+            const std::vector<std::string>& labels, const Samples& validation,
+            const std::vector<float>& scores) {
+  Scaling scaling;
+  const auto n = static_cast<std::ptrdiff_t>(validation.sample_ids.size());
+  for (std::size_t l = 0; l < validation.truth.size(); ++l) {
+    const auto first = scores.begin() + static_cast<std::ptrdiff_t>(l) * n;
+    const std::vector<float> own(first, first + n);
+    scaling.push_back(how == Recalibrate::platt
+                          ? stats::platt_scaling(own, validation.truth[l])
+                          : stats::temperature_scaling(own, validation.truth[l]));
+    if (!scaling.back().reason.empty())
+      throw DataError(path + ": model " + model.id + ": " + labels[l] +
+                      " cannot be recalibrated: " + scaling.back().reason);
+  }
+  return scaling;
+}
+
+double rescaled(const stats::Recalibration& by, double score) {
+  return by.intercept + by.slope * score;
+}
+
 /// SHA-256 of the file that training wrote: of a converted model, that of its source.
 std::string trained_file(const Model& model) {
   const auto conversion = model.info.find("conversion");
@@ -97,6 +122,7 @@ Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_see
 void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
   Header header;
   std::optional<Pooling> test, validation;
+  std::map<std::size_t, Scaling> scalings;  // by model
   Visitor visitor;
   visitor.header = [&](const Header& read) {
     if (first_path_.empty())
@@ -117,12 +143,31 @@ void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
     add_header(display(path), header);
   };
   visitor.validation = [&](ValidationScores&& scores) {
-    if (level_ != Level::sample && scores.condition.kind == Kind::clean)
-      set_thresholds(header.models[scores.model], header.validation,
-                     validation->pooled(scores.scores));
+    if (scores.condition.kind != Kind::clean) return;
+    auto& model = header.models[scores.model];
+    const auto pooled = validation->pooled(scores.scores);
+    if (level_ != Level::sample)
+      set_thresholds(model, choose_thresholds(model, header.validation, pooled));
+    if (reading_.recalibrate == Recalibrate::no) return;
+    const auto& scaling = scalings[scores.model] =
+        fit(display(path), reading_.recalibrate, model, header.labels, header.validation, pooled);
+    auto thresholds = model.thresholds;
+    for (std::size_t l = 0; l < thresholds.size(); ++l)
+      if (thresholds[l]) thresholds[l] = static_cast<float>(rescaled(scaling[l], *thresholds[l]));
+    set_thresholds(model, std::move(thresholds));
   };
   visitor.result = [&](Result&& result) {
     result.scores = test->pooled(result.scores);
+    if (reading_.recalibrate != Recalibrate::no) {
+      const auto scaling = scalings.find(result.model);
+      if (scaling == scalings.end())
+        throw DataError(display(path) + ": model " + header.models[result.model].id +
+                        " has no scores on clean validation images to recalibrate with");
+      const auto n = header.sample_ids.size();
+      for (std::size_t i = 0; i < result.scores.size(); ++i)
+        result.scores[i] = static_cast<float>(
+            rescaled(scaling->second[i / n], static_cast<double>(result.scores[i])));
+    }
     add_result(display(path), header.models[result.model], header, result);
     if (result_seen) result_seen(header, result);
   };
@@ -152,9 +197,8 @@ void Study::add_header(const std::string& path, const Header& header) {
   for (const auto& model : header.models) add_model(path, model);
 }
 
-void Study::set_thresholds(Model& model, const Samples& validation,
-                           const std::vector<float>& scores) {
-  model.thresholds = choose_thresholds(model, validation, scores);
+void Study::set_thresholds(Model& model, std::vector<std::optional<double>> thresholds) {
+  model.thresholds = std::move(thresholds);
   for (auto& known : models_)
     if (arm(known) == arm(model) && known.run == model.run) known.thresholds = model.thresholds;
 }

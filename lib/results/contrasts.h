@@ -59,8 +59,13 @@ std::vector<Subgroup> make_subgroups(const Header& header, const std::vector<std
 using Among = std::optional<std::size_t>;
 inline constexpr std::nullopt_t all_samples = std::nullopt;
 
+/// What is done to scores before anything is computed from them: fitted on each model's scores on
+/// clean validation samples, label by label. Ranks and decisions at the thresholds stay.
+enum class Recalibrate { no, temperature, platt };
+
 /// How a study reads its evaluations.
 struct Reading {
+  Recalibrate recalibrate = Recalibrate::no;
   std::optional<Level> level;  // none: choose_level
   Pool pool = Pool::top3;
   std::vector<std::string> by = {};  // attributes to make subgroups of
@@ -75,14 +80,15 @@ class Study {
   using ResultSeen = std::function<void(const Header&, const Result&)>;
 
   /// throws DataError when two files differ in labels, samples, subjects or truth, when two models
-  /// claim the same arm and run, or when a model has a condition twice; it names both files; and
-  /// what Pooling throws
+  /// claim the same arm and run, or when a model has a condition twice; it names both files; when a
+  /// model cannot be recalibrated; and what Pooling throws
   explicit Study(const std::vector<std::string>& paths, const ResultSeen& result_seen = {},
                  const Reading& reading = {});
 
   const std::vector<std::string>& labels() const { return common_.labels; }
   Level level() const { return level_; }
   Pool pool() const { return reading_.pool; }
+  Recalibrate recalibrated() const { return reading_.recalibrate; }
   const std::string& why_not_pooled() const { return why_not_pooled_; }
   /// Labels, samples (pooled to the level), subjects, truth and attributes, which all files share;
   /// the other members are those of the first file.
@@ -165,7 +171,7 @@ class Study {
 
   void add_file(const std::string& path, const ResultSeen& result_seen);
   void add_header(const std::string& path, const Header& header);
-  void set_thresholds(Model& model, const Samples& validation, const std::vector<float>& scores);
+  void set_thresholds(Model& model, std::vector<std::optional<double>> thresholds);
   void add_model(const std::string& path, const Model& model);
   void add_result(const std::string& path, const Model& model, const Header& header,
                   const Result& result);

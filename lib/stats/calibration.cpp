@@ -95,6 +95,62 @@ SampleWise mean(const Known& k, std::size_t n, const Of& of) {
   return result;
 }
 
+/// logit P = a + b x of scores in units of their spread around their middle, so that the two
+/// parameters are alike.
+struct LogisticFit {
+  double a = 0, b = 0, middle = 0, spread = 0;
+  std::vector<std::size_t> samples;  // those of known truth
+  std::vector<double> x;
+  std::vector<std::int8_t> y;
+  Likelihood at;
+  std::string reason;  // why there is none
+};
+
+LogisticFit fit_logistic(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
+  LogisticFit fit;
+  const auto k = known(scores, truth);
+  fit.reason = no_maximum(k);
+  if (fit.reason.empty() &&
+      (k.highest_negative <= k.lowest_positive || k.highest_positive <= k.lowest_negative))
+    fit.reason = "a score separates the classes: no slope";
+  if (!fit.reason.empty()) return fit;
+  fit.samples = k.samples;
+  const auto n = static_cast<double>(k.samples.size());
+  for (const auto i : k.samples) fit.middle += scores[i];
+  fit.middle /= n;
+  for (const auto i : k.samples) fit.spread += std::pow(scores[i] - fit.middle, 2);
+  fit.spread = std::sqrt(fit.spread / n);
+  for (const auto i : k.samples) {
+    fit.x.push_back((scores[i] - fit.middle) / fit.spread);
+    fit.y.push_back(truth[i]);
+  }
+  double d_a = 0, d_b = 0;
+  fit.at = likelihood(fit.x, fit.y, fit.a, fit.b);
+  for (int step = 0;; ++step) {
+    const auto& now = fit.at;
+    const double determinant = now.h_aa * now.h_bb - now.h_ab * now.h_ab;
+    d_a = (now.h_bb * now.g_a - now.h_ab * now.g_b) / determinant;
+    d_b = (now.h_aa * now.g_b - now.h_ab * now.g_a) / determinant;
+    if (!std::isfinite(d_a) || !std::isfinite(d_b) || step == most_steps) {
+      fit.reason = "the fit of the slope does not converge";
+      return fit;
+    }
+    const bool last =
+        std::abs(d_a) + std::abs(d_b) <= converged * (1 + std::abs(fit.a) + std::abs(fit.b));
+    auto next = likelihood(fit.x, fit.y, fit.a - d_a, fit.b - d_b);
+    // A rise within rounding is none: near the minimum the full step is the right one.
+    for (int halving = 0; next.loss > now.loss * (1 + rounding) && halving < 50; ++halving) {
+      d_a /= 2;
+      d_b /= 2;
+      next = likelihood(fit.x, fit.y, fit.a - d_a, fit.b - d_b);
+    }
+    fit.at = next;
+    fit.a -= d_a;
+    fit.b -= d_b;
+    if (last) return fit;
+  }
+}
+
 }  // namespace
 
 SampleWise brier(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
@@ -146,49 +202,50 @@ SampleWise calibration_in_the_large(const std::vector<float>& scores,
 
 SampleWise calibration_slope(const std::vector<float>& scores,
                              const std::vector<std::int8_t>& truth) {
-  const auto k = known(scores, truth);
-  if (auto reason = no_maximum(k); !reason.empty()) return none(std::move(reason));
-  if (k.highest_negative <= k.lowest_positive || k.highest_positive <= k.lowest_negative)
-    return none("a score separates the classes: no slope");
-  // Scores in units of their spread around their middle, so that the two parameters are alike.
-  double middle = 0, spread = 0;
-  for (const auto i : k.samples) middle += scores[i];
-  middle /= static_cast<double>(k.samples.size());
-  for (const auto i : k.samples) spread += std::pow(scores[i] - middle, 2);
-  spread = std::sqrt(spread / static_cast<double>(k.samples.size()));
-  std::vector<double> x(k.samples.size());
-  std::vector<std::int8_t> y(k.samples.size());
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    x[i] = (scores[k.samples[i]] - middle) / spread;
-    y[i] = truth[k.samples[i]];
-  }
-  double a = 0, b = 0, d_a = 0, d_b = 0;
-  auto now = likelihood(x, y, a, b);
-  for (int step = 0;; ++step) {
-    const double determinant = now.h_aa * now.h_bb - now.h_ab * now.h_ab;
-    d_a = (now.h_bb * now.g_a - now.h_ab * now.g_b) / determinant;
-    d_b = (now.h_aa * now.g_b - now.h_ab * now.g_a) / determinant;
-    if (!std::isfinite(d_a) || !std::isfinite(d_b) || step == most_steps)
-      return none("the fit of the slope does not converge");
-    const bool last = std::abs(d_a) + std::abs(d_b) <= converged * (1 + std::abs(a) + std::abs(b));
-    auto next = likelihood(x, y, a - d_a, b - d_b);
-    // A rise within rounding is none: near the minimum the full step is the right one.
-    for (int halving = 0; next.loss > now.loss * (1 + rounding) && halving < 50; ++halving) {
-      d_a /= 2;
-      d_b /= 2;
-      next = likelihood(x, y, a - d_a, b - d_b);
-    }
-    now = next;
-    a -= d_a;
-    b -= d_b;
-    if (last) break;
-  }
-  const double determinant = now.h_aa * now.h_bb - now.h_ab * now.h_ab;
-  SampleWise result{b / spread, std::vector<double>(truth.size()), ""};
-  for (std::size_t i = 0; i < x.size(); ++i)
-    result.influence[k.samples[i]] =
-        (y[i] - probability(a + b * x[i])) * (now.h_aa * x[i] - now.h_ab) / determinant / spread;
+  const auto fit = fit_logistic(scores, truth);
+  if (!fit.reason.empty()) return none(fit.reason);
+  const auto& at = fit.at;
+  const double determinant = at.h_aa * at.h_bb - at.h_ab * at.h_ab;
+  SampleWise result{fit.b / fit.spread, std::vector<double>(truth.size()), ""};
+  for (std::size_t i = 0; i < fit.x.size(); ++i)
+    result.influence[fit.samples[i]] = (fit.y[i] - probability(fit.a + fit.b * fit.x[i])) *
+                                       (at.h_aa * fit.x[i] - at.h_ab) / determinant / fit.spread;
   return result;
+}
+
+Recalibration platt_scaling(const std::vector<float>& scores,
+                            const std::vector<std::int8_t>& truth) {
+  const auto fit = fit_logistic(scores, truth);
+  if (!fit.reason.empty()) return {0, 1, fit.reason};
+  const double slope = fit.b / fit.spread;
+  if (!(slope > 0)) return {0, 1, "higher scores are no more often positive"};
+  return {fit.a - slope * fit.middle, slope, ""};
+}
+
+Recalibration temperature_scaling(const std::vector<float>& scores,
+                                  const std::vector<std::int8_t>& truth) {
+  const auto k = known(scores, truth);
+  if (auto reason = no_maximum(k); !reason.empty()) return {0, 1, std::move(reason)};
+  std::vector<double> x;
+  std::vector<std::int8_t> y;
+  for (const auto i : k.samples) {
+    x.push_back(scores[i]);
+    y.push_back(truth[i]);
+  }
+  // The loss is convex in the slope; Newton's steps that leave the bracket are halved intervals.
+  double low = std::exp(-5.0), high = std::exp(5.0), b = 1;
+  if (likelihood(x, y, 0, low).g_b >= 0 || likelihood(x, y, 0, high).g_b <= 0)
+    return {0, 1, "the temperature is beyond its bounds"};
+  for (int step = 0; step < most_steps; ++step) {
+    const auto now = likelihood(x, y, 0, b);
+    (now.g_b > 0 ? high : low) = b;
+    double next = b - now.g_b / now.h_bb;
+    if (!(next > low && next < high)) next = 0.5 * (low + high);
+    const bool done = std::abs(next - b) <= converged * b;
+    b = next;
+    if (done) break;
+  }
+  return {0, b, ""};
 }
 
 }  // namespace mr::stats

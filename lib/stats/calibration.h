@@ -30,4 +30,20 @@ SampleWise calibration_in_the_large(const std::vector<float>& scores,
 SampleWise calibration_slope(const std::vector<float>& scores,
                              const std::vector<std::int8_t>& truth);
 
+/// A score z becomes intercept + slope z, slope > 0: ranks stay.
+struct Recalibration {
+  double intercept = 0, slope = 1;
+  std::string reason;  // why there is none
+};
+
+/// Intercept and slope of the logistic model of the truth by maximum likelihood (Platt 1999,
+/// without his targets). None where the slope has none, or is not positive.
+Recalibration platt_scaling(const std::vector<float>& scores,
+                            const std::vector<std::int8_t>& truth);
+
+/// The slope alone, 1 / temperature, by maximum likelihood (Guo et al. 2017). None where a class is
+/// absent or the temperature lies beyond exp(-5) to exp(5).
+Recalibration temperature_scaling(const std::vector<float>& scores,
+                                  const std::vector<std::int8_t>& truth);
+
 }  // namespace mr::stats

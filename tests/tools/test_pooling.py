@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
 from test_mr_report import Cohort, evaluation
@@ -22,6 +23,9 @@ class Volumes(Cohort):
         self.image = np.arange(len(self.ids)) // SLICES
         quiet = np.random.default_rng(5).random((len(self.labels), self.image.max() + 1)) < 0.6
         self.truth[quiet[:, self.image] & (self.truth == 1)] = 0  # volumes without the label
+
+    def scores(self, *condition):
+        return super().scores(*condition) - np.float32(1)
 
     def samples(self, prefix=""):
         return {"samples": {"id": [prefix + i for i in self.ids], "subject": self.subject.tolist()},
@@ -189,3 +193,42 @@ def test_a_protocol_says_the_level(run, study):
     found = report(run, folder, "--protocol", folder / "p.json", "--level", "volume", "--pool", "max")
     assert found["protocol"]["deviations"][0] == "the unit is the volume, planned was the subject"
     assert found["protocol"]["deviations"][1] == "slices are pooled by max, planned was top3"
+
+
+@pytest.mark.parametrize("level", ["sample", "volume"])
+@pytest.mark.parametrize("how", ["temperature", "platt"])
+def test_recalibration_is_fitted_on_clean_validation_samples(run, study, schema, level, how):
+    """By SciPy's minimiser; ranks and decisions stay, and the Brier score is that of rescaled scores."""
+    folder, cohort, validation = study
+    plain = report(run, folder, "--level", level)
+    found = report(run, folder, "--level", level, "--recalibrate", how)
+    schema("mr-report")(found)
+    assert found["recalibrated"] == how and plain["recalibrated"] is None
+    for l, label in enumerate(cohort.labels):
+        truth, z = pooled(validation, validation.scores("batch", 1, None, 0), level)
+        known = truth[l] >= 0
+        y, z = truth[l][known], np.float64(np.float32(z[l][known]))
+        loss = lambda p: np.logaddexp(0, -(2 * y - 1) * ((p[1] if how == "platt" else 0) + p[0] * z)).sum()
+        slope, intercept = minimize(loss, [1, 0], method="BFGS", options={"gtol": 1e-8}).x
+        intercept = intercept if how == "platt" else 0
+        truth, scores = pooled(cohort, cohort.scores("batch", 1, "motion", 2), level)
+        known = truth[l] >= 0
+        p = 1 / (1 + np.exp(-(intercept + slope * scores[l][known])))
+        assert value(found, "brier", label, artifact="motion") == pytest.approx(
+            ((p - truth[l][known]) ** 2).mean(), rel=1e-5)
+        for metric in ("auroc", "sensitivity", "alarm_rate"):
+            assert value(found, metric, label, artifact="motion") == pytest.approx(
+                value(plain, metric, label, artifact="motion"), abs=1e-9)
+        assert value(found, "brier", label) != value(plain, "brier", label)
+
+
+def test_recalibration_needs_validation_samples(run, fails, tmp_path):
+    written(tmp_path, Volumes())
+    fails(["mr-report", "--recalibrate", "platt", tmp_path / "x.eval"], 65, "x.eval", "batch-s1",
+          "validation")
+    lone = Volumes(subjects=12, seed=4)
+    lone.truth[1][:] = 0
+    written(tmp_path, Volumes(), lone)
+    fails(["mr-report", "--recalibrate", "platt", tmp_path / "x.eval"], 65, "x.eval", "batch-s1",
+          "no positive samples")
+    fails(["mr-report", "--recalibrate", "isotonic", tmp_path / "x.eval"], 64, "isotonic")

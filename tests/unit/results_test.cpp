@@ -248,7 +248,8 @@ TEST_CASE("a file that is not a whole evaluation is refused, and the message say
             .compare(0, 19, "line 3, column 10: ") == 0);
   CHECK(message(scratch, good + end_line) == "line 8: text after the end line");
   CHECK(message(scratch, header_line + result_line + end_line) ==
-        "line 3: the end line counts 4 results and 1 thumbnails, the file has 1 and 0");
+        "line 3: the end line counts 0 validations, 4 results and 1 thumbnails, the file has 0 "
+        "validations, 1 results and 0 thumbnails");
   CHECK(message(scratch, replaced(good, "{\"model\":\"batch-s1\"", "{\"model\":\"b\"")) ==
         "line 2: model 'b' is not in the header");
   CHECK(message(scratch, replaced(good, R"("kind":"clean")", R"("kind":"dirty")")) ==

@@ -205,10 +205,53 @@ TEST_CASE("calibration of the temperature set, as in scipy") {
   CHECK(*log_loss(z, d1_truth).value == near(.6103523571, 1e-6));
   CHECK(*calibration_slope(z, d1_truth).value == near(.48907911, 1e-6));
   CHECK(*calibration_in_the_large(z, d1_truth).value == near(-1.06334433, 1e-6));
+  const auto temperature = temperature_scaling(z, d1_truth);
+  CHECK(1 / temperature.slope == near(2.245051882, 1e-6));
+  CHECK(temperature.intercept == 0);
+  auto cooled = z;
+  for (float& score : cooled) score *= static_cast<float>(temperature.slope);
+  CHECK(*log_loss(cooled, d1_truth).value == near(.5040016328, 1e-6));
+  const auto platt = platt_scaling(z, d1_truth);
+  CHECK(platt.slope == near(.48907911, 1e-6));
+  CHECK(platt.intercept == near(-.58398307, 1e-6));
   std::vector<float> logits;  // of D1's a as a probability
   for (const float a : d1_a) logits.push_back(static_cast<float>(std::log(double{a} / (1 - a))));
   CHECK(*brier(logits, d1_truth).value == near(.175, 1e-6));
   CHECK(*log_loss(logits, d1_truth).value == near(.5142084068464284, 1e-6));
+}
+
+TEST_CASE("recalibrated scores are calibrated; what cannot be fitted says why") {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    auto cases = clustered(seed, 60);
+    for (float& score : cases.scores) score = (score - 1) * static_cast<float>(1 + seed % 5);
+    const auto platt = platt_scaling(cases.scores, cases.truth);
+    const auto temperature = temperature_scaling(cases.scores, cases.truth);
+    CAPTURE(platt.reason);
+    REQUIRE(platt.reason.empty());
+    auto scaled = cases.scores, cooled = cases.scores;
+    for (float& score : scaled)
+      score = static_cast<float>(platt.intercept + platt.slope * double{score});
+    CHECK(*calibration_slope(scaled, cases.truth).value == near(1, 1e-5));
+    CHECK(std::abs(*calibration_in_the_large(scaled, cases.truth).value) < 1e-6);
+    REQUIRE(temperature.reason.empty());
+    // No other temperature has a smaller loss.
+    const auto loss = [&](double factor) {
+      for (std::size_t i = 0; i < cooled.size(); ++i)
+        cooled[i] = static_cast<float>(factor * temperature.slope * double{cases.scores[i]});
+      return *log_loss(cooled, cases.truth).value;
+    };
+    CHECK(loss(1) <= loss(1.01));
+    CHECK(loss(1) <= loss(0.99));
+  }
+  CHECK(platt_scaling({0, 1, 2, 3}, {0, 0, 1, 1}).reason ==
+        "a score separates the classes: no slope");
+  CHECK(temperature_scaling({-1, -2, 2, 3}, {0, 0, 1, 1}).reason ==
+        "the temperature is beyond its bounds");
+  CHECK(temperature_scaling({1, -2, 2, -3, 1}, {0, 1, 0, 1, 1}).reason ==
+        "the temperature is beyond its bounds");
+  CHECK(platt_scaling({3, 2, 1, 0, 2.5f}, {0, 0, 1, 1, 1}).reason ==
+        "higher scores are no more often positive");
+  CHECK(platt_scaling({3, 2}, {0, 0}).reason == "no positive samples");
 }
 
 TEST_CASE("calibration in the large solves its equation, however far away the scores are") {
