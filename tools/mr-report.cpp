@@ -46,6 +46,10 @@ void declare(CLI::App& app, mr::report::Options& options, Texts& texts, bool& fo
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("ATTRIBUTE");
+  app.add_option("--prevalence", options.prevalence,
+                 "Share of positives where the models are to be used, for PPV and NPV of every "
+                 "label (default: that of the samples)")
+      ->type_name("P");
   app.add_option("--scores", options.scores, "Also write every sample's score, as CSV")
       ->type_name("FILE");
   app.add_flag("-f,--force", force, "Replace outputs that exist");

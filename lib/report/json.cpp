@@ -152,6 +152,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"pool",
        study.level() == results::Level::sample ? Json() : Json(results::name(study.pool()))},
       {"recalibrated", recalibration_json(study)},
+      {"prevalence", or_null(study.prevalence())},
       {"samples", study.common().sample_ids.size()},
       {"subjects", study.common().subjects.size()},
       {"labels", labels_json(study)},

@@ -232,6 +232,22 @@ Section methods(const Scope& scope) {
       "turned. A label of which one class is absent has no AUROC and is left out of the macro "
       "mean, "
       "which then says how many labels it holds.");
+  say("Partial AUROC",
+      "Area under the ROC curve over specificity 0.8 to 1, (1 + (A − 0.02) / 0.18) / 2: 0.5 at "
+      "chance, 1 at best (McClish 1989).");
+  say("Predictive values",
+      "PPV = se p / (se p + (1 − sp)(1 − p)), NPV = sp (1 − p) / (sp (1 − p) + (1 − se) p) "
+      "(Altman and Bland 1994), of sensitivity se, specificity sp and prevalence p: " +
+          std::string(scope.study.prevalence()
+                          ? "the stated " + shortest(*scope.study.prevalence()) +
+                                ", taken as known."
+                          : "that of the samples, which adds to the spread."));
+  say("Deferral",
+      "A decision is score ≥ threshold, its confidence |score − threshold|, an error one that "
+      "differs from the truth. Over the coverage c, the share of the surest samples that is kept, "
+      "AUGRC is the area under errors kept / all samples (Traub et al. 2024), AURC that under "
+      "errors kept / samples kept (Geifman and El-Yaniv 2017), by trapezoids; samples of one "
+      "confidence go together, and the risk at c = 0 is that of the surest.");
   say("Intervals",
       "95 %. Each subject's influence on the AUROC gives its variance with slices of a subject "
       "dependent (DeLong et al. 1988, in the clustered form of Obuchowski 1997). Influences add, "

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "report/curves.h"
 #include "report/format.h"
 #include "report/sections.h"
 #include "stats/influence.h"
@@ -135,6 +136,20 @@ Table label_table(const Scope& scope) {
   return table;
 }
 
+const std::string partial_text =
+    "Partial AUROC: specificity 0.8 to 1, where few are called positive, standardised to 0.5 at "
+    "chance and 1 at best (McClish 1989).";
+
+Table few_alarms_table(const Scope& scope) {
+  return metric_table(
+      scope,
+      {{Metric::partial_auroc, "partial AUROC"}, {Metric::average_precision, "average precision"}},
+      "Where few samples are called positive, by label",
+      partial_text +
+          " Average precision is at chance the prevalence. With 95 % interval, "
+          "pointwise.");
+}
+
 /// Arms under one condition, label by label; used where there is no ladder of severities.
 Table condition_table(const Scope& scope, const Condition& condition) {
   const auto& study = scope.study;
@@ -143,9 +158,9 @@ Table condition_table(const Scope& scope, const Condition& condition) {
   table.title = "Performance: " + condition_name(condition);
   table.caption = "With 95 % interval by subjects" +
                   std::string(single_run(study) ? "." : " and runs.") +
-                  " Samples: positive / negative, and in brackets the subjects that have such." +
-                  run_caveat(scope);
-  table.columns = {"Label", "Samples", "Arm", "AUROC", "Average precision"};
+                  " Samples: positive / negative, and in brackets the subjects that have such. " +
+                  partial_text + run_caveat(scope);
+  table.columns = {"Label", "Samples", "Arm", "AUROC", "Partial AUROC", "Average precision"};
   if (!scope.candidates.empty()) {
     table.columns.push_back("AUROC, against " + arm_name(scope.baseline));
     table.columns.push_back("p");
@@ -157,6 +172,7 @@ Table condition_table(const Scope& scope, const Condition& condition) {
                                {label ? counts_text(study, *label) : ""},
                                {arm_name(arm)},
                                level_cell(study.estimate(at, label)),
+                               level_cell(study.estimate(at, label, Metric::partial_auroc)),
                                level_cell(study.estimate(at, label, Metric::average_precision))};
       if (!scope.candidates.empty()) {
         const bool reference = arm == scope.baseline;
@@ -270,6 +286,7 @@ Section performance(const Scope& scope) {
     section.blocks.emplace_back(arms_table(scope));
     if (!scope.candidates.empty()) section.blocks.emplace_back(baseline_table(scope));
     section.blocks.emplace_back(label_table(scope));
+    section.blocks.emplace_back(few_alarms_table(scope));
     if (scope.study.has_clean()) {
       section.blocks.emplace_back(breaking_table(scope));
       section.blocks.emplace_back(published_table(scope));

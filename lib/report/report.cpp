@@ -45,6 +45,7 @@ Inputs sort_out(const Options& options) {
   if (options.recalibrate != results::Recalibrate::no)
     throw UsageError("--recalibrate: there is no evaluation");
   if (options.pool) throw UsageError("--pool: there is no evaluation");
+  if (options.prevalence) throw UsageError("--prevalence: there is no evaluation");
   return inputs;
 }
 
@@ -120,7 +121,8 @@ Report report_trainings(const Trainings& trainings, const Options& options, cons
 
 results::Reading how_to_read(const Options& options, const std::optional<PlannedStudy>& plan) {
   results::Reading reading{options.recalibrate, options.level,
-                           options.pool.value_or(results::Pool::top3), options.by};
+                           options.pool.value_or(results::Pool::top3), options.by,
+                           options.prevalence};
   if (plan && !options.level) reading.level = plan->content.level;
   if (plan && !options.pool) reading.pool = plan->content.pool;
   return reading;
@@ -147,6 +149,9 @@ Report report_study(const Study& study, std::vector<results::TrainingLog> logs,
 void write_report(const Options& options, const Run& run,
                   const std::function<void(std::string_view)>& markdown) {
   require_distinct(options.inputs);
+  const auto p = options.prevalence;
+  if (p && !(*p > 0 && *p < 1))
+    throw UsageError("--prevalence: want above 0 and below 1, got " + shortest(*p));
   std::optional<AtomicFolder> folder;
   std::optional<AtomicFile> scores_file;
   std::optional<ScoresCsv> scores;

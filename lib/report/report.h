@@ -1,6 +1,7 @@
 // report/: evaluations and training logs in, pages and tables out.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@ struct Options {
   std::optional<results::Pool> pool;        // none: that of the protocol, else top3
   results::Recalibrate recalibrate = results::Recalibrate::no;
   std::vector<std::string> by;              // attributes to make subgroups of
+  std::optional<double> prevalence;         // for the predictive values; none: of the samples
   std::string folder;                       // "": Markdown alone
   std::string scores;                       // CSV of every score; "": none
   Overwrite overwrite = Overwrite::no;

@@ -235,7 +235,7 @@ void Study::add_result(const std::string& path, const Model& model, const Header
                               metric.subjects,
                               metric.reason});
   };
-  for (const auto& label : linearize(header, result))
+  for (const auto& label : linearize(header, result, reading_.prevalence))
     for (const auto& metric : label) keep(metric);
   for (const auto& group : subgroups_)
     for (std::size_t l = 0; l < header.labels.size(); ++l)

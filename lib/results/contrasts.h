@@ -68,7 +68,8 @@ struct Reading {
   Recalibrate recalibrate = Recalibrate::no;
   std::optional<Level> level;  // none: choose_level
   Pool pool = Pool::top3;
-  std::vector<std::string> by = {};  // attributes to make subgroups of
+  std::vector<std::string> by = {};       // attributes to make subgroups of
+  std::optional<double> prevalence = {};  // for the predictive values; none: that of the samples
 };
 
 /// A set of evaluations of the same samples. Holds influences, not scores: its size is models x
@@ -100,6 +101,7 @@ class Study {
   const std::vector<Condition>& conditions() const { return conditions_; }
   bool has_parts() const { return has_parts_; }  // of artifacts: their gain and structure alone
   const std::vector<Subgroup>& subgroups() const { return subgroups_; }
+  std::optional<double> prevalence() const { return reading_.prevalence; }
   bool has_clean() const;
   std::vector<std::string> artifacts() const;                         // in order of appearance
   std::vector<double> severities(const std::string& artifact) const;  // ascending

@@ -7,7 +7,6 @@
 #include "stats/threshold.h"
 
 namespace mr::results {
-namespace {
 
 std::optional<double> threshold(const Header& header, const Result& result, std::size_t label) {
   const auto& thresholds = header.models.at(result.model).thresholds;
@@ -24,8 +23,6 @@ stats::Cases cases_of(const Header& header, const Result& result, std::size_t la
           static_cast<std::int32_t>(header.subjects.size())};
 }
 
-}  // namespace
-
 stats::Estimate estimate(const stats::Linearized& metric, stats::Scale scale) {
   if (metric.value)
     return stats::estimate({{{*metric.value}, {metric.influence}}}, metric.subjects, scale);
@@ -40,7 +37,8 @@ Json interval_json(const stats::Estimate& e) {
   return json;
 }
 
-std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result) {
+std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result,
+                                                      std::optional<double> prevalence) {
   const auto samples = header.sample_ids.size();
   if (result.scores.size() != header.labels.size() * samples)
     throw DataError(name(result.condition) + ": scores: want " +
@@ -51,7 +49,7 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
   parallel_for(available_threads(), labels, [&](std::int64_t label) {
     const auto l = static_cast<std::size_t>(label);
     metrics[l] = stats::linearize(cases_of(header, result, l, header.truth.at(l)),
-                                  threshold(header, result, l));
+                                  {threshold(header, result, l), prevalence});
   });
   return metrics;
 }

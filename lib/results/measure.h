@@ -7,9 +7,11 @@
 namespace mr::results {
 
 /// Every metric with its influences, from the scores, the truth and the model's operating points.
+/// prevalence  for the predictive values; none: that of the samples
 /// returns  [L], each with one Linearized per stats::all_metrics, in that order
 /// throws   DataError on a NaN score, or lengths that disagree with the header
-std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result);
+std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result,
+                                                      std::optional<double> prevalence = {});
 
 /// The AUROC of one label with its influences, with another truth: that of a subgroup.
 /// truth  [N]

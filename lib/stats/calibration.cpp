@@ -90,8 +90,9 @@ SampleWise mean(const Known& k, std::size_t n, const Of& of) {
   if (k.samples.empty()) return none("no samples of known truth");
   SampleWise result{0.0, std::vector<double>(n), ""};
   const auto count = static_cast<double>(k.samples.size());
-  for (const auto i : k.samples) *result.value += of(i) / count;
-  for (const auto i : k.samples) result.influence[i] = (of(i) - *result.value) / count;
+  for (const auto i : k.samples) *result.value += (result.influence[i] = of(i)) / count;
+  for (const auto i : k.samples)
+    result.influence[i] = (result.influence[i] - *result.value) / count;
   return result;
 }
 

@@ -1,16 +1,9 @@
 // stats/: do the probabilities that a model states hold? Probability of a score z: 1 / (1 +
-// exp(-z)). Each value comes with the influence on it of each sample: the derivative by the
-// sample's weight.
+// exp(-z)).
 #pragma once
 #include "stats/roc.h"
 
 namespace mr::stats {
-
-struct SampleWise {
-  std::optional<double> value;
-  std::vector<double> influence;  // [N]; 0 where the truth is unknown. Their sum is 0.
-  std::string reason;             // why there is no value
-};
 
 // scores [N] logits, truth [N] 1, 0 or -1 (left out). No value without samples of known truth.
 

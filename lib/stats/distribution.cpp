@@ -10,24 +10,29 @@
 namespace mr::stats {
 namespace {
 
+// A report asks a hundred thousand times; double has all the digits that are printed.
+using Double = boost::math::policies::policy<boost::math::policies::promote_double<false>>;
+using Normal = boost::math::normal_distribution<double, Double>;
+using StudentT = boost::math::students_t_distribution<double, Double>;
+
 void check_probability(double p) {
   if (!(p > 0 && p < 1)) throw DataError("quantile: want 0 < p < 1, got " + shortest(p));
 }
 
-boost::math::students_t student_t(double df) {
+StudentT student_t(double df) {
   if (!(df > 0)) throw DataError("Student t: want df > 0, got " + shortest(df));
-  return boost::math::students_t(df);
+  return StudentT(df);
 }
 
 }  // namespace
 
 double normal_cdf(double z) {
-  return boost::math::cdf(boost::math::normal(), z);
+  return boost::math::cdf(Normal(), z);
 }
 
 double normal_quantile(double p) {
   check_probability(p);
-  return boost::math::quantile(boost::math::normal(), p);
+  return boost::math::quantile(Normal(), p);
 }
 
 double student_t_cdf(double t, double df) {

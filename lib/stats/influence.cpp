@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "stats/calibration.h"
 #include "stats/ranking.h"
+#include "stats/selective.h"
 
 namespace mr::stats {
 namespace {
@@ -29,6 +33,11 @@ double& of_subject(Influence& influence, const Cases& cases, std::size_t sample)
 
 Linearized undefined(const Cases& cases, std::string reason) {
   return {{}, zeros(cases), 0, std::move(reason)};
+}
+
+std::string missing_class(const Counts& counts) {
+  if (counts.positives == 0) return "no positive samples";
+  return counts.negatives == 0 ? "no negative samples" : "";
 }
 
 Linearized linearize_auroc(const Cases& cases, const Counts& counts, const Ranking& ranking) {
@@ -88,88 +97,246 @@ Linearized linearize_average_precision(const Cases& cases, const Counts& counts,
           std::min(counts.positive_subjects, counts.negative_subjects), ""};
 }
 
-/// The share, among samples of `classes` truth values, of those that `right` holds for.
-template <typename Among, typename Right>
-Linearized linearize_share(const Cases& cases, std::int64_t samples, std::int64_t subjects,
-                           Among among, Right right) {
-  double share = 0;
-  for (std::size_t i = 0; i < cases.truth.size(); ++i)
-    if (among(i) && right(i)) share += 1;
-  share /= static_cast<double>(samples);
-  auto influence = zeros(cases);
-  const double scale = small_sample_factor(subjects) / static_cast<double>(samples);
-  for (std::size_t i = 0; i < cases.truth.size(); ++i)
-    if (among(i)) of_subject(influence, cases, i) += scale * ((right(i) ? 1 : 0) - share);
-  return {share, std::move(influence), subjects, ""};
-}
+/// The curve up to highest_false_positive_rate, in pairs: x counts negatives, y positives.
+struct PartialArea {
+  double area = 0;
+  double limit = 0;   // x where it ends
+  double height = 0;  // y there; of a vertical piece its middle
+};
 
-Linearized linearize_at_threshold(Metric metric, const Cases& cases, const Counts& counts,
-                                  double threshold) {
-  const auto called = [&](std::size_t i) { return cases.scores[i] >= threshold; };
-  if (metric == Metric::alarm_rate) {
-    if (counts.known_subjects == 0) return undefined(cases, "no samples of known truth");
-    return linearize_share(
-        cases, counts.positives + counts.negatives, counts.known_subjects,
-        [&](std::size_t i) { return cases.truth[i] >= 0; }, called);
+PartialArea partial_area(const Ranking& ranking) {
+  PartialArea part;
+  part.limit = highest_false_positive_rate * static_cast<double>(ranking.negatives);
+  double x = 0, y = 0;
+  std::optional<double> lowest;  // y where x first is at the limit
+  for (const auto& group : ranking.groups) {
+    const auto positives = static_cast<double>(group.positives);
+    const auto negatives = static_cast<double>(group.negatives);
+    if (x + negatives > part.limit) {
+      if (lowest) break;
+      const double piece = (part.limit - x) / negatives;
+      part.area += (part.limit - x) * (y + 0.5 * piece * positives);
+      part.height = y + piece * positives;
+      return part;
+    }
+    part.area += negatives * (y + 0.5 * positives);
+    x += negatives;
+    y += positives;
+    if (x == part.limit && !lowest) lowest = y;
   }
-  const bool wants_positives = metric != Metric::specificity;
-  const bool wants_negatives = metric != Metric::sensitivity;
-  if (wants_positives && counts.positives == 0) return undefined(cases, "no positive samples");
-  if (wants_negatives && counts.negatives == 0) return undefined(cases, "no negative samples");
-  const auto sensitivity = [&] {
-    return linearize_share(
-        cases, counts.positives, counts.positive_subjects,
-        [&](std::size_t i) { return cases.truth[i] == 1; }, called);
-  };
-  const auto specificity = [&] {
-    return linearize_share(
-        cases, counts.negatives, counts.negative_subjects,
-        [&](std::size_t i) { return cases.truth[i] == 0; },
-        [&](std::size_t i) { return !called(i); });
-  };
-  if (metric == Metric::sensitivity) return sensitivity();
-  if (metric == Metric::specificity) return specificity();
-  auto both = sensitivity();
-  const auto other = specificity();
-  both.value = 0.5 * (*both.value + *other.value);
-  both.subjects = std::min(both.subjects, other.subjects);
-  for (std::size_t p = 0; p < both.influence.size(); ++p)
-    both.influence[p] = 0.5 * (both.influence[p] + other.influence[p]);
-  return both;
+  part.height = 0.5 * (lowest.value_or(y) + y);
+  return part;
 }
 
-Linearized linearize_calibration(Metric metric, const Cases& cases, const Counts& counts) {
-  const auto of = metric == Metric::brier                      ? brier
-                  : metric == Metric::log_loss                 ? log_loss
-                  : metric == Metric::calibration_in_the_large ? calibration_in_the_large
-                                                               : calibration_slope;
-  auto by_sample = of(cases.scores, cases.truth);
-  if (!by_sample.value) return undefined(cases, by_sample.reason);
+/// How much of [begin, end) lies below `limit`, where a step from 0 to 1 climbs evenly over
+/// [begin, end): the area under it up to the limit.
+double under_step(double begin, double end, double limit) {
+  if (begin >= limit) return 0;
+  if (end <= limit) return limit - 0.5 * (begin + end);
+  return 0.5 * (limit - begin) * (limit - begin) / (end - begin);
+}
+
+/// With weights, a positive lifts the curve behind it, and a negative moves it to the right: what
+/// is lost then is measured along y. Where the curve is vertical at the limit, the derivatives to
+/// both sides differ, and their mean is taken.
+Linearized linearize_partial_auroc(const Cases& cases, const Counts& counts,
+                                   const Ranking& ranking) {
+  if (auto reason = missing_class(counts); !reason.empty())
+    return undefined(cases, std::move(reason));
+  const auto m = static_cast<double>(counts.positives);
+  const auto n = static_cast<double>(counts.negatives);
+  const auto part = partial_area(ranking);
+  const double rate = highest_false_positive_rate, chance = 0.5 * rate * rate;
+  const double area = part.area / (m * n);
+  const double standardised = 0.5 / (rate - chance);
+  const double of_positive = standardised * small_sample_factor(counts.positive_subjects) / m;
+  const double of_negative = standardised * small_sample_factor(counts.negative_subjects) / n;
+  const double beside = rate * part.height / m - area;  // between the curve and the y axis
   auto influence = zeros(cases);
-  const double scale = small_sample_factor(counts.known_subjects);
-  for (std::size_t i = 0; i < by_sample.influence.size(); ++i)
-    of_subject(influence, cases, i) += scale * by_sample.influence[i];
-  const bool mean = metric == Metric::brier || metric == Metric::log_loss;
-  return {
-      by_sample.value, std::move(influence),
-      mean ? counts.known_subjects : std::min(counts.positive_subjects, counts.negative_subjects),
-      ""};
+  double x = 0, y = 0;
+  for (const auto& group : ranking.groups) {
+    const auto positives = static_cast<double>(group.positives);
+    const auto negatives = static_cast<double>(group.negatives);
+    const double lifted = under_step(x, x + negatives, part.limit) / n - area;
+    const double moved = beside - under_step(y, y + positives, part.height) / m;
+    for (std::size_t i = group.begin; i < group.end; ++i) {
+      const auto sample = ranking.order[i];
+      of_subject(influence, cases, sample) +=
+          cases.truth[sample] ? of_positive * lifted : of_negative * moved;
+    }
+    x += negatives;
+    y += positives;
+  }
+  return {0.5 + standardised * (area - chance), std::move(influence),
+          std::min(counts.positive_subjects, counts.negative_subjects), ""};
 }
 
-Linearized linearize_one(Metric metric, const Cases& cases, const Counts& counts,
-                         const Ranking& ranking, std::optional<double> threshold) {
-  const auto of_metric = [&] {
-    if (metric == Metric::auroc) return linearize_auroc(cases, counts, ranking);
-    if (metric == Metric::average_precision)
-      return linearize_average_precision(cases, counts, ranking);
-    if (!needs_threshold(metric)) return linearize_calibration(metric, cases, counts);
-    if (!threshold) return undefined(cases, "no operating point");
-    return linearize_at_threshold(metric, cases, counts, *threshold);
+/// What the decisions at a threshold are made of; all in one pass over the samples.
+struct Decisions {
+  Linearized sensitivity, specificity, alarm_rate, prevalence;
+};
+
+Decisions decide(const Cases& cases, const Counts& counts, double threshold) {
+  const auto called = [&](std::size_t i) { return cases.scores[i] >= threshold; };
+  double true_positives = 0, false_positives = 0;
+  for (std::size_t i = 0; i < cases.truth.size(); ++i)
+    if (cases.truth[i] >= 0 && called(i)) ++(cases.truth[i] ? true_positives : false_positives);
+  const auto m = static_cast<double>(counts.positives);
+  const auto n = static_cast<double>(counts.negatives);
+  const auto share = [&](double part, double samples, std::int64_t subjects, const char* none) {
+    if (samples == 0) return undefined(cases, none);
+    return Linearized{part / samples, zeros(cases), subjects, ""};
   };
-  auto result = of_metric();
-  if (result.subjects < 2) std::fill(result.influence.begin(), result.influence.end(), 0.0);
-  return result;
+  const char* unknown = "no samples of known truth";
+  Decisions d{share(true_positives, m, counts.positive_subjects, "no positive samples"),
+              share(n - false_positives, n, counts.negative_subjects, "no negative samples"),
+              share(true_positives + false_positives, m + n, counts.known_subjects, unknown),
+              share(m, m + n, counts.known_subjects, unknown)};
+  const double of_positive = small_sample_factor(counts.positive_subjects) / m;
+  const double of_negative = small_sample_factor(counts.negative_subjects) / n;
+  const double of_any = small_sample_factor(counts.known_subjects) / (m + n);
+  for (std::size_t i = 0; i < cases.truth.size(); ++i) {
+    if (cases.truth[i] < 0) continue;
+    const double call = called(i) ? 1 : 0;
+    if (cases.truth[i])
+      of_subject(d.sensitivity.influence, cases, i) += of_positive * (call - *d.sensitivity.value);
+    else
+      of_subject(d.specificity.influence, cases, i) +=
+          of_negative * (1 - call - *d.specificity.value);
+    of_subject(d.alarm_rate.influence, cases, i) += of_any * (call - *d.alarm_rate.value);
+    of_subject(d.prevalence.influence, cases, i) += of_any * (cases.truth[i] - *d.prevalence.value);
+  }
+  return d;
 }
+
+/// value, with the influences of a function of others: sum of derivative x influence.
+Linearized combined(const Cases& cases, double value,
+                    std::initializer_list<std::pair<const Linearized*, double>> parts) {
+  Linearized sum{value, zeros(cases), std::numeric_limits<std::int64_t>::max(), ""};
+  for (const auto& [part, derivative] : parts) {
+    sum.subjects = std::min(sum.subjects, part->subjects);
+    for (std::size_t p = 0; p < sum.influence.size(); ++p)
+      sum.influence[p] += derivative * part->influence[p];
+  }
+  return sum;
+}
+
+Linearized balanced_accuracy(const Cases& cases, const Decisions& d) {
+  if (!d.sensitivity.value) return d.sensitivity;
+  if (!d.specificity.value) return d.specificity;
+  return combined(cases, 0.5 * (*d.sensitivity.value + *d.specificity.value),
+                  {{&d.sensitivity, 0.5}, {&d.specificity, 0.5}});
+}
+
+/// Bayes: of those called positive (negative) the share that is. Prevalence: stated, and then
+/// without a spread, or that of the samples.
+Linearized predictive_value(Metric metric, const Cases& cases, const Decisions& d,
+                            std::optional<double> stated) {
+  if (!d.sensitivity.value) return d.sensitivity;
+  if (!d.specificity.value) return d.specificity;
+  const bool positive = metric == Metric::positive_predictive_value;
+  const double prevalence = stated.value_or(*d.prevalence.value);
+  const double sensitivity = *d.sensitivity.value, specificity = *d.specificity.value;
+  const double right_rate = positive ? sensitivity : specificity;
+  const double wrong_rate = positive ? 1 - specificity : 1 - sensitivity;
+  const double of_class = positive ? prevalence : 1 - prevalence;
+  const double right = right_rate * of_class, wrong = wrong_rate * (1 - of_class);
+  const double called = right + wrong;
+  if (!(called > 0))
+    return undefined(cases,
+                     positive ? "no sample is called positive" : "no sample is called negative");
+  const double squared = called * called;
+  const double by_right = of_class * wrong / squared;
+  const double by_wrong = (1 - of_class) * right / squared;  // of 1 - wrong_rate
+  const double by_class = right_rate * wrong_rate / squared;
+  auto value = combined(cases, right / called,
+                        {{positive ? &d.sensitivity : &d.specificity, by_right},
+                         {positive ? &d.specificity : &d.sensitivity, by_wrong},
+                         {&d.prevalence, stated     ? 0
+                                         : positive ? by_class
+                                                    : -by_class}});
+  return value;
+}
+
+Linearized by_subject(const Cases& cases, const SampleWise& metric, std::int64_t known_subjects,
+                      std::int64_t independent_subjects) {
+  if (!metric.value) return undefined(cases, metric.reason);
+  auto influence = zeros(cases);
+  const double scale = small_sample_factor(known_subjects);
+  for (std::size_t i = 0; i < metric.influence.size(); ++i)
+    of_subject(influence, cases, i) += scale * metric.influence[i];
+  return {metric.value, std::move(influence), independent_subjects, ""};
+}
+
+/// Metrics of one set of cases, asked for one by one; what several share is computed once.
+class Linearizer {
+ public:
+  Linearizer(const Cases& cases, const OperatingPoint& at)
+      : cases_(cases),
+        at_(at),
+        counts_(count(cases.truth, cases.subject, cases.subjects)),
+        ranking_(rank(cases.scores, cases.truth)) {}
+
+  Linearized operator()(Metric metric) {
+    auto result = linearized(metric);
+    if (result.subjects < 2) std::fill(result.influence.begin(), result.influence.end(), 0.0);
+    return result;
+  }
+
+ private:
+  Linearized linearized(Metric metric) {
+    if (needs_threshold(metric) && !at_.threshold) return undefined(cases_, "no operating point");
+    const auto both = std::min(counts_.positive_subjects, counts_.negative_subjects);
+    const auto any = counts_.known_subjects;
+    switch (metric) {
+      case Metric::auroc:
+        return linearize_auroc(cases_, counts_, ranking_);
+      case Metric::partial_auroc:
+        return linearize_partial_auroc(cases_, counts_, ranking_);
+      case Metric::average_precision:
+        return linearize_average_precision(cases_, counts_, ranking_);
+      case Metric::sensitivity:
+        return decisions().sensitivity;
+      case Metric::specificity:
+        return decisions().specificity;
+      case Metric::balanced_accuracy:
+        return balanced_accuracy(cases_, decisions());
+      case Metric::alarm_rate:
+        return decisions().alarm_rate;
+      case Metric::positive_predictive_value:
+      case Metric::negative_predictive_value:
+        return predictive_value(metric, cases_, decisions(), at_.prevalence);
+      case Metric::aurc:
+        return by_subject(cases_, deferral().aurc, any, any);
+      case Metric::augrc:
+        return by_subject(cases_, deferral().augrc, any, any);
+      case Metric::brier:
+        return by_subject(cases_, brier(cases_.scores, cases_.truth), any, any);
+      case Metric::log_loss:
+        return by_subject(cases_, log_loss(cases_.scores, cases_.truth), any, any);
+      case Metric::calibration_in_the_large:
+        return by_subject(cases_, calibration_in_the_large(cases_.scores, cases_.truth), any, both);
+      case Metric::calibration_slope:
+        return by_subject(cases_, calibration_slope(cases_.scores, cases_.truth), any, both);
+    }
+    throw DataError("metric: unknown");
+  }
+  const Decisions& decisions() {
+    if (!decisions_) decisions_ = decide(cases_, counts_, *at_.threshold);
+    return *decisions_;
+  }
+  const RiskCoverage& deferral() {
+    if (!deferral_) deferral_ = risk_coverage(ranking_, cases_.truth, *at_.threshold);
+    return *deferral_;
+  }
+
+  const Cases& cases_;
+  OperatingPoint at_;
+  Counts counts_;
+  Ranking ranking_;
+  std::optional<Decisions> decisions_;
+  std::optional<RiskCoverage> deferral_;
+};
 
 }  // namespace
 
@@ -200,6 +367,8 @@ const char* name(Metric metric) {
   switch (metric) {
     case Metric::auroc:
       return "auroc";
+    case Metric::partial_auroc:
+      return "partial_auroc";
     case Metric::average_precision:
       return "average_precision";
     case Metric::sensitivity:
@@ -210,6 +379,14 @@ const char* name(Metric metric) {
       return "balanced_accuracy";
     case Metric::alarm_rate:
       return "alarm_rate";
+    case Metric::positive_predictive_value:
+      return "ppv";
+    case Metric::negative_predictive_value:
+      return "npv";
+    case Metric::aurc:
+      return "aurc";
+    case Metric::augrc:
+      return "augrc";
     case Metric::brier:
       return "brier";
     case Metric::log_loss:
@@ -223,8 +400,7 @@ const char* name(Metric metric) {
 }
 
 bool needs_threshold(Metric metric) {
-  return metric == Metric::sensitivity || metric == Metric::specificity ||
-         metric == Metric::balanced_accuracy || metric == Metric::alarm_rate;
+  return metric >= Metric::sensitivity && metric <= Metric::augrc;
 }
 
 bool is_share(Metric metric) {
@@ -232,18 +408,15 @@ bool is_share(Metric metric) {
          metric != Metric::calibration_slope;
 }
 
-std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold) {
-  const auto counts = count(cases.truth, cases.subject, cases.subjects);
-  const auto ranking = rank(cases.scores, cases.truth);
+std::vector<Linearized> linearize(const Cases& cases, const OperatingPoint& at) {
+  Linearizer linearizer(cases, at);
   std::vector<Linearized> all;
-  for (const auto metric : all_metrics)
-    all.push_back(linearize_one(metric, cases, counts, ranking, threshold));
+  for (const auto metric : all_metrics) all.push_back(linearizer(metric));
   return all;
 }
 
-Linearized linearize(Metric metric, const Cases& cases, std::optional<double> threshold) {
-  return linearize_one(metric, cases, count(cases.truth, cases.subject, cases.subjects),
-                       rank(cases.scores, cases.truth), threshold);
+Linearized linearize(Metric metric, const Cases& cases, const OperatingPoint& at) {
+  return Linearizer(cases, at)(metric);
 }
 
 }  // namespace mr::stats

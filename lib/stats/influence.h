@@ -24,26 +24,38 @@ Counts count(const std::vector<std::int8_t>& truth, const std::vector<std::int32
 
 enum class Metric {
   auroc,
+  partial_auroc,  // up to highest_false_positive_rate, standardised
   average_precision,
-  sensitivity,
+  sensitivity,  // from here to augrc: of decisions at a threshold
   specificity,
   balanced_accuracy,
   alarm_rate,  // share of the samples of known truth that are called positive
-  brier,
+  positive_predictive_value,
+  negative_predictive_value,
+  aurc,  // of selective.h, as the next
+  augrc,
+  brier,  // of calibration.h, as those after it
   log_loss,
-  calibration_in_the_large,  // of calibration.h, as the two before and the one after
+  calibration_in_the_large,
   calibration_slope,
 };
 inline constexpr Metric all_metrics[] = {Metric::auroc,
+                                         Metric::partial_auroc,
                                          Metric::average_precision,
                                          Metric::sensitivity,
                                          Metric::specificity,
                                          Metric::balanced_accuracy,
                                          Metric::alarm_rate,
+                                         Metric::positive_predictive_value,
+                                         Metric::negative_predictive_value,
+                                         Metric::aurc,
+                                         Metric::augrc,
                                          Metric::brier,
                                          Metric::log_loss,
                                          Metric::calibration_in_the_large,
                                          Metric::calibration_slope};
+inline constexpr double highest_false_positive_rate = 0.2;  // of the partial AUROC
+
 const char* name(Metric metric);  // "auroc", "average_precision", ...
 bool needs_threshold(Metric metric);
 bool is_share(Metric metric);  // between 0 and 1, so that its interval is made on the logit scale
@@ -57,20 +69,28 @@ struct Linearized {
   std::string reason;         // why there is no value
 };
 
+/// Where decisions are taken, and where they are put to use.
+struct OperatingPoint {
+  std::optional<double> threshold = {};   // frozen; positive is score >= threshold. None: the
+                                          // metrics that need one have no value
+  std::optional<double> prevalence = {};  // for the predictive values; none: that of the samples
+};
+
 /// All metrics with their influences, in the order of all_metrics.
-/// threshold  frozen, positive is score >= threshold; without one the thresholded metrics have no
-///            value
 /// AUROC: U_p = sqrt(I10/(I10-1)) X_p/m + sqrt(I01/(I01-1)) Y_p/n with X_p, Y_p the subject's sums
 /// of centred placements; with one sample per subject sum U_p^2 is DeLong's variance. Sensitivity
-/// and specificity: likewise, of their class; balanced accuracy: half their sum. Average precision
-/// and alarm rate, and what tells of calibration: sums of the derivative by a sample's weight
+/// and specificity: likewise, of their class; balanced accuracy: half their sum; predictive values:
+/// by Bayes from both and the prevalence (Altman and Bland 1994), and by its derivatives. Partial
+/// AUROC: area over false positive rates 0 to 0.2 by trapezoids, interpolated at its end, as 1/2 at
+/// chance and 1 at best (McClish 1989); derivatives by a sample's weight, with the AUROC's factors.
+/// Average precision, alarm rate, prevalence, deferral and calibration: sums of that derivative
 /// (infinitesimal jackknife) times sqrt(I/(I-1)), I the subjects with known truth.
 /// throws     DataError as auroc, or when a subject's index is out of range
 /// source     DeLong et al. 1988; Obuchowski 1997 (clusters); Sun and Xu 2014 (n log n); Jaeckel
 /// 1972
-std::vector<Linearized> linearize(const Cases& cases, std::optional<double> threshold = {});
+std::vector<Linearized> linearize(const Cases& cases, const OperatingPoint& at = {});
 
 /// One of them.
-Linearized linearize(Metric metric, const Cases& cases, std::optional<double> threshold = {});
+Linearized linearize(Metric metric, const Cases& cases, const OperatingPoint& at = {});
 
 }  // namespace mr::stats

@@ -14,6 +14,14 @@ struct Value {
   std::string reason;
 };
 
+/// A number that is made of samples, with the influence on it of each: the derivative by the
+/// sample's weight.
+struct SampleWise {
+  std::optional<double> value;
+  std::vector<double> influence;  // [N]; 0 where the truth is unknown. Their sum is 0.
+  std::string reason;             // why there is no value
+};
+
 /// Area under the ROC curve by mid-ranks, in double: P(positive > negative) + P(equal) / 2.
 /// scores, truth  [N]; a tie is equality of floats, infinite scores are ranked
 /// returns        no value where a class is absent

@@ -414,6 +414,34 @@ def test_operating_point_is_the_models_own(study):
     assert found["by_run"][0]["value"] == pytest.approx((scores[truth == 1] >= 0.5).mean())
 
 
+def test_predictive_values_are_at_the_samples_prevalence_or_the_stated_one(report, fails, tmp_path):
+    cohort = Cohort(subjects=40, slices=6, seed=5)
+    text = evaluation(cohort, ["batch"], [1], [(None, 0), ("spike", 5)], thumbnails=False)
+    values = lambda found: {(e["artifact"], e["metric"]): e for e in found["estimates"]
+                            if e["label"] == "anterior" and e["quantity"] == "level"
+                            and e["severity"] in (None, 5)}
+    found, _, markdown = report(text)
+    assert found["prevalence"] is None and "the prevalence of these samples" in markdown
+    natural = values(found)
+    stated, html, markdown = report(text, "--prevalence", "0.03")
+    assert stated["prevalence"] == 0.03 and "the stated prevalence of 0.03" in markdown
+    stated = values(stated)
+    y = cohort.truth[0]
+    for artifact, severity in ((None, 0), ("spike", 5)):
+        called = cohort.scores("batch", 1, artifact, severity)[0] >= 0.5
+        se, sp = called[y == 1].mean(), (~called)[y == 0].mean()
+        at = lambda of, metric: of[artifact or "clean", metric]["value"]
+        assert at(natural, "ppv") == pytest.approx((y[called & (y >= 0)] == 1).mean(), abs=1e-12)
+        assert at(natural, "npv") == pytest.approx((y[~called & (y >= 0)] == 0).mean(), abs=1e-12)
+        assert at(stated, "ppv") == pytest.approx(
+            se * 0.03 / (se * 0.03 + (1 - sp) * 0.97), abs=1e-12)
+        assert at(stated, "npv") == pytest.approx(
+            sp * 0.97 / (sp * 0.97 + (1 - se) * 0.03), abs=1e-12)
+        assert stated["clean", "sensitivity"] == natural["clean", "sensitivity"]
+    for wrong in ("0", "1", "1.5", "nan"):
+        fails(["mr-report", "--prevalence", wrong, tmp_path / "x.eval"], 64, "prevalence")
+
+
 # --- the files
 
 
@@ -436,7 +464,7 @@ def test_html_is_one_page_without_scripts_or_fetches(study):
     assert {m.split(",")[0] for m in re.findall(r'src="([^"]*)', html)} == {
         "data:image/png;base64"}
     assert "url(" not in html and "<link" not in html
-    assert len(inline_drawings(html)) == 3 + 4 + 5 + 1 + 3 + 4
+    assert len(inline_drawings(html)) == 3 + 4 + 5 + 1 + 5 + 4
     for anchor in re.findall(r'href="#([^"]+)"', html):
         assert f'<section id="{anchor}">' in html
 
@@ -462,7 +490,7 @@ def test_html_is_well_formed_light_dark_and_for_print(study):
 
 def test_figures_are_drawings_of_their_own(study):
     figures = sorted((study.folder / "figures").glob("*.svg"))
-    assert len(figures) == 3 + 4 + 5 + 1 + 3 + 4
+    assert len(figures) == 3 + 4 + 5 + 1 + 5 + 4
     for path in figures:
         root = ET.parse(path).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -553,7 +581,7 @@ def test_models_without_operating_points(report):
     cohort = Cohort(subjects=20, slices=4)
     _, html, markdown = report(evaluation(cohort, ["batch"], [1], GRID, threshold=None))
     assert "No model carries an operating point" in markdown
-    assert "Sensitivity, specificity" not in html
+    assert "At the frozen threshold" not in html
 
 
 def test_names_cannot_break_the_pages(report):

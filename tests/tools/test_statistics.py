@@ -16,7 +16,9 @@ a <- roc(d$truth, d$a, direction='<', quiet=TRUE); b <- roc(d$truth, d$b, direct
 t <- roc.test(a, b, method='delong', paired=TRUE)
 cat(sprintf('%.15g\\n', c(auc(a), auc(b), var(a, method='delong'), var(b, method='delong'),
                          var(a, method='delong') + var(b, method='delong')
-                           - 2 * cov(a, b, method='delong'))), sep='')
+                           - 2 * cov(a, b, method='delong'),
+                         auc(a, partial.auc=c(1, .8), partial.auc.focus='spec',
+                             partial.auc.correct=TRUE))), sep='')
 """
 
 
@@ -42,8 +44,11 @@ def test_auroc_variance_and_paired_difference_equal_proc(run, tmp_path):
     if "there is no package" in p.stderr:
         pytest.skip("pROC is not there")
     want = [float(x) for x in p.stdout.split()]
-    assert len(want) == 5, p.stderr
+    assert len(want) == 6, p.stderr
     estimates = json.loads((tmp_path / "r" / "report.json").read_text())["estimates"]
+    partial, = [e["value"] for e in estimates if e["metric"] == "partial_auroc" and e["severity"] == 3
+                and (e["quantity"], e["arm"]) == ("level", "batch")]
+    assert partial == pytest.approx(want[5], abs=1e-12)
     level = {e["arm"]: e for e in estimates
              if (e["quantity"], e["artifact"], e["metric"], e["label"]) == ("level", "motion", "auroc", "tear")
              and e["severity"] == 3}

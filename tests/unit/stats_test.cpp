@@ -117,6 +117,122 @@ TEST_CASE("AUROC and average precision are those of scikit-learn") {
   CHECK(*average_precision(d1_b, d1_truth).value == near(.7333333333333333));
 }
 
+TEST_CASE("the partial AUROC is pROC's, standardised") {
+  // partial.auc = c(1, .8), partial.auc.focus = "spec", partial.auc.correct = TRUE
+  CHECK(*linearize(Metric::partial_auroc, d1(d1_a)).value == near(.738095238, 1e-9));
+  // No false positive before the last true one; a score for chance: both classes alike.
+  CHECK(*linearize(Metric::partial_auroc, singletons({0, 1, 2, 3}, {0, 0, 1, 1})).value == 1);
+  CHECK(*linearize(Metric::partial_auroc, singletons({1, 1, 1, 1}, {0, 0, 1, 1})).value ==
+        near(.5));
+  CHECK(linearize(Metric::partial_auroc, singletons({1, 2}, {0, 0})).reason ==
+        "no positive samples");
+}
+
+TEST_CASE("the partial AUROC's influence is its derivative by each sample's weight") {
+  // Once more with weights, by the definition; the derivative by a central difference. Of the sets
+  // some have a vertical piece of the curve at the limit, where it has two.
+  const auto partial = [](const Cases& c, const std::vector<double>& weight) {
+    std::vector<std::size_t> order(c.scores.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](auto a, auto b) { return c.scores[a] > c.scores[b]; });
+    double total[2] = {0, 0};
+    for (const auto i : order)
+      if (c.truth[i] >= 0) total[c.truth[i]] += weight[i];
+    std::vector<std::pair<double, double>> curve{{0, 0}};
+    for (std::size_t k = 0; k < order.size(); ++k) {
+      const auto i = order[k];
+      if (k == 0 || c.scores[i] != c.scores[order[k - 1]]) curve.push_back(curve.back());
+      if (c.truth[i] == 0) curve.back().first += weight[i] / total[0];
+      if (c.truth[i] == 1) curve.back().second += weight[i] / total[1];
+    }
+    double area = 0;
+    for (std::size_t k = 1; k < curve.size(); ++k) {
+      const auto [x0, y0] = curve[k - 1];
+      const auto [x1, y1] = curve[k];
+      const double end = std::min(x1, .2);
+      if (end <= x0) continue;
+      area += (end - x0) * (y0 + 0.5 * (y1 - y0) * (end - x0) / (x1 - x0));
+    }
+    return 0.5 * (1 + (area - .02) / (.2 - .02));
+  };
+  std::size_t vertical = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const auto drawn = clustered(seed, 8 + static_cast<std::int32_t>(seed) % 7);
+    const auto cases = singletons(drawn.scores, drawn.truth);
+    const auto found = linearize(Metric::partial_auroc, cases);
+    if (!found.value || found.subjects < 2) continue;
+    const std::vector<double> ones(cases.scores.size(), 1);
+    CHECK(*found.value == near(partial(cases, ones)));
+    const auto n = count(cases.truth, cases.subject, cases.subjects);
+    vertical += n.negatives % 5 == 0;
+    const double i10 = static_cast<double>(n.positives), i01 = static_cast<double>(n.negatives);
+    for (std::size_t i = 0; i < ones.size(); ++i) {
+      auto more = ones, less = ones;
+      more[i] += 1e-6;
+      less[i] -= 1e-6;
+      const double derivative = (partial(cases, more) - partial(cases, less)) / 2e-6;
+      const double of_class = cases.truth[i] == 1 ? i10 : i01;
+      CHECK(std::fabs(found.influence[i] - derivative * std::sqrt(of_class / (of_class - 1))) <
+            1e-7);
+    }
+  }
+  CHECK(vertical > 5);
+}
+
+TEST_CASE("what is gained by deferring: AURC and AUGRC of Traub et al.") {
+  // err 1, 0, 0, 0, 1, 0 at confidence .9, .9, .8, .7, .7, .6 (in tenths: ties are ties)
+  const std::vector<float> z{9, 9, 8, 7, 7, 6};
+  const std::vector<std::int8_t> y{0, 1, 1, 1, 0, 1};
+  CHECK(*linearize(Metric::aurc, singletons(z, y), {0.}).value == near(.4194444, 1e-6));
+  CHECK(*linearize(Metric::augrc, singletons(z, y), {0.}).value == near(.1944444, 1e-6));
+  auto tenths = d1_a;
+  for (float& score : tenths) score = std::round(10 * score);
+  CHECK(*linearize(Metric::aurc, d1(tenths), {5.}).value == near(.1200396825, 1e-9));
+  CHECK(*linearize(Metric::augrc, d1(tenths), {5.}).value == near(.0972222222, 1e-9));
+  CHECK(*linearize(Metric::augrc, singletons({0, 1, 2, 3}, {0, 0, 1, 1}), {1.5}).value == 0);
+  const float inf = std::numeric_limits<float>::infinity();
+  CHECK(linearize(Metric::aurc, d1(d1_a), {inf}).reason == "the threshold is infinite");
+  CHECK(*linearize(Metric::augrc, singletons({-inf, 0, 1, inf}, {1, 0, 1, 1}), {.5}).value ==
+        near((0.5 * 2 + 1 * 2) / 16));
+}
+
+TEST_CASE("AUGRC is at least e^2 / 2, and that where errors are the least sure") {
+  const auto at = [](const std::vector<float>& z) {
+    return *linearize(Metric::augrc, singletons(z, {1, 1, 1, 0, 0, 0, 0, 1}), {0.}).value;
+  };
+  CHECK(at({9, 8, 7, 1, -9, -8, -7, -1}) == near(.25 * .25 / 2));
+  CHECK(at({9, 8, 7, 10, -9, -8, -7, -1}) > .25 * .25 / 2);
+}
+
+TEST_CASE("predictive values: counts at the samples' prevalence, Bayes at another") {
+  const auto at = [](Metric metric, std::optional<double> prevalence) {
+    return linearize(metric, d1(d1_a), {.7f, prevalence});
+  };
+  using M = Metric;
+  CHECK(*at(M::positive_predictive_value, {}).value == near(3. / 4));  // 3 of 4 called
+  CHECK(*at(M::negative_predictive_value, {}).value == near(6. / 8));
+  CHECK(*at(M::positive_predictive_value, .05).value ==
+        near(.6 * .05 / (.6 * .05 + .95 / 7), 1e-9));
+  CHECK(*at(M::negative_predictive_value, .05).value ==
+        near(6. / 7 * .95 / (6. / 7 * .95 + .4 * .05), 1e-9));
+  CHECK(at(M::positive_predictive_value, .05).subjects == 3);
+  const auto never = linearize(M::positive_predictive_value, d1(d1_a), {2.});
+  CHECK(never.reason == "no sample is called positive");
+  CHECK(linearize(M::negative_predictive_value, d1(d1_a), {0.}).reason ==
+        "no sample is called negative");
+}
+
+TEST_CASE("at a stated prevalence the variance is that of sensitivity and specificity") {
+  const auto cases = singletons(d1_a, d1_truth);
+  const double se = .6, sp = 6. / 7, p = .1, called = se * p + (1 - sp) * (1 - p);
+  const double by_se = p * (1 - sp) * (1 - p) / (called * called);
+  const double by_sp = (1 - p) * se * p / (called * called);
+  const auto ppv = linearize(Metric::positive_predictive_value, cases, {.7f, p});
+  CHECK(variance(ppv) ==
+        near(by_se * by_se * se * (1 - se) / 4 + by_sp * by_sp * sp * (1 - sp) / 6, 1e-9));
+}
+
 TEST_CASE("AUROC counts every pair once, ties half, and leaves unknown truth out") {
   for (const std::uint64_t seed : {1u, 2u, 3u}) {
     const auto cases = clustered(seed, 60);
@@ -387,7 +503,7 @@ TEST_CASE("influences of any metric sum to zero when every factor is the same") 
     }
   for (const auto metric : all_metrics) {
     CAPTURE(std::string(name(metric)));
-    const auto result = linearize(metric, cases, 0.5);
+    const auto result = linearize(metric, cases, {0.5});
     CAPTURE(result.reason);
     CHECK(variance(result) > 1e-5);
     CHECK(std::fabs(std::accumulate(result.influence.begin(), result.influence.end(), 0.0)) <
@@ -409,7 +525,7 @@ TEST_CASE("the influence is the derivative of the metric by the subject's weight
   const double factor = std::sqrt(24.0 / 23.0);
   for (const auto metric : all_metrics) {
     CAPTURE(std::string(name(metric)));
-    const auto plain = linearize(metric, cases, 0.5);
+    const auto plain = linearize(metric, cases, {0.5});
     for (const std::int32_t heavier : {3, 17}) {
       auto weighted = cases;
       for (std::size_t i = 0; i < cases.scores.size(); ++i)
@@ -418,7 +534,7 @@ TEST_CASE("the influence is the derivative of the metric by the subject's weight
           weighted.truth.push_back(cases.truth[i]);
           weighted.subject.push_back(cases.subject[i]);
         }
-      const double moved = *linearize(metric, weighted, 0.5).value - *plain.value;
+      const double moved = *linearize(metric, weighted, {0.5}).value - *plain.value;
       const double expected = plain.influence[static_cast<std::size_t>(heavier)] / factor;
       CHECK(std::fabs(k * moved - expected) < 3.0 / k);
     }
@@ -440,7 +556,7 @@ TEST_CASE("the order of samples does not matter, nor do samples of unknown truth
   REQUIRE(shuffled.scores.size() < cases.scores.size());
   for (const auto metric : all_metrics) {
     CAPTURE(std::string(name(metric)));
-    const auto a = linearize(metric, cases, 0.5), b = linearize(metric, shuffled, 0.5);
+    const auto a = linearize(metric, cases, {0.5}), b = linearize(metric, shuffled, {0.5});
     CHECK(*a.value == near(*b.value));
     CHECK(a.subjects == b.subjects);
     for (std::size_t p = 0; p < a.influence.size(); ++p)
@@ -450,7 +566,7 @@ TEST_CASE("the order of samples does not matter, nor do samples of unknown truth
 
 TEST_CASE("thresholded metrics count score >= threshold as positive") {
   const auto at = [](Metric metric, double threshold) {
-    return *linearize(metric, d1(d1_a), threshold).value;
+    return *linearize(metric, d1(d1_a), {threshold}).value;
   };
   CHECK(at(Metric::sensitivity, .7f) == near(3. / 5));
   CHECK(at(Metric::specificity, .7f) == near(6. / 7));
@@ -462,18 +578,18 @@ TEST_CASE("thresholded metrics count score >= threshold as positive") {
 TEST_CASE("both classes' subjects count where both classes do: the scarcer one decides") {
   auto mirrored = d1(d1_a);  // 4 patients with positives, 3 with negatives
   for (auto& t : mirrored.truth) t = static_cast<std::int8_t>(1 - t);
-  CHECK(linearize(Metric::sensitivity, mirrored, .5).subjects == 4);
-  CHECK(linearize(Metric::specificity, mirrored, .5).subjects == 3);
-  CHECK(linearize(Metric::balanced_accuracy, mirrored, .5).subjects == 3);
+  CHECK(linearize(Metric::sensitivity, mirrored, {.5}).subjects == 4);
+  CHECK(linearize(Metric::specificity, mirrored, {.5}).subjects == 3);
+  CHECK(linearize(Metric::balanced_accuracy, mirrored, {.5}).subjects == 3);
   CHECK(linearize(Metric::auroc, mirrored).subjects == 3);
-  CHECK(linearize(Metric::alarm_rate, mirrored, .5).subjects == 6);
+  CHECK(linearize(Metric::alarm_rate, mirrored, {.5}).subjects == 6);
 }
 
 TEST_CASE("a share over single samples has the binomial variance with n - 1") {
-  const auto s = linearize(Metric::sensitivity, singletons(d1_a, d1_truth), .7f);
+  const auto s = linearize(Metric::sensitivity, singletons(d1_a, d1_truth), {.7f});
   CHECK(variance(s) == near(.6 * .4 / 4));
   CHECK(s.subjects == 5);
-  const auto alarm = linearize(Metric::alarm_rate, singletons(d1_a, d1_truth), .7f);
+  const auto alarm = linearize(Metric::alarm_rate, singletons(d1_a, d1_truth), {.7f});
   CHECK(variance(alarm) == near((1. / 3) * (2. / 3) / 11));
 }
 
