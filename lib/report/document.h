@@ -64,6 +64,7 @@ struct Curves {
   std::string x_title, y_title;
   double y_low = 0, y_high = 1;
   std::optional<double> reference;  // a horizontal line, e.g. chance
+  bool diagonal = false;            // a line from (0, 0) to (1, 1)
 };
 
 /// Differences with intervals, a line each, around 0.

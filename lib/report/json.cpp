@@ -146,6 +146,8 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"rule", results::to_json(scope.rule())},
       {"verdicts", verdicts_json(scope)},
       {"decomposition", decomposition_json(scope)},
+      {"calibration", calibrations_json(scope)},
+      {"decision_curves", decision_curves_json(scope)},
       {"subgroups", subgroups_json(scope)},
       {"shortcuts", shortcuts_json(scope)},
       {"level", results::name(study.level())},

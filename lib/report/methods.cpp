@@ -248,6 +248,17 @@ Section methods(const Scope& scope) {
       "AUGRC is the area under errors kept / all samples (Traub et al. 2024), AURC that under "
       "errors kept / samples kept (Geifman and El-Yaniv 2017), by trapezoids; samples of one "
       "confidence go together, and the risk at c = 0 is that of the surest.");
+  say("Calibration in bins",
+      "ECE: sum over 15 bins of n_k / n |mean p_k − mean y_k| (Guo et al. 2017), of equal width "
+      "((k/15, (k+1)/15], the first closed at 0) and of equal numbers (by mid-rank). Brier score: "
+      "Murphy (1973) with the terms within bins of Stephenson et al. (2008). Interval of the ECE: "
+      "percentiles 2.5 and 97.5 (Hyndman and Fan 1996, number 7) of " +
+          std::to_string(results::calibration_replicates) +
+          " resamples of the subjects, the same ones for all arms; it holds the upward bias of "
+          "the ECE twice. None where more than 5 % of the resamples have no value.");
+  say("Decision curves",
+      "Net benefit (TP − FP p / (1 − p)) / n at stated probabilities p of 0.01 to 0.5 (Vickers "
+      "and Elkin 2006), with intervals as of any mean over samples.");
   say("Intervals",
       "95 %. Each subject's influence on the AUROC gives its variance with slices of a subject "
       "dependent (DeLong et al. 1988, in the clustered form of Obuchowski 1997). Influences add, "
@@ -338,7 +349,7 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
   for (auto& section :
        {verdict(scope), summary(scope), performance(scope), heat_maps(scope), degradation(scope),
         paired_differences(scope), decomposition(scope), operating_point(scope), calibration(scope),
-        subgroups(scope), shortcuts(scope), image_changes(scope), training(trainings),
+        decision_curves(scope), subgroups(scope), shortcuts(scope), image_changes(scope), training(trainings),
         methods(scope), limitations(scope), origin(scope, provenance)})
     if (!section.blocks.empty()) document.sections.push_back(section);
   return document;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "results/contrasts.h"
+#include "results/probabilities.h"
 #include "results/verdict.h"
 
 namespace mr::report {
@@ -34,6 +35,8 @@ struct Scope {
   std::optional<PlannedStudy> protocol;
   std::vector<results::Verdict>
       verdicts;  // on the candidates; none without clean and graded images
+  std::vector<results::BinnedCalibration> calibrations;
+  std::vector<results::DecisionCurve> decision_curves;
 
   results::Rule rule() const { return protocol ? protocol->content.rule : results::Rule(); }
   bool graded() const { return !artifacts.empty(); }  // artifacts at severities were evaluated

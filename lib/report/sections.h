@@ -16,6 +16,7 @@ Section paired_differences(const Scope& scope);
 Section decomposition(const Scope& scope);    // gain and structure
 Section operating_point(const Scope& scope);  // at frozen thresholds
 Section calibration(const Scope& scope);      // of the stated probabilities
+Section decision_curves(const Scope& scope);  // net benefit
 Section subgroups(const Scope& scope);        // by attribute of the images
 Section shortcuts(const Scope& scope);        // of facts beside the image
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
@@ -28,6 +29,8 @@ Section origin(const Json& provenance);                      // provenance alone
 std::vector<std::string> protocol_deviations(const Scope& scope);
 Json verdicts_json(const Scope& scope);
 Json decomposition_json(const Scope& scope);
+Json calibrations_json(const Scope& scope);
+Json decision_curves_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
 Json shortcuts_json(const Scope& scope);
 

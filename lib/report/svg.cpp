@@ -228,12 +228,14 @@ void draw_axes(Canvas& canvas, const Curves& curves, const Axes& axes) {
     canvas.text(axes.left - 6, axes.y(v) + 4, tick_text(v, digits_of(y_ticks), false), Anchor::end);
   }
   for (const double v : x_ticks(curves))
-    canvas.text(axes.x(v), axes.top + axes.height + 16, shortest(v), Anchor::middle);
+    canvas.text(axes.x(v), axes.top + axes.height + 16, shortest(std::round(1e6 * v) / 1e6),
+                Anchor::middle);
   canvas.line(axes.left, axes.top + axes.height, axes.left + axes.width, axes.top + axes.height,
               "c-axis");
   if (curves.reference && *curves.reference > axes.y_low && *curves.reference < axes.y_high)
     canvas.line(axes.left, axes.y(*curves.reference), axes.left + axes.width,
                 axes.y(*curves.reference), "c-reference");
+  if (curves.diagonal) canvas.line(axes.x(0), axes.y(0), axes.x(1), axes.y(1), "c-reference");
   canvas.text(axes.left + axes.width / 2, axes.top + axes.height + 34, curves.x_title,
               Anchor::middle, "c-text c-muted");
   canvas.text(axes.left, axes.top - 10, curves.y_title, Anchor::start, "c-text c-muted");
@@ -260,14 +262,15 @@ Drawing draw(const Curves& curves) {
   constexpr double width = 350;
   Canvas canvas;
   std::vector<std::pair<std::string, std::size_t>> names;
-  double x_high = 1;
+  double x_high = 0;
   for (const auto& series : curves.series) {
     names.emplace_back(series.name, series.style);
     for (const auto& p : series.points) x_high = std::max(x_high, p.x);
     for (const auto& run : series.runs)
       for (const auto& p : run) x_high = std::max(x_high, p.x);
   }
-  const double margin = std::max(0.15, 0.03 * x_high);  // for the signs at both ends
+  if (curves.diagonal || x_high == 0) x_high = 1;
+  const double margin = 0.03 * x_high;  // for the signs at both ends
   const double legend = draw_legend(canvas, names, 8, 38, width - 16);
   const Axes axes{-margin, x_high + margin, curves.y_low, curves.y_high, 46, legend + 34, 294, 190};
   draw_axes(canvas, curves, axes);

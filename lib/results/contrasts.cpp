@@ -229,6 +229,18 @@ void Study::add_result(const std::string& path, const Model& model, const Header
                     known->second.path);
   auto& measured = at[condition];
   measured.path = path;
+  measured.condition = result.condition;
+  if (result.condition.part == Part::all) measured.scores = result.scores;
+  const auto graded = [&](const Condition& c) {
+    return c.kind == Kind::artifact && c.part == Part::all &&
+           c.artifact == result.condition.artifact;
+  };
+  for (auto& [other_name, other] : at) {
+    if (!graded(result.condition) || !graded(other.condition)) continue;
+    auto& lower = other.condition.severity < measured.condition.severity ? other : measured;
+    if (other.condition.severity != measured.condition.severity)
+      std::vector<float>().swap(lower.scores);
+  }
   const auto keep = [&](const stats::Linearized& metric) {
     measured.cells.push_back({metric.value,
                               {metric.influence.begin(), metric.influence.end()},
@@ -456,6 +468,19 @@ std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Met
       estimates.push_back(estimate_formed(formed, {{{arm.values[j]}, {arm.influences[j]}}},
                                           scale(contrast, metric), all_samples));
   return estimates;
+}
+
+std::optional<stats::Cases> Study::cases(const std::string& arm, std::int64_t run,
+                                         const Condition& condition, std::size_t label) const {
+  const auto& at = networks(arm).at(run).at;
+  const auto measured = at.find(name(condition));
+  if (measured == at.end() || measured->second.scores.empty()) return {};
+  const auto samples = static_cast<std::ptrdiff_t>(common_.sample_ids.size());
+  const auto first = measured->second.scores.begin() + static_cast<std::ptrdiff_t>(label) * samples;
+  return stats::Cases{{first, first + samples},
+                      common_.truth[label],
+                      common_.sample_subject,
+                      static_cast<std::int32_t>(common_.subjects.size())};
 }
 
 std::optional<stats::Curve> Study::curve(const std::string& arm, const std::string& artifact,

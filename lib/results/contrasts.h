@@ -72,8 +72,8 @@ struct Reading {
   std::optional<double> prevalence = {};  // for the predictive values; none: that of the samples
 };
 
-/// A set of evaluations of the same samples. Holds influences, not scores: its size is models x
-/// conditions x labels x subjects.
+/// A set of evaluations of the same samples. Holds influences, and scores of few conditions: its
+/// size is models x conditions x labels x subjects.
 class Study {
  public:
   /// Sees each result with the scores of its units while the files are read once ("-" may be among
@@ -130,6 +130,12 @@ class Study {
   std::vector<Estimate> each_run(const Contrast& contrast, Label label = macro,
                                  Metric metric = Metric::auroc) const;
 
+  /// What one network says of one label under a condition. Scores are kept of each artifact's
+  /// highest severity and of all that is no artifact at a severity; of others, and where the
+  /// network was not evaluated so, there is none.
+  std::optional<stats::Cases> cases(const std::string& arm, std::int64_t run,
+                                    const Condition& condition, std::size_t label) const;
+
   /// Mean performance over runs at clean and at each severity; none where a value is missing.
   std::optional<stats::Curve> curve(const std::string& arm, const std::string& artifact,
                                     Label label = macro, Metric metric = Metric::auroc) const;
@@ -151,8 +157,10 @@ class Study {
     std::string reason;
   };
   struct Measured {
-    std::string path;         // of the file it came from
-    std::vector<Cell> cells;  // [L x metrics], then [subgroups x L] of the AUROC
+    std::string path;  // of the file it came from
+    Condition condition;
+    std::vector<Cell> cells;    // [L x metrics], then [subgroups x L] of the AUROC
+    std::vector<float> scores;  // [L x N], or empty
   };
   struct Trained {
     std::string path;

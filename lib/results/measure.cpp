@@ -7,6 +7,7 @@
 #include "stats/threshold.h"
 
 namespace mr::results {
+namespace {
 
 std::optional<double> threshold(const Header& header, const Result& result, std::size_t label) {
   const auto& thresholds = header.models.at(result.model).thresholds;
@@ -22,6 +23,8 @@ stats::Cases cases_of(const Header& header, const Result& result, std::size_t la
           header.sample_subject,
           static_cast<std::int32_t>(header.subjects.size())};
 }
+
+}  // namespace
 
 stats::Estimate estimate(const stats::Linearized& metric, stats::Scale scale) {
   if (metric.value)

@@ -1,6 +1,7 @@
 #include "stats/influence.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <initializer_list>
 #include <limits>
@@ -417,6 +418,26 @@ std::vector<Linearized> linearize(const Cases& cases, const OperatingPoint& at) 
 
 Linearized linearize(Metric metric, const Cases& cases, const OperatingPoint& at) {
   return Linearizer(cases, at)(metric);
+}
+
+Linearized linearize_net_benefit(const Cases& cases, double probability) {
+  const auto counts = count(cases.truth, cases.subject, cases.subjects);
+  if (counts.known_subjects == 0) return undefined(cases, "no samples of known truth");
+  const double odds = probability / (1 - probability), threshold = std::log(odds);
+  const auto n = static_cast<double>(counts.positives + counts.negatives);
+  const std::array<double, 2> of_call{-odds, 1};  // no branch: scores cross at random
+  const auto benefit = [&](std::size_t i) {
+    return (cases.scores[i] >= threshold ? 1 : 0) *
+           of_call[static_cast<std::size_t>(cases.truth[i])];
+  };
+  double mean = 0;
+  for (std::size_t i = 0; i < cases.truth.size(); ++i)
+    if (cases.truth[i] >= 0) mean += benefit(i) / n;
+  const double scale = small_sample_factor(counts.known_subjects) / n;
+  auto influence = zeros(cases);
+  for (std::size_t i = 0; i < cases.truth.size(); ++i)
+    if (cases.truth[i] >= 0) of_subject(influence, cases, i) += scale * (benefit(i) - mean);
+  return {mean, std::move(influence), counts.known_subjects, ""};
 }
 
 }  // namespace mr::stats

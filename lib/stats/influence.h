@@ -93,4 +93,10 @@ std::vector<Linearized> linearize(const Cases& cases, const OperatingPoint& at =
 /// One of them.
 Linearized linearize(Metric metric, const Cases& cases, const OperatingPoint& at = {});
 
+/// Net benefit (TP - FP p / (1 - p)) / n of calling positive where the probability that the score
+/// states, 1 / (1 + exp(-score)), is at least p: true positives per sample, less false ones at the
+/// exchange rate of someone who acts from a probability of p on (Vickers and Elkin 2006).
+/// probability  p, above 0 and below 1
+Linearized linearize_net_benefit(const Cases& cases, double probability);
+
 }  // namespace mr::stats

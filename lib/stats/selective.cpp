@@ -41,67 +41,39 @@ std::vector<Level> by_confidence(const Ranking& ranking, double threshold) {
   return levels;
 }
 
-/// use(sample, whether its decision is wrong) for each of a level
-template <typename Use>
-void each_sample(const Level& level, const Ranking& ranking, const std::vector<std::int8_t>& truth,
-                 const Use& use) {
-  for (const bool called : {true, false})
-    if (const auto* group = level.sides[called ? 0 : 1])
-      for (std::size_t i = group->begin; i < group->end; ++i) {
-        const auto sample = ranking.order[i];
-        use(sample, (truth[sample] == 1) != called ? 1.0 : 0.0);
-      }
-}
+/// What the two areas are made of, level by level; levels of an array are those of `levels`.
+struct Areas {
+  double n = 0;                      // samples
+  std::vector<double> kept, errors;  // down to and with the level
+  std::vector<double> share;  // of the selective risk there: half of both neighbours' samples
+  std::vector<double> by_error, by_sample;  // from the level on: what a further error, sample adds
+  double selective = 0, generalised = 0;
+};
 
-/// With weights w, sum_i sum_j w_i w_j error_j [j surer than i, or half as sure] / (sum w)^2.
-SampleWise generalised(const std::vector<Level>& levels, const Ranking& ranking,
-                       const std::vector<std::int8_t>& truth) {
-  const auto n = static_cast<double>(ranking.order.size());
-  SampleWise area{0.0, std::vector<double>(truth.size()), ""};
-  double kept = 0, errors = 0;
-  for (const auto& level : levels) {
-    *area.value += level.samples * (errors + 0.5 * level.errors) / (n * n);
-    errors += level.errors;
+/// Selective: sum_k share_k risk_k / n, where risk_k = errors / samples down to level k and share_k
+/// is half of the samples of the levels k and k + 1 (of the first, all of its own). Generalised:
+/// sum_i sum_j error_j [j surer than i, or half where as sure] / n^2.
+Areas areas_of(const std::vector<Level>& levels) {
+  Areas a;
+  const auto count = levels.size();
+  a.kept = a.errors = a.share = a.by_error = a.by_sample = std::vector<double>(count);
+  double errors = 0;
+  for (std::size_t k = 0; k < count; ++k) {
+    a.kept[k] = a.n += levels[k].samples;
+    a.generalised += levels[k].samples * (errors + 0.5 * levels[k].errors);
+    a.errors[k] = errors += levels[k].errors;
+    a.share[k] =
+        levels[k].samples * (k == 0 ? 1 : 0.5) + (k + 1 < count ? 0.5 * levels[k + 1].samples : 0);
+    a.selective += a.share[k] * errors / a.kept[k];
   }
-  errors = 0;
-  for (const auto& level : levels) {
-    const double surer_errors = errors + 0.5 * level.errors;
-    const double less_sure = n - kept - 0.5 * level.samples;
-    each_sample(level, ranking, truth, [&](std::size_t sample, double error) {
-      area.influence[sample] = (surer_errors + error * less_sure) / (n * n) - 2 * *area.value / n;
-    });
-    kept += level.samples;
-    errors += level.errors;
+  a.selective /= a.n;
+  a.generalised /= a.n * a.n;
+  double by_error = 0, by_sample = 0;
+  for (std::size_t k = count; k-- > 0;) {
+    a.by_error[k] = by_error += a.share[k] / a.kept[k];
+    a.by_sample[k] = by_sample += a.share[k] * a.errors[k] / (a.kept[k] * a.kept[k]);
   }
-  return area;
-}
-
-/// sum_k share_k risk_k, where risk_k = errors / samples down to level k and share_k is half of the
-/// coverage of the levels k and k + 1 (of the first, all of its own). One more sample in level q
-/// changes share_q-1 and share_q by 1/2, and every risk from q on.
-SampleWise selective(const std::vector<Level>& levels, const Ranking& ranking,
-                     const std::vector<std::int8_t>& truth) {
-  const auto n = static_cast<double>(ranking.order.size());
-  SampleWise area{0.0, std::vector<double>(truth.size()), ""};
-  std::vector<double> kept(levels.size()), risk(levels.size()), share(levels.size());
-  double samples = 0, errors = 0;
-  for (std::size_t k = 0; k < levels.size(); ++k) {
-    kept[k] = samples += levels[k].samples;
-    risk[k] = (errors += levels[k].errors) / samples;
-    share[k] = levels[k].samples * (k == 0 ? 1 : 0.5) +
-               (k + 1 < levels.size() ? 0.5 * levels[k + 1].samples : 0);
-    *area.value += share[k] * risk[k] / n;
-  }
-  double by_error = 0, by_sample = 0;  // over the levels from q on
-  for (std::size_t q = levels.size(); q-- > 0;) {
-    by_error += share[q] / kept[q];
-    by_sample += share[q] * risk[q] / kept[q];
-    const double own = 0.5 * (risk[q] + risk[q == 0 ? 0 : q - 1]);
-    each_sample(levels[q], ranking, truth, [&](std::size_t sample, double error) {
-      area.influence[sample] = (own + error * by_error - by_sample - *area.value) / n;
-    });
-  }
-  return area;
+  return a;
 }
 
 }  // namespace
@@ -113,7 +85,31 @@ RiskCoverage risk_coverage(const Ranking& ranking, const std::vector<std::int8_t
                                                          : "";
   if (!reason.empty()) return {{{}, {}, reason}, {{}, {}, reason}};
   const auto levels = by_confidence(ranking, threshold);
-  return {selective(levels, ranking, truth), generalised(levels, ranking, truth)};
+  const auto a = areas_of(levels);
+  RiskCoverage areas{{a.selective, std::vector<double>(truth.size()), ""},
+                     {a.generalised, std::vector<double>(truth.size()), ""}};
+  // One more sample in level q changes the shares of q - 1 and q by 1/2 each, and every risk from q
+  // on; and it is surer than those below, and less sure than those above.
+  for (std::size_t q = 0; q < levels.size(); ++q) {
+    const auto& level = levels[q];
+    const double risk = a.errors[q] / a.kept[q];
+    const double own = 0.5 * (risk + (q == 0 ? risk : a.errors[q - 1] / a.kept[q - 1]));
+    const double selective = own - a.by_sample[q] - a.selective;
+    const double surer_errors = a.errors[q] - 0.5 * level.errors;
+    const double less_sure = a.n - a.kept[q] + 0.5 * level.samples;
+    for (const bool called : {true, false}) {
+      const auto* group = level.sides[called ? 0 : 1];
+      if (!group) continue;
+      for (std::size_t i = group->begin; i < group->end; ++i) {
+        const auto sample = ranking.order[i];
+        const double error = (truth[sample] == 1) != called ? 1 : 0;
+        areas.aurc.influence[sample] = (selective + error * a.by_error[q]) / a.n;
+        areas.augrc.influence[sample] =
+            ((surer_errors + error * less_sure) / a.n - 2 * a.generalised) / a.n;
+      }
+    }
+  }
+  return areas;
 }
 
 }  // namespace mr::stats

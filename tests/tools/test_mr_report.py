@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 from scipy import optimize, stats
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 ARTIFACTS = ["bias", "ghosting", "motion", "rician", "spike"]
@@ -289,6 +290,99 @@ def test_the_slopes_interval_is_the_clustered_sandwich(report):
     assert (e["low"], e["high"]) == pytest.approx((t[1] - half, t[1] + half), abs=1e-5)
 
 
+def of(entries, **wanted):
+    found = [e for e in entries if all(e[k] == v for k, v in wanted.items())]
+    assert len(found) == 1, wanted
+    return found[0]
+
+
+def probabilities(cohort, l, arm, run, artifact, severity):
+    known = cohort.truth[l] >= 0
+    z = cohort.scores(arm, run, artifact, severity)[l][known].astype(float)
+    return 1 / (1 + np.exp(-z)), cohort.truth[l][known], cohort.subject[known]
+
+
+def ece(p, y, edges):
+    bin = np.clip(np.searchsorted(edges, p, "left") - 1, 0, len(edges) - 2)  # (lo, hi]
+    return np.abs(np.bincount(bin, p - y)).sum() / len(p)
+
+
+def test_calibration_in_bins_is_that_of_its_definition(study):
+    width = np.linspace(0, 1, 16)
+    for l, label in enumerate(study.cohort.labels):
+        for images, conditions in (("clean", [(None, 0)]),
+                                   ("highest severity", [(a, 5) for a in ARTIFACTS])):
+            found = of(study.json["calibration"], label=label, images=images, arm="layer")
+            members = [probabilities(study.cohort, l, "layer", run, *c)
+                       for run in (1, 2, 3) for c in conditions]
+            assert found["ece"]["value"] == pytest.approx(
+                np.mean([ece(p, y, width) for p, y, _ in members]), abs=1e-12)
+            mass = []
+            for p, y, _ in members:
+                bin = (2 * stats.rankdata(p) - 1) * 15 // (2 * len(p))
+                mass.append(np.abs(np.bincount(bin.astype(int), p - y)).sum() / len(p))
+            assert found["ece_equal_mass"] == pytest.approx(np.mean(mass), abs=1e-12)
+            assert found["reliability"] - found["resolution"] + found["uncertainty"] + found[
+                "within_bins"] == pytest.approx(
+                    np.mean([brier_score_loss(y, p) for p, y, _ in members]), abs=1e-12)
+            p, y, _ = (np.concatenate(part) for part in zip(*members))
+            share, mean = calibration_curve(y, p, n_bins=15)
+            assert [b["positives"] for b in found["bins"]] == pytest.approx(share, abs=1e-12)
+            assert [b["probability"] for b in found["bins"]] == pytest.approx(mean, abs=1e-12)
+            assert sum(b["samples"] for b in found["bins"]) == len(p)
+            assert all(0 <= b["low"] <= b["positives"] <= b["high"] <= 1 for b in found["bins"])
+
+
+def test_the_calibration_errors_interval_is_of_resampled_subjects(study):
+    found = of(study.json["calibration"], label="anterior", images="clean", arm="batch")["ece"]
+    members = [probabilities(study.cohort, 0, "batch", run, None, 0) for run in (1, 2, 3)]
+    rng, subject = np.random.default_rng(1), members[0][2]
+    bins = [np.ceil(p * 15).astype(int) - 1 for p, _, _ in members]
+    values = []
+    for _ in range(1000):
+        w = np.bincount(rng.integers(0, 60, 60), minlength=60)[subject]
+        values.append(np.mean([np.abs(np.bincount(b, w * (p - y))).sum() / w.sum()
+                               for (p, y, _), b in zip(members, bins)]))
+    low, high = np.quantile(values, (0.025, 0.975))
+    # A percentile's Monte Carlo error is about 0.08 of the width with 1000 replicates.
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.25 * (high - low))
+
+
+def test_a_bins_interval_is_wilsons_where_subjects_have_one_sample(report):
+    cohort = Cohort(subjects=90, seed=2, singletons=True)
+    found, _, _ = report(evaluation(cohort, ["layer"], [1], [(None, 0)]))
+    for b in of(found["calibration"], label="anterior", images="clean", arm="layer")["bins"]:
+        wanted = stats.binomtest(round(b["positives"] * b["samples"]), b["samples"]).proportion_ci(
+            method="wilson")
+        assert (b["low"], b["high"]) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
+
+
+def test_net_benefit_is_that_of_vickers_and_elkin(study):
+    for images, conditions in (("clean", [(None, 0)]),
+                               ("highest severity", [(a, 5) for a in ARTIFACTS])):
+        curve = of(study.json["decision_curves"], label="posterior", images=images, arm="group(8)")
+        assert [p["probability"] for p in curve["points"]][:4] == [0.01, 0.02, 0.05, 0.1]
+        for point in curve["points"]:
+            t, values = point["probability"], []
+            for run in (1, 2, 3):
+                for c in conditions:
+                    p, y, _ = probabilities(study.cohort, 1, "group(8)", run, *c)
+                    values.append((((p >= t) & (y == 1)).sum()
+                                   - ((p >= t) & (y == 0)).sum() * t / (1 - t)) / len(y))
+            assert point["value"] == pytest.approx(np.mean(values), abs=1e-12)
+            assert point["all_positive"] == pytest.approx(
+                y.mean() - (1 - y.mean()) * t / (1 - t), abs=1e-12)
+            assert point["low"] < point["value"] < point["high"]
+    assert "### Net benefit, by label" in study.markdown
+
+
+def test_few_subjects_have_no_interval_of_the_calibration_error(report):
+    found, _, markdown = report(evaluation(Cohort(subjects=8, slices=5), ["layer"], [1], [(None, 0)]))
+    error = found["calibration"][0]["ece"]
+    assert error["value"] is not None and error["low"] is None
+    assert error["reason"] == "fewer than 10 subjects (8): no interval" and error["reason"] in markdown
+
+
 def test_a_levels_interval_takes_subjects_and_runs_as_random(study):
     theta, v, df = combine(study.cohort, [[("group(8)", 1, "motion", 3)]])
     found = study.estimate(arm="group(8)", artifact="motion", severity=3.0)
@@ -464,7 +558,7 @@ def test_html_is_one_page_without_scripts_or_fetches(study):
     assert {m.split(",")[0] for m in re.findall(r'src="([^"]*)', html)} == {
         "data:image/png;base64"}
     assert "url(" not in html and "<link" not in html
-    assert len(inline_drawings(html)) == 3 + 4 + 5 + 1 + 5 + 4
+    assert len(inline_drawings(html)) == 3 + 4 + 5 + 1 + 5 + 4 + 4 + 4
     for anchor in re.findall(r'href="#([^"]+)"', html):
         assert f'<section id="{anchor}">' in html
 
@@ -490,7 +584,7 @@ def test_html_is_well_formed_light_dark_and_for_print(study):
 
 def test_figures_are_drawings_of_their_own(study):
     figures = sorted((study.folder / "figures").glob("*.svg"))
-    assert len(figures) == 3 + 4 + 5 + 1 + 5 + 4
+    assert len(figures) == 3 + 4 + 5 + 1 + 5 + 4 + 4 + 4
     for path in figures:
         root = ET.parse(path).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -540,7 +634,8 @@ def test_clean_alone_and_one_label(report):
     cohort = Cohort(subjects=20, slices=4, labels=["tear"])
     found, html, markdown = report(evaluation(cohort, ["layer"], [1, 2], [(None, 0)]))
     assert "macro" not in {e["label"] for e in found["estimates"]}
-    assert "Performance: clean" in markdown and "<svg" not in html
+    assert "Performance: clean" in markdown 
+    assert len(inline_drawings(html)) == 2  # reliability and decision curve
     assert len(re.findall("<img ", html)) == 1
 
 

@@ -8,12 +8,16 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "check.h"
+#include "stats/bootstrap.h"
 #include "stats/calibration.h"
 #include "stats/contrast.h"
 #include "stats/decision.h"
 #include "stats/distribution.h"
 #include "stats/influence.h"
 #include "stats/multiplicity.h"
+#include "stats/proportion.h"
+#include "stats/reliability.h"
+#include "stats/resampled.h"
 #include "stats/robustness.h"
 #include "stats/threshold.h"
 
@@ -833,4 +837,175 @@ TEST_CASE("influences that cancel to rounding give no interval") {
   const auto e = estimate({one, other}, 3, Scale::plain);
   CHECK(!e.low);
   CHECK(e.reason == "no variation between subjects: no interval");
+}
+
+namespace {
+
+/// D1's a as probabilities, in full precision.
+Stated stated_d1() {
+  return {{.1, .2, .2, .4, .5, .6, .4, .5, .7, .8, .9, .7}, d1_truth, d1_patient, 6};
+}
+
+}  // namespace
+
+TEST_CASE("ECE of D1 in bins (lo, hi], the first closed at 0") {
+  const auto error = [](std::size_t count) {
+    return reliability(stated_d1(), Binning::equal_width, count)->calibration_error;
+  };
+  CHECK(error(10) == near(.1666666667, 1e-9));
+  CHECK(error(5) == near(.1333333333, 1e-9));
+  CHECK(bins_of({0, .2, .20001, .6, 1}, Binning::equal_width, 10) ==
+        std::vector<std::size_t>{0, 1, 2, 5, 9});
+  CHECK_FALSE(reliability({}, Binning::equal_width));
+}
+
+TEST_CASE("bins of equal mass hold the same number, but for ties, which stay together") {
+  const std::vector<double> p{.9, .1, .2, .3, .4, .5};
+  CHECK(bins_of(p, Binning::equal_mass, 3) == std::vector<std::size_t>{2, 0, 0, 1, 1, 2});
+  CHECK(bins_of({.5, .5, .5, .5, .1, .9}, Binning::equal_mass, 3) ==
+        std::vector<std::size_t>{1, 1, 1, 1, 0, 2});
+  // Of D1: .1 .2 .2 | .4 .4 .5 .5 .6 | .7 .7 .8 .9 with 0, 2 and 3 positives.
+  const auto found = reliability(stated_d1(), Binning::equal_mass, 3);
+  REQUIRE(found->bins.size() == 3);
+  CHECK(found->calibration_error == near((.5 + .4 + .1) / 12));
+}
+
+TEST_CASE("the Brier score falls into its parts, those within bins too (Stephenson et al. 2008)") {
+  const auto r = *reliability(stated_d1(), Binning::equal_width, 5);
+  CHECK(r.reliability - r.resolution + r.uncertainty == near(.17333, 1e-4));
+  CHECK(r.within_bins == near(.00166667, 1e-5));
+  for (const auto binning : {Binning::equal_width, Binning::equal_mass})
+    for (const std::size_t count : {1u, 5u, 15u}) {
+      const auto parts = *reliability(stated_d1(), binning, count);
+      CHECK(parts.reliability - parts.resolution + parts.uncertainty + parts.within_bins ==
+            near(.175));
+    }
+}
+
+TEST_CASE("Wilson's interval") {
+  const auto bounds = wilson(.9, 50);
+  CHECK(bounds.low == near(.7863976857, 1e-9));
+  CHECK(bounds.high == near(.9565242351, 1e-9));
+  CHECK(wilson(0, 10).low == 0);
+  CHECK(wilson(1, 10).high == 1);
+  CHECK(wilson(1, 10).low == near(1 / (1 + 3.841458820694124 / 10)));
+  CHECK_THROWS_AS(wilson(.5, 0), mr::DataError);
+}
+
+TEST_CASE("a bin's interval is Wilson's of its samples, or of fewer where subjects repeat") {
+  Stated alone, repeated;
+  for (std::int32_t i = 0; i < 40; ++i)
+    for (int copy = 0; copy < 5; ++copy) {
+      auto& to = copy == 0 ? alone : repeated;
+      to.probability.push_back(.31);
+      to.truth.push_back(i % 4 == 0);
+      to.subject.push_back(i);
+      to.subjects = 40;
+    }
+  const auto one = reliability(alone, Binning::equal_width)->bins.front();
+  const auto many = reliability(repeated, Binning::equal_width)->bins.front();
+  const auto wanted = wilson(.25, 40);
+  CHECK(one.low == near(wanted.low));
+  CHECK(many.samples == 160);
+  CHECK(many.low == near(wanted.low));  // a subject's four equal samples say no more than one
+  CHECK(many.high == near(wanted.high));
+  for (auto& truth : repeated.truth) truth = 1;
+  CHECK(reliability(repeated, Binning::equal_width)->bins.front().low == near(wilson(1, 40).low));
+}
+
+TEST_CASE("every resample of D1's six patients, one by one") {
+  const ResampledAuroc area(d1(d1_a));
+  std::vector<double> values;
+  std::int64_t dropped = 0;
+  for (int resample = 0; resample < 46656; ++resample) {
+    Times times(6);
+    for (int rest = resample, d = 0; d < 6; ++d, rest /= 6)
+      ++times[static_cast<std::size_t>(rest % 6)];
+    const auto value = area(times);
+    if (value)
+      values.push_back(*value);
+    else
+      ++dropped;
+  }
+  CHECK(dropped == 793);
+  const double mean =
+      std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  CHECK(mean == near(.8255114344, 1e-9));
+  CHECK(std::sqrt(sample_variance(values)) == near(.1660746313, 1e-4));
+  const double of_all = sample_variance(values) * static_cast<double>(values.size() - 1) /
+                        static_cast<double>(values.size());
+  CHECK(std::sqrt(of_all) == near(.1660746313, 1e-9));
+}
+
+TEST_CASE("a resampled metric is the metric of the resample") {
+  for (const std::uint64_t seed : {21u, 22u}) {
+    const auto cases = clustered(seed, 30);
+    Stated stated;
+    append(stated, cases);
+    const ResampledAuroc area(cases);
+    const ResampledCalibrationError error(stated);
+    for (const std::uint64_t number : {0u, 1u, 2u}) {
+      Times times(30);
+      draw_subjects(mr::random_key(seed, {"resample"}), number, times);
+      CHECK(std::accumulate(times.begin(), times.end(), 0) == 30);
+      Cases drawn;
+      drawn.subjects = 30;
+      for (std::size_t i = 0; i < cases.truth.size(); ++i)
+        for (int copy = 0; copy < times[static_cast<std::size_t>(cases.subject[i])]; ++copy) {
+          drawn.scores.push_back(cases.scores[i]);
+          drawn.truth.push_back(cases.truth[i]);
+          drawn.subject.push_back(cases.subject[i]);
+        }
+      Stated drawn_stated;
+      append(drawn_stated, drawn);
+      CHECK(*area(times) == near(*auroc(drawn.scores, drawn.truth).value));
+      CHECK(*error(times) ==
+            near(reliability(drawn_stated, Binning::equal_width)->calibration_error, 1e-5));
+    }
+  }
+}
+
+TEST_CASE("draws are even, and belong to key and number") {
+  const auto key = mr::random_key(3, {"draws"});
+  std::vector<double> total(7);
+  Times times(7), again(7), other(7);
+  for (std::uint64_t number = 0; number < 10000; ++number) {
+    draw_subjects(key, number, times);
+    for (std::size_t p = 0; p < 7; ++p) total[p] += times[p];
+  }
+  for (const double drawn : total) CHECK(std::fabs(drawn - 10000) < 5 * std::sqrt(10000 * 6. / 7));
+  draw_subjects(key, 9999, again);
+  draw_subjects(key, 9998, other);
+  CHECK(again == times);
+  CHECK(other != times);
+}
+
+TEST_CASE("quantiles are NumPy's") {
+  const std::vector<double> x{1, 2, 4, 8, 16};
+  CHECK(quantile(x, .5) == 4);
+  CHECK(quantile(x, .3) == near(2.4));  // numpy.quantile(x, .3)
+  CHECK(quantile(x, 1) == 16);
+  CHECK(quantile({3}, .975) == 3);
+}
+
+TEST_CASE("the bootstrap of the AUROC agrees with its influence interval on a large sample") {
+  const auto cases = clustered(31, 400);
+  const auto u = linearize(Metric::auroc, cases);
+  const ResampledAuroc area(cases);
+  const auto b = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area);
+  CHECK(b.discarded == 0);
+  CHECK(*b.standard_error == near(std::sqrt(variance(u)), .06));
+  CHECK(*b.low == near(*u.value - 1.96 * std::sqrt(variance(u)), .02));
+  CHECK(*b.high == near(*u.value + 1.96 * std::sqrt(variance(u)), .02));
+  const auto same = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area);
+  CHECK(*same.low == *b.low);
+}
+
+TEST_CASE("more than one resample in twenty without a value, and there is no interval") {
+  const ResampledAuroc area({{0, 1, 2, 3}, {0, 0, 0, 1}, {0, 1, 2, 3}, 4});
+  const auto b = cluster_bootstrap(mr::random_key(1, {"rare"}), 4, 1000, area);
+  CHECK(b.discarded > 250);  // (3/4)^4 = .316 of them lack the positive
+  CHECK(b.discarded < 390);
+  CHECK_FALSE(b.low);
+  CHECK(b.reason == std::to_string(b.discarded) + " of 1000 resamples have no value: no interval");
 }

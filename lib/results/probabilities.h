@@ -1,0 +1,48 @@
+// results/: what the stated probabilities are worth, from scores: calibration in bins, and decision
+// curves. On clean images, under each artifact's highest severity together, and under conditions
+// that are no artifact at a severity.
+#pragma once
+#include "results/contrasts.h"
+#include "stats/reliability.h"
+
+namespace mr::results {
+
+/// Conditions of which a mean is taken.
+struct Images {
+  std::string name;  // "clean", "highest severity", or that of a recipe or of given images
+  std::vector<Condition> conditions;
+};
+std::vector<Images> scored_images(const Study& study);
+
+inline constexpr std::int64_t calibration_replicates = 1000;
+
+/// Of one arm and label. Numbers are means over runs and conditions; the bins hold the samples of
+/// all of them.
+struct BinnedCalibration {
+  std::string arm, images;
+  std::size_t label = 0;
+  stats::Estimate
+      error;  // ECE, equal width; interval by resampled subjects. A reason holds for all
+  std::optional<double> equal_mass_error;
+  std::optional<double> reliability, resolution, uncertainty,
+      within_bins;               // parts of the Brier score
+  std::vector<stats::Bin> bins;  // equal width
+};
+std::vector<BinnedCalibration> binned_calibrations(const Study& study);
+
+struct DecisionCurve {
+  struct Point {
+    double probability;
+    stats::Estimate net_benefit;  // over subjects and runs
+    double of_all;                // of calling every sample positive
+  };
+  std::string arm, images;
+  std::size_t label = 0;
+  std::vector<Point> points;  // at decision_probabilities; none where there is a reason
+  std::string reason;
+};
+inline constexpr double decision_probabilities[] = {.01, .02, .05, .1, .15, .2,
+                                                    .25, .3,  .35, .4, .45, .5};
+std::vector<DecisionCurve> decision_curves(const Study& study);
+
+}  // namespace mr::results
