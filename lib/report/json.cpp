@@ -149,6 +149,8 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"calibration", calibrations_json(scope)},
       {"decision_curves", decision_curves_json(scope)},
       {"subgroups", subgroups_json(scope)},
+      {"blocks", blocks_json(scope)},
+      {"exchanges", exchanges_json(scope)},
       {"shortcuts", shortcuts_json(scope)},
       {"level", results::name(study.level())},
       {"pool",

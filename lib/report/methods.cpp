@@ -275,6 +275,20 @@ Section methods(const Scope& scope) {
       "Holm (1979) over the candidates on the endpoint; Benjamini and Hochberg (1995) over the "
       "cells "
       "of a heat map, and over artifacts, per arm. Intervals are never adjusted: pointwise.");
+  if (!scope.exchanges.empty())
+    say("Single networks",
+        "Exchange of ranks: every sample's score is replaced by its mid-rank within the network "
+        "and "
+        "label, each subject's ranks in both networks are exchanged with probability 1/2, and p = "
+        "(1 + as large) / (1 + exchanges); all exchanges are counted where they are at most " +
+            std::to_string(results::most_exchanges) + " (Phipson and Smyth 2010).");
+  if (!scope.study.subgroups().empty() && !scope.candidates.empty())
+    say("Blocks",
+        "Friedman (1937) with ties corrected (Conover 1999), F of Iman and Davenport (1980) = "
+        "(N − 1) chi² / (N (k − 1) − chi²); signed ranks by counting all signs (Wilcoxon 1945, "
+        "Pratt 1959). Only over subgroups that share no subject: cells of artifact and severity "
+        "are "
+        "the same subjects, and no blocks.");
   if (scope.graded())
     say("Endpoint",
         "Macro AUROC, mean over severities, then artifacts, then labels, then runs, with "

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "report/curves.h"
 #include "report/format.h"
@@ -300,6 +301,40 @@ Figure forest_figure(const Scope& scope, const std::vector<Paired>& pairs) {
           forest};
 }
 
+FigureGroup paired_figure(const Scope& scope) {
+  const auto pairs = paired_by_artifact(scope);
+  FigureGroup group;
+  group.title = "Differences by artifact";
+  group.caption =
+      "Bars: 95 % intervals by subjects and runs, pointwise. The last rows are the "
+      "endpoint, the mean over all artifacts.";
+  group.figures = {forest_figure(scope, pairs)};
+  group.numbers = paired_table(scope, pairs);
+  return group;
+}
+
+/// Of single runs, where nothing is known of a training anew.
+Table exchange_table(const Scope& scope) {
+  Table table;
+  table.title = "Single networks: exchange of ranks";
+  table.caption =
+      "Macro AUROC, arm minus " + arm_name(scope.baseline) +
+      ", of the one run that each has; highest severity: mean over artifacts. p: how often a "
+      "difference as large arises where each subject's ranks within the two networks are exchanged "
+      "at random (of all ways where they are few). It tests that the two networks are "
+      "exchangeable, not that their AUROCs are equal, and says nothing of a training anew.";
+  table.columns = {"Arm", "Images", "Difference", "p", "Exchanges"};
+  table.heads = 2;
+  for (const auto& [arm, images, test] : scope.exchanges)
+    table.rows.push_back(
+        {{arm_name(arm)},
+         {images},
+         test.difference ? Cell{difference(*test.difference)} : Cell{no_number, test.reason},
+         p_cell(test.p, test.reason),
+         {test.exact ? "all " + std::to_string(test.exchanges) : std::to_string(test.exchanges)}});
+  return table;
+}
+
 }  // namespace
 
 Section heat_maps(const Scope& scope) {
@@ -340,17 +375,23 @@ Section degradation(const Scope& scope) {
 
 Section paired_differences(const Scope& scope) {
   Section section{"paired-differences", "Paired differences", {}};
-  if (!scope.graded() || scope.candidates.empty()) return section;
-  const auto pairs = paired_by_artifact(scope);
-  FigureGroup group;
-  group.title = "Differences by artifact";
-  group.caption =
-      "Bars: 95 % intervals by subjects and runs, pointwise. The last rows are the "
-      "endpoint, the mean over all artifacts.";
-  group.figures = {forest_figure(scope, pairs)};
-  group.numbers = paired_table(scope, pairs);
-  section.blocks.emplace_back(group);
+  if (scope.graded() && !scope.candidates.empty())
+    section.blocks.emplace_back(paired_figure(scope));
+  if (!scope.exchanges.empty()) section.blocks.emplace_back(exchange_table(scope));
   return section;
+}
+
+Json exchanges_json(const Scope& scope) {
+  Json all = Json::array();
+  for (const auto& [arm, images, test] : scope.exchanges) {
+    Json entry = {{"arm", arm},           {"reference", scope.baseline},
+                  {"images", images},     {"difference", or_null(test.difference)},
+                  {"p", or_null(test.p)}, {"exchanges", test.exchanges},
+                  {"exact", test.exact}};
+    if (!test.reason.empty()) entry["reason"] = test.reason;
+    all.push_back(std::move(entry));
+  }
+  return all;
 }
 
 }  // namespace mr::report

@@ -26,7 +26,7 @@ PlannedStudy read_plan(const std::string& path) {
 
 Scope make_scope(const Study& study, const std::string& asked,
                  const std::optional<PlannedStudy>& protocol) {
-  Scope scope{study, asked, {}, study.artifacts(), {}, {}, protocol, {}, {}, {}};
+  Scope scope{study, asked, {}, study.artifacts(), {}, {}, protocol, {}, {}, {}, {}};
   const auto baseline = asked.empty() && scope.protocol ? scope.protocol->content.baseline : asked;
   scope.baseline = baseline;
   const auto& arms = study.arms();
@@ -50,6 +50,7 @@ Scope make_scope(const Study& study, const std::string& asked,
   if (scope.graded() && study.has_clean())
     scope.verdicts = results::decide(study, scope.baseline, scope.rule());
   scope.calibrations = results::binned_calibrations(study);
+  scope.exchanges = results::exchanges(study, scope.baseline);
   scope.decision_curves = results::decision_curves(study);
   return scope;
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "results/contrasts.h"
-#include "results/probabilities.h"
+#include "results/scored.h"
 #include "results/verdict.h"
 
 namespace mr::report {
@@ -37,6 +37,7 @@ struct Scope {
       verdicts;  // on the candidates; none without clean and graded images
   std::vector<results::BinnedCalibration> calibrations;
   std::vector<results::DecisionCurve> decision_curves;
+  std::vector<results::Exchange> exchanges;  // of single runs
 
   results::Rule rule() const { return protocol ? protocol->content.rule : results::Rule(); }
   bool graded() const { return !artifacts.empty(); }  // artifacts at severities were evaluated

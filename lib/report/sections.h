@@ -32,6 +32,8 @@ Json decomposition_json(const Scope& scope);
 Json calibrations_json(const Scope& scope);
 Json decision_curves_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
+Json blocks_json(const Scope& scope);
+Json exchanges_json(const Scope& scope);
 Json shortcuts_json(const Scope& scope);
 
 /// The whole report. provenance: that of the study with this run's entry last.

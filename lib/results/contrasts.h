@@ -49,6 +49,7 @@ struct Subgroup {
   std::vector<std::vector<std::int8_t>> truth;  // L x N; -1 outside
   std::vector<stats::Counts> counts;            // [L]
   std::size_t samples = 0, subjects = 0;
+  std::vector<std::int32_t> subject;  // those, ascending
 };
 
 /// In the order of `by`, values in that of their bytes.

@@ -836,6 +836,70 @@ def test_a_subgroups_numbers_are_those_of_an_evaluation_of_its_samples_alone(rep
     assert "| scanner | Aera | 150 (25) | batch |" in markdown
 
 
+def test_arms_are_ranked_over_sites_that_share_no_subject(report, schema):
+    cohort = Cohort(subjects=120, slices=5, seed=9)
+    arms = ["batch", "group(8)", "layer"]
+    text = with_attributes(evaluation(cohort, arms, [1, 2], GRID, thumbnails=False), cohort,
+                           lambda p: {"site": "ABCDEF"[p % 6], "scanner": "XYZ"[p % 3]})
+    found, _, markdown = report(text, "--by", "site,scanner")
+    schema("mr-report")(found)
+    site, scanner = found["blocks"]
+    values = np.array([[g["corrupted"]["value"] for g in found["subgroups"]
+                        if g["attribute"] == "site" and g["arm"] == arm] for arm in arms])
+    wanted = stats.friedmanchisquare(*values)
+    assert (site["chi2"], site["p"]) == pytest.approx((wanted.statistic, wanted.pvalue), rel=1e-9)
+    ranks = stats.rankdata(-values, axis=0).mean(1)
+    assert [a["mean_rank"] for a in site["arms"]] == pytest.approx(ranks)
+    n, k, chi2 = 6, 3, wanted.statistic
+    if site["f"] is not None:
+        f = (n - 1) * chi2 / (n * (k - 1) - chi2)
+        assert site["f"] == pytest.approx(f) and site["p_of_f"] == pytest.approx(
+            stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
+    raw = [stats.wilcoxon(values[a] - values[0], mode="exact").pvalue for a in (1, 2)]
+    assert [a["p"] for a in site["arms"][1:]] == pytest.approx(raw)
+    assert max(a["p_adjusted"] for a in site["arms"][1:]) == pytest.approx(max(2 * min(raw), max(raw)))
+    assert scanner["reason"] == "fewer than 5 blocks (3): no test" and scanner["chi2"] is None
+    assert all(a["p"] is None for a in scanner["arms"][1:])
+    assert "### Arms over subgroups as blocks" in markdown
+
+
+def test_blocks_that_share_a_subject_are_refused(report):
+    cohort = Cohort(subjects=30, slices=10, seed=9)
+    text = evaluation(cohort, ["batch", "layer"], [1], [(None, 0)], thumbnails=False)
+    head, rest = text.split("\n", 1)
+    head = json.loads(head)
+    head["attributes"] = {"sample_image": (np.arange(300) % 5).tolist(),
+                          "images": [{"contrast": c} for c in "ABCDE"]}
+    found, _, _ = report(json.dumps(head) + "\n" + rest, "--by", "contrast")
+    (test,) = found["blocks"]
+    assert test["reason"] == "subject sub-000 is in two of them: not independent"
+    assert test["p"] is None and all("p" not in a for a in test["arms"])
+
+
+def test_single_runs_are_compared_by_exchange_of_ranks(report, schema):
+    cohort = Cohort(subjects=9, slices=12, seed=5, labels=["tear"])
+    text = evaluation(cohort, ["batch", "group(8)"], [1], [(None, 0), ("spike", 4)],
+                      thumbnails=False)
+    found, _, markdown = report(text)
+    schema("mr-report")(found)
+    known = cohort.truth[0] >= 0
+    y, subject = cohort.truth[0][known], cohort.subject[known]
+    for images, artifact, severity in (("clean", None, 0), ("highest severity", "spike", 4)):
+        a, b = (stats.rankdata(cohort.scores(arm, 1, artifact, severity)[0][known])
+                for arm in ("group(8)", "batch"))
+        observed, as_large = roc_auc_score(y, a) - roc_auc_score(y, b), 0
+        for i in range(512):
+            swap = (i >> subject) & 1 == 1
+            d = (roc_auc_score(y, np.where(swap, b, a)) - roc_auc_score(y, np.where(swap, a, b)))
+            as_large += abs(d) >= abs(observed) - 1e-12
+        test = of(found["exchanges"], images=images, arm="group(8)")
+        assert test["exact"] and test["exchanges"] == 512
+        assert test["p"] == as_large / 512 and test["difference"] == pytest.approx(observed)
+    assert "all 512" in markdown
+    several, _, markdown = report(evaluation(cohort, ["batch", "group(8)"], [1, 2], [(None, 0)]))
+    assert several["exchanges"] == [] and "exchange of ranks" not in markdown
+
+
 def test_a_subgroup_of_one_class_is_undefined_with_its_reason(report):
     cohort = Cohort(subjects=20, slices=4)
     cohort.truth[:, cohort.subject < 5] = 1

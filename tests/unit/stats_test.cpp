@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "check.h"
+#include "stats/blocks.h"
 #include "stats/bootstrap.h"
 #include "stats/calibration.h"
 #include "stats/contrast.h"
@@ -15,6 +16,7 @@
 #include "stats/distribution.h"
 #include "stats/influence.h"
 #include "stats/multiplicity.h"
+#include "stats/permutation.h"
 #include "stats/proportion.h"
 #include "stats/reliability.h"
 #include "stats/resampled.h"
@@ -1008,4 +1010,96 @@ TEST_CASE("more than one resample in twenty without a value, and there is no int
   CHECK(b.discarded < 390);
   CHECK_FALSE(b.low);
   CHECK(b.reason == std::to_string(b.discarded) + " of 1000 resamples have no value: no interval");
+}
+
+TEST_CASE("exchange of D1's ranks, all 64 ways") {
+  const auto key = mr::random_key(1, {"exchange"});
+  const auto all = exchange_ranks({d1(d1_a)}, {d1(d1_b)}, key, 64);
+  CHECK(all.exact);
+  CHECK(all.exchanges == 64);
+  CHECK(*all.p == 34. / 64);
+  CHECK(*all.difference == near(.8142857142857143 - .7714285714285714));
+  const auto drawn = exchange_ranks({d1(d1_a)}, {d1(d1_b)}, key, 63);
+  CHECK_FALSE(drawn.exact);
+  CHECK(drawn.exchanges == 63);
+  const auto many = exchange_ranks({d1(d1_a), d1(d1_a)}, {d1(d1_b), d1(d1_b)}, key, 64);
+  CHECK(*many.p == 34. / 64);  // the same twice: subjects are exchanged as a whole
+}
+
+TEST_CASE("exchange of ranks knows order alone, and sees a difference that is there") {
+  const auto key = mr::random_key(2, {"exchange"});
+  const auto truth = clustered(41, 300);
+  auto blurred = truth, stretched = truth;
+  for (std::size_t i = 0; i < truth.scores.size(); ++i) {
+    blurred.scores[i] += static_cast<float>(4 * mr::normal(key, i));
+    stretched.scores[i] = 100 * truth.scores[i] * truth.scores[i] * truth.scores[i] + 7;
+  }
+  CHECK(*exchange_ranks({truth}, {stretched}, key, 500).p == 1);
+  const auto found = exchange_ranks({truth}, {blurred}, key, 500);
+  CHECK(*found.p < .02);
+  CHECK(*found.p >= 1. / 501);
+  CHECK(*exchange_ranks({blurred}, {truth}, key, 500).difference == near(-*found.difference));
+  auto one_class = truth;
+  for (auto& t : one_class.truth) t = std::min<std::int8_t>(t, 0);
+  CHECK(exchange_ranks({one_class}, {one_class}, key, 99).reason == "no label has both classes");
+  CHECK_THROWS_AS(exchange_ranks({truth}, {one_class}, key, 99), mr::DataError);
+}
+
+TEST_CASE("Friedman with ties, Iman and Davenport, and signed ranks") {
+  const std::vector<std::vector<double>> x{{.80, .85, .85, .70}, {.75, .79, .81, .74},
+                                           {.90, .90, .92, .88}, {.60, .72, .70, .65},
+                                           {.66, .71, .73, .60}, {.82, .84, .83, .80}};
+  const auto f = friedman(x);
+  const double ranks[] = {3.08333, 1.66667, 1.41667, 3.83333};
+  for (std::size_t j = 0; j < 4; ++j) CHECK(f.mean_ranks[j] == near(ranks[j], 1e-5));
+  CHECK(*f.chi2 == near(14.8448275862, 1e-9));  // 14.35 without the correction
+  CHECK(*f.p == near(.00195417248448, 1e-9));  // scipy.stats.friedmanchisquare
+  CHECK(*f.f == near(23.5245901639, 1e-9));
+  CHECK(*f.p_of_f == near(6.34454e-6, 1e-5));
+  std::vector<double> differences;
+  for (const auto& block : x) differences.push_back(block[1] - block[3]);
+  CHECK(*signed_rank(differences).value == near(.03125));
+}
+
+TEST_CASE("signed ranks by counting all signs, with ties and zeros") {
+  const std::vector<std::vector<double>> sets{
+      {1, 2, 3, -4, 5, 6}, {1, 1, -1, 2, 0, 3, -2}, {0, 0, 1, 2, 3}, {-1, -1, -1, -1, -1, 1, 1, 1}};
+  for (const auto& d : sets) {
+    std::vector<double> rank(d.size());
+    for (std::size_t i = 0; i < d.size(); ++i)
+      for (std::size_t j = 0; j < d.size(); ++j)
+        rank[i] += std::fabs(d[j]) < std::fabs(d[i])    ? 1
+                   : std::fabs(d[j]) == std::fabs(d[i]) ? .5
+                                                        : 0;
+    double observed = 0;
+    std::vector<double> kept;
+    for (std::size_t i = 0; i < d.size(); ++i) {
+      if (d[i] > 0) observed += rank[i] + .5;
+      if (d[i] != 0) kept.push_back(rank[i] + .5);
+    }
+    double low = 0, high = 0;
+    for (std::size_t signs = 0; signs < std::size_t{1} << kept.size(); ++signs) {
+      double sum = 0;
+      for (std::size_t i = 0; i < kept.size(); ++i)
+        if (signs >> i & 1) sum += kept[i];
+      low += sum <= observed;
+      high += sum >= observed;
+    }
+    const double all = std::pow(2, static_cast<double>(kept.size()));
+    CHECK(*signed_rank(d).value == near(std::min(1., 2 * std::min(low, high) / all)));
+  }
+}
+
+TEST_CASE("too few blocks or treatments, or no difference, and there is no test") {
+  CHECK(signed_rank({1, 2, 3, 4}).reason == "fewer than 5 blocks (4): no test");
+  CHECK(signed_rank({0, 0, 0, 0, 0}).reason == "no block differs");
+  CHECK(friedman({{1, 2}, {1, 2}, {1, 2}, {1, 2}, {1, 2}}).reason ==
+        "fewer than 3 treatments (2): no test");
+  CHECK(friedman({{1, 2, 3}}).reason == "fewer than 5 blocks (1): no test");
+  CHECK(friedman(std::vector<std::vector<double>>(5, {1, 1, 1})).reason ==
+        "all treatments tie in every block");
+  const auto same = friedman(std::vector<std::vector<double>>(5, {3, 2, 1}));
+  CHECK(*same.chi2 == near(10));
+  CHECK_FALSE(same.f);
+  CHECK(same.reason == "every block has the same order: F is infinite");
 }

@@ -1,4 +1,4 @@
-#include "results/probabilities.h"
+#include "results/scored.h"
 
 #include "base/threads.h"
 #include "stats/resampled.h"
@@ -152,6 +152,29 @@ std::vector<Images> scored_images(const Study& study) {
   for (const auto& condition : study.conditions())
     if (condition.kind == Kind::recipe || condition.kind == Kind::as_given)
       all.push_back({name(condition), {condition}});
+  return all;
+}
+
+std::vector<Exchange> exchanges(const Study& study, const std::string& baseline) {
+  std::vector<Exchange> all;
+  const auto single = [&](const std::string& arm) { return study.runs(arm).size() == 1; };
+  for (const auto& arm : study.arms())
+    for (const auto& images : scored_images(study)) {
+      if (arm == baseline || !single(arm) || !single(baseline)) continue;
+      all.push_back({arm, images.name, {}});
+      auto& test = all.back().test;
+      std::vector<stats::Cases> of_arm, of_baseline;
+      for (std::size_t l = 0; l < study.labels().size() && test.reason.empty(); ++l) {
+        const auto a = scored(study, arm, images, l), b = scored(study, baseline, images, l);
+        test.reason = a.reason.empty() ? b.reason : a.reason;
+        if (!test.reason.empty()) continue;
+        of_arm.insert(of_arm.end(), a.runs[0].begin(), a.runs[0].end());
+        of_baseline.insert(of_baseline.end(), b.runs[0].begin(), b.runs[0].end());
+      }
+      if (test.reason.empty())
+        test = stats::exchange_ranks(of_arm, of_baseline, random_key(0, {"exchange of ranks"}),
+                                     most_exchanges);
+    }
   return all;
 }
 

@@ -1,8 +1,9 @@
-// results/: what the stated probabilities are worth, from scores: calibration in bins, and decision
-// curves. On clean images, under each artifact's highest severity together, and under conditions
-// that are no artifact at a severity.
+// results/: what is asked of scores: whether two single networks may be exchanged, calibration in
+// bins, and decision curves. On clean images, under each artifact's highest severity together, and
+// under conditions that are no artifact at a severity.
 #pragma once
 #include "results/contrasts.h"
+#include "stats/permutation.h"
 #include "stats/reliability.h"
 
 namespace mr::results {
@@ -44,5 +45,15 @@ struct DecisionCurve {
 inline constexpr double decision_probabilities[] = {.01, .02, .05, .1, .15, .2,
                                                     .25, .3,  .35, .4, .45, .5};
 std::vector<DecisionCurve> decision_curves(const Study& study);
+
+/// Of an arm and the baseline, which both have one run: macro over labels and conditions.
+struct Exchange {
+  std::string arm, images;
+  stats::Permutation test;
+};
+inline constexpr std::int64_t most_exchanges = 2000;
+
+/// Empty where the baseline has several runs, as for arms that have.
+std::vector<Exchange> exchanges(const Study& study, const std::string& baseline);
 
 }  // namespace mr::results
