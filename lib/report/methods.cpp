@@ -307,6 +307,13 @@ Section methods(const Scope& scope) {
   say("Detectable difference",
       "(t.975 + t.80) times the standard error of the difference: what a study of this size and "
       "variance finds with 80 % power at a level of 5 %.");
+  if (!scope.verdicts.empty())
+    say("More data",
+        "Of a P subjects and b J runs the variance is (V_S − V_SR)+ / a + (V_R − V_SR)+ / b + V_SR "
+        "/ "
+        "(a b), with V_S that over subjects, V_R over runs and V_SR the interaction that both "
+        "contain, and degrees of freedom that follow; a or b is the least at which (t.1−α + t.80) "
+        "times its root is at most the margin.");
   section.blocks.emplace_back(list);
   add_ladder(section, scope.study);
   return section;

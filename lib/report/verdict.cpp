@@ -70,6 +70,39 @@ Definitions all_against(const Scope& scope) {
   return list;
 }
 
+/// "240 subjects (now 60) at the same runs, or 9 runs of each arm (now 3) at the same subjects"
+std::string more_text(const results::Missing& missing) {
+  if (!missing.more) return "the difference has no variance, so nothing can be said";
+  const auto& [subjects, runs] = *missing.more;
+  const auto now = [](std::int64_t n) { return " (now " + std::to_string(n) + ")"; };
+  const bool enough = subjects && *subjects == missing.subjects;
+  if (enough) return "this study is large enough: the difference itself is what is missing";
+  const std::string by_subjects =
+      subjects
+          ? std::to_string(*subjects) + " subjects" + now(missing.subjects) + " at the same runs"
+          : "no number of subjects alone, for the runs differ too much";
+  const std::string by_runs = missing.runs == 1 ? "what more runs would add is not known from one"
+                              : runs            ? std::to_string(*runs) + " runs of each arm" +
+                                           now(missing.runs) + " at the same subjects"
+                                     : "no number of runs alone, for the subjects differ too much";
+  return by_subjects + "; " + by_runs;
+}
+
+/// What a preference lacks, and what would show it.
+Definitions all_missing(const Scope& scope) {
+  Definitions list;
+  for (const auto& v : scope.verdicts) {
+    std::vector<std::string> parts;
+    for (const auto& missing : v.missing)
+      parts.push_back(std::string(results::name(missing.requirement)) + " is not shown" +
+                      (missing.p ? " (p " + p_value(*missing.p) + ")" : "") +
+                      ". To show it with 80 % power takes " + more_text(missing));
+    if (!parts.empty())
+      list.items.emplace_back("Missing for " + arm_name(v.arm), joined_text(parts) + ".");
+  }
+  return list;
+}
+
 Definitions rule_definitions(const results::Rule& r) {
   return {{{"prefer", "on clean images not worse than the baseline by " + level(r.margin) +
                           " or more, and better on corrupted ones, both at the one-sided level " +
@@ -208,11 +241,45 @@ Section verdict(const Scope& scope) {
   section.blocks.emplace_back(verdict_table(scope));
   const auto objections = all_against(scope);
   if (!objections.items.empty()) section.blocks.emplace_back(objections);
+  const auto lacking = all_missing(scope);
+  if (!lacking.items.empty()) {
+    section.blocks.emplace_back(lacking);
+    section.blocks.emplace_back(Paragraph{
+        "How much more data: at the margin of " + level(scope.rule().margin) +
+        ", for an arm that is as good on clean images, or better by as much on corrupted ones; one "
+        "arm alone, by the variances over subjects and runs found here, never by the difference "
+        "found."});
+  }
   section.blocks.emplace_back(Paragraph{"How a verdict is reached:"});
   section.blocks.emplace_back(rule_definitions(scope.rule()));
   add_protocol(section, scope);
   return section;
 }
+
+namespace {
+
+Json missing_json(const Verdict& v) {
+  const auto count = [](const std::optional<std::int64_t>& n) { return n ? Json(*n) : Json(); };
+  Json all = Json::array();
+  for (const auto& missing : v.missing) {
+    Json entry = {{"requirement", results::name(missing.requirement)},
+                  {"p", or_null(missing.p)},
+                  {"subjects_now", missing.subjects},
+                  {"runs_now", missing.runs},
+                  {"subjects", nullptr},
+                  {"runs", nullptr}};
+    if (missing.more) {
+      entry["subjects"] = count(missing.more->subjects);
+      if (missing.runs > 1) entry["runs"] = count(missing.more->runs);
+    }
+    if (entry["subjects"].is_null() || entry["runs"].is_null())
+      entry["reason"] = more_text(missing);
+    all.push_back(std::move(entry));
+  }
+  return all;
+}
+
+}  // namespace
 
 Json verdicts_json(const Scope& scope) {
   Json all = Json::array();
@@ -234,7 +301,9 @@ Json verdicts_json(const Scope& scope) {
                    {"outcome", results::name(v.outcome)},
                    {"p_prefer", or_null(v.p_prefer)},
                    {"p_non_inferior", or_null(v.p_non_inferior)},
+                   {"p_superior", or_null(v.p_superior)},
                    {"p_equivalent", or_null(v.p_equivalent)},
+                   {"missing", missing_json(v)},
                    {"harms", harms},
                    {"operating_failures", operating}});
   }

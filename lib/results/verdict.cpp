@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "stats/decision.h"
 #include "stats/multiplicity.h"
 
 namespace mr::results {
@@ -50,7 +49,27 @@ Outcome outcome(const Verdict& v, const Rule& rule) {
   return Outcome::inconclusive;
 }
 
+std::vector<Missing> missing(const Study& study, const Verdict& v, const Rule& rule) {
+  std::vector<Missing> all;
+  if (v.outcome != Outcome::inconclusive && v.outcome != Outcome::non_inferior) return all;
+  const auto subjects = static_cast<std::int64_t>(study.common().subjects.size());
+  const auto see = [&](Requirement requirement, const Estimate& difference, const P& p) {
+    if (p && *p < rule.alpha) return;
+    all.push_back({requirement, p, {}, subjects, difference.runs});
+    if (difference.low)
+      all.back().more = stats::more_data(difference, subjects, rule.margin, rule.alpha);
+  };
+  see(Requirement::non_inferior_clean, v.clean, v.p_non_inferior);
+  see(Requirement::superior_corrupted, v.endpoint, v.p_superior);
+  return all;
+}
+
 }  // namespace
+
+const char* name(Requirement requirement) {
+  return requirement == Requirement::non_inferior_clean ? "non-inferiority on clean images"
+                                                        : "superiority on corrupted images";
+}
 
 const char* name(Outcome outcome) {
   switch (outcome) {
@@ -96,16 +115,21 @@ std::vector<Verdict> decide(const Study& study, const std::string& baseline, con
     v.clean = study.estimate(study.clean(arm) - study.clean(baseline));
     v.endpoint = study.estimate(study.endpoint(arm) - study.endpoint(baseline));
     v.p_non_inferior = stats::p_above(v.clean, -rule.margin);
-    v.p_prefer = larger(v.p_non_inferior, stats::p_above(v.endpoint, 0));
+    v.p_superior = stats::p_above(v.endpoint, 0);
+    v.p_prefer = larger(v.p_non_inferior, v.p_superior);
     v.p_equivalent =
         larger(stats::p_within(v.clean, rule.margin), stats::p_within(v.endpoint, rule.margin));
     v.harms = harms(study, arm, baseline, rule);
     v.operating = operating_failures(study, arm, rule);
     verdicts.push_back(std::move(v));
   }
-  for (auto which : {&Verdict::p_prefer, &Verdict::p_non_inferior, &Verdict::p_equivalent})
+  for (auto which :
+       {&Verdict::p_prefer, &Verdict::p_non_inferior, &Verdict::p_superior, &Verdict::p_equivalent})
     adjust(verdicts, which);
-  for (auto& v : verdicts) v.outcome = outcome(v, rule);
+  for (auto& v : verdicts) {
+    v.outcome = outcome(v, rule);
+    v.missing = missing(study, v, rule);
+  }
   return verdicts;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "results/contrasts.h"
 #include "results/protocol.h"
+#include "stats/decision.h"
 
 namespace mr::results {
 
@@ -24,6 +25,18 @@ struct OperatingFailure {
   double value = 0;  // of the sensitivity, or of the rise
 };
 
+enum class Requirement { non_inferior_clean, superior_corrupted };
+const char* name(Requirement requirement);  // "non-inferiority on clean images", ...
+
+/// What a preference lacks, and how large a study would have shown it with 80 % power at the
+/// margin.
+struct Missing {
+  Requirement requirement;
+  std::optional<double> p;              // of it alone, after Holm
+  std::optional<stats::MoreData> more;  // none where the difference has no variance
+  std::int64_t subjects = 0, runs = 0;  // now
+};
+
 struct Verdict {
   std::string arm;
   Estimate clean, endpoint;  // differences from the baseline, macro AUROC
@@ -31,6 +44,8 @@ struct Verdict {
   // (intersection-union, Berger 1982), after Holm; of the first alone, and of equivalence on both
   // (two one-sided tests), likewise.
   std::optional<double> p_prefer, p_non_inferior, p_equivalent;
+  std::optional<double> p_superior;  // on the endpoint alone, likewise
+  std::vector<Missing> missing;      // of an arm that is inconclusive or non-inferior only
   std::vector<Harm> harms;
   std::vector<OperatingFailure> operating;
   Outcome outcome = Outcome::inconclusive;

@@ -148,6 +148,57 @@ def test_a_small_study_is_inconclusive(run, tmp_path):
     assert found["group(8)"]["outcome"] == "inconclusive"
 
 
+def detectable(variance, df_subjects, runs, a, b):
+    """(t.975 + t.80) sqrt(V) of a times as many subjects and b times as many runs."""
+    s, r, sr = (variance[k] for k in ("subjects", "runs", "interaction"))
+    both = sr / (a * b)
+    S, R = max(0, s - sr) / a + both, max(0, r - sr) / b + both
+    total = S + R - both
+    left = max(0, variance["total"] ** 2 / variance["df"] - s ** 2 / df_subjects)
+    over = S ** 2 / (a * (df_subjects + 1) - 1) + left * (R / r) ** 2 * (runs - 1) / (b * runs - 1)
+    df = total ** 2 / over
+    return (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * np.sqrt(total)
+
+
+def test_an_inconclusive_verdict_says_what_is_missing_and_how_much_would_show_it(run, tmp_path, schema):
+    cohort = Simulated({"batch": 0.5, "group(8)": 0.5, "clean of group(8)": 0.5}, subjects=30, slices=4)
+    found, report, markdown = verdicts(run, tmp_path, cohort, ["batch", "group(8)"], runs=(1, 2, 3))
+    schema("mr-report")(report)
+    verdict = found["group(8)"]
+    assert verdict["outcome"] == "inconclusive"
+    names = [m["requirement"] for m in verdict["missing"]]
+    assert names == ["non-inferiority on clean images", "superiority on corrupted images"]
+    I = min(min(l["positive_subjects"], l["negative_subjects"]) for l in report["labels"])
+    for missing, artifact in zip(verdict["missing"], ("clean", "all")):
+        assert missing["subjects_now"] == 30 and missing["runs_now"] == 3
+        (e,) = [e for e in report["estimates"] if e["quantity"] == "difference" and e["severity"] is None
+                and (e["artifact"], e["label"], e["metric"]) == (artifact, "macro", "auroc")]
+        for key, now, at in (
+                ("subjects", 30, lambda n: detectable(e["variance"], I - 1, 3, n / 30, 1)),
+                ("runs", 3, lambda n: detectable(e["variance"], I - 1, 3, 1, n / 3))):
+            n = missing[key]
+            if n is None:
+                assert at(now * 10 ** 6) > 0.03 and "no number" in missing["reason"]
+            else:
+                assert at(n) <= 0.03 and (n == now or at(n - 1) > 0.03)
+    assert verdict["missing"][0]["subjects"] is not None or verdict["missing"][0]["runs"] is not None
+    assert "Missing for group(8)" in markdown and "(now 30) at the same runs" in markdown
+
+
+def test_a_verdict_that_is_reached_lacks_nothing(run, tmp_path):
+    cohort = Simulated({"batch": 0.5, "group(8)": 0.2, "layer": 0.5}, subjects=120)
+    found, _, markdown = verdicts(run, tmp_path, cohort, ["batch", "group(8)", "layer"])
+    assert [v["missing"] for v in found.values()] == [[], []] and "Missing for" not in markdown
+
+
+def test_one_run_says_nothing_of_more_runs(run, tmp_path):
+    cohort = Simulated({"batch": 0.5, "group(8)": 0.5, "clean of group(8)": 0.8}, subjects=24, slices=3)
+    found, _, _ = verdicts(run, tmp_path, cohort, ["batch", "group(8)"], runs=(1,))
+    missing = found["group(8)"]["missing"][0]
+    assert missing["subjects"] > 24 and missing["runs"] is None
+    assert "is not known from one" in missing["reason"]
+
+
 def test_frozen_thresholds_that_alarm_more_remove_a_preference(run, tmp_path, protocol):
     fragility = {"batch": 0.5, "group(8)": 0.2}
     cohort = Simulated(fragility, offset=0.3, subjects=120)

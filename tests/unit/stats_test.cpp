@@ -1053,7 +1053,7 @@ TEST_CASE("Friedman with ties, Iman and Davenport, and signed ranks") {
   const double ranks[] = {3.08333, 1.66667, 1.41667, 3.83333};
   for (std::size_t j = 0; j < 4; ++j) CHECK(f.mean_ranks[j] == near(ranks[j], 1e-5));
   CHECK(*f.chi2 == near(14.8448275862, 1e-9));  // 14.35 without the correction
-  CHECK(*f.p == near(.00195417248448, 1e-9));  // scipy.stats.friedmanchisquare
+  CHECK(*f.p == near(.00195417248448, 1e-9));   // scipy.stats.friedmanchisquare
   CHECK(*f.f == near(23.5245901639, 1e-9));
   CHECK(*f.p_of_f == near(6.34454e-6, 1e-5));
   std::vector<double> differences;
@@ -1102,4 +1102,70 @@ TEST_CASE("too few blocks or treatments, or no difference, and there is no test"
   CHECK(*same.chi2 == near(10));
   CHECK_FALSE(same.f);
   CHECK(same.reason == "every block has the same order: F is infinite");
+}
+
+namespace {
+
+Estimate of_variance(double subjects, double runs, double interaction, std::int64_t i,
+                     std::int64_t j) {
+  Estimate e;
+  e.value = 0.01;
+  e.subjects = i;
+  e.runs = j;
+  auto& v = e.variance;
+  v.subjects = subjects;
+  v.runs = runs;
+  v.interaction = interaction;
+  v.total = std::max(subjects, subjects + runs - interaction);
+  v.df = v.total * v.total /
+         (subjects * subjects / static_cast<double>(i - 1) +
+          (runs > 0 ? runs * runs / static_cast<double>(j - 1) : 0));
+  return e;
+}
+
+}  // namespace
+
+TEST_CASE("more subjects: the fewest whose variance suffices") {
+  // One run: V = V_S P / P', 49 degrees of freedom for 50 subjects of 100 that are counted.
+  const auto e = of_variance(4e-4, 0, 0, 50, 1);
+  const auto more = more_data(e, 100, .03, .025);
+  const auto suffices = [](std::int64_t subjects) {
+    const double df = 50 * static_cast<double>(subjects) / 100 - 1;
+    const double t = student_t_quantile(.975, df) + student_t_quantile(.8, df);
+    return t * std::sqrt(4e-4 * 100 / static_cast<double>(subjects)) <= .03;
+  };
+  REQUIRE(more.subjects);
+  CHECK(*more.subjects > 300);
+  CHECK(suffices(*more.subjects));
+  CHECK_FALSE(suffices(*more.subjects - 1));
+  CHECK_FALSE(more.runs);
+  CHECK(*more_data(e, 100, .5, .025).subjects == 100);  // enough already
+}
+
+TEST_CASE("where one factor alone cannot reach the margin, that is said") {
+  // The limits without bound: sqrt(V_R - V_SR) and sqrt(V_S - V_SR) times 1.96 + 0.84.
+  const auto many_runs_needed = of_variance(1e-4, 9e-4, 5e-5, 100, 3);
+  auto more = more_data(many_runs_needed, 200, .05, .025);
+  CHECK_FALSE(more.subjects);  // 2.8 sqrt(8.5e-4) = .082
+  REQUIRE(more.runs);
+  CHECK(*more.runs > 3);
+  const auto many_subjects_needed = of_variance(9e-4, 1e-4, 5e-5, 100, 3);
+  more = more_data(many_subjects_needed, 200, .05, .025);
+  CHECK_FALSE(more.runs);
+  REQUIRE(more.subjects);
+  CHECK_THROWS_AS(more_data(Estimate{}, 10, .03, .025), mr::DataError);
+}
+
+TEST_CASE("with twice the subjects and a variance over them alone, half of it is left") {
+  // So that n subjects suffice for a margin, the margin is set to what they detect.
+  const auto e = of_variance(4e-4, 1e-4, 1e-4, 60, 4);
+  for (const std::int64_t wanted : {61, 100, 240}) {
+    const double a = static_cast<double>(wanted) / 60;
+    const double both = 1e-4 / a, subjects = 3e-4 / a + both, runs = both;
+    const double total = subjects + runs - both;
+    const double df = total * total / (subjects * subjects / (a * 60 - 1) + runs * runs / 3);
+    const double margin =
+        (student_t_quantile(.975, df) + student_t_quantile(.8, df)) * std::sqrt(total);
+    CHECK(*more_data(e, 60, margin + 1e-12, .025).subjects == wanted);
+  }
 }
