@@ -1,8 +1,6 @@
 #include "stats/bootstrap.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 #include "base/threads.h"
 
@@ -57,12 +55,6 @@ Bootstrap cluster_bootstrap(
     return result;
   }
   std::sort(values.begin(), values.end());
-  const auto n = static_cast<double>(values.size());
-  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
-  double squares = 0;
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  result.mean = mean;
-  result.standard_error = std::sqrt(squares / (n - 1));
   result.low = quantile(values, 0.025);
   result.high = quantile(values, 0.975);
   return result;

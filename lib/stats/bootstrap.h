@@ -22,7 +22,6 @@ void draw_subjects(RandomKey key, std::uint64_t number, Times& times);
 double quantile(const std::vector<double>& ascending, double p);
 
 struct Bootstrap {
-  std::optional<double> mean, standard_error;  // of the replicates
   std::optional<double> low, high;             // percentiles 2.5 and 97.5
   std::int64_t replicates = 0, discarded = 0;  // discarded: the statistic had no value
   std::string reason;                          // why there is no interval

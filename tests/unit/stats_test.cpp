@@ -996,7 +996,6 @@ TEST_CASE("the bootstrap of the AUROC agrees with its influence interval on a la
   const ResampledAuroc area(cases);
   const auto b = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area);
   CHECK(b.discarded == 0);
-  CHECK(*b.standard_error == near(std::sqrt(variance(u)), .06));
   CHECK(*b.low == near(*u.value - 1.96 * std::sqrt(variance(u)), .02));
   CHECK(*b.high == near(*u.value + 1.96 * std::sqrt(variance(u)), .02));
   const auto same = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area);
