@@ -1,14 +1,19 @@
 // mr-report: evaluations and training logs to a report. Only the command line lives here.
+#include "report/check.h"
 #include "report/report.h"
 #include "tool_main.h"
 
 namespace {
 
-struct Texts {
+struct Options {
+  mr::report::Options report;
   std::string level, pool, recalibrate;
+  bool force = false, check = false;
+  std::vector<std::string> roots;
 };
 
-void declare(CLI::App& app, mr::report::Options& options, Texts& texts, bool& force) {
+void declare(CLI::App& app, Options& o) {
+  auto& options = o.report;
   app.description(
       "Report how much diagnostic performance each arm (normalization, with its test-time "
       "adaptation) loses under each artifact and severity, with intervals over subjects and runs; "
@@ -29,14 +34,14 @@ void declare(CLI::App& app, mr::report::Options& options, Texts& texts, bool& fo
   app.add_option("--protocol", options.protocol,
                  "Rule of the verdict, written before the evaluations (mr-eval protocol)")
       ->type_name("FILE");
-  app.add_option("--level", texts.level,
+  app.add_option("--level", o.level,
                  "sample, volume or subject: what is decided on, with the slices' scores pooled "
                  "(default: that of the protocol, else volume where it can be tested)")
       ->type_name("LEVEL");
-  app.add_option("--pool", texts.pool,
+  app.add_option("--pool", o.pool,
                  "top3 (default: mean of the three largest logits), max or noisy-or")
       ->type_name("HOW");
-  app.add_option("--recalibrate", texts.recalibrate,
+  app.add_option("--recalibrate", o.recalibrate,
                  "temperature or platt: rescale scores first, fitted on the evaluation's clean "
                  "validation samples")
       ->check(CLI::IsMember({"temperature", "platt"}))
@@ -52,38 +57,51 @@ void declare(CLI::App& app, mr::report::Options& options, Texts& texts, bool& fo
       ->type_name("P");
   app.add_option("--scores", options.scores, "Also write every sample's score, as CSV")
       ->type_name("FILE");
-  app.add_flag("-f,--force", force, "Replace outputs that exist");
+  app.add_flag("-f,--force", o.force, "Replace outputs that exist");
+  auto* check = app.add_flag(
+      "--check", o.check,
+      "Report nothing; say of each input (also a report or its folder, a manifest, model or "
+      "protocol) whether its structure, the numbers that can be computed anew and the inputs it "
+      "names are right; status 65 where something differs");
+  for (const char* other :
+       {"--output", "--baseline", "--protocol", "--level", "--pool", "--recalibrate",
+        "--by", "--prevalence", "--scores", "--force"})
+    check->excludes(app.get_option(other));
+  app.add_option("--root", o.roots,
+                 "With --check: a folder in which to look for the inputs that a file names, beside "
+                 "the file's own; repeat")
+      ->allow_extra_args(false)
+      ->needs(check)
+      ->type_name("DIR");
   app.footer(
       "Examples:\n"
       "  mr-report study.eval > study.md\n"
       "  mr-report -o report batch-s1.eval batch-s2.eval group-s1.eval group-s2.eval\n"
       "  mr-report -o training *.log.jsonl\n"
       "  mr-report --baseline 'group(32)' --scores scores.csv study.eval > study.md\n"
+      "  mr-report --check --root models report study.eval\n"
       "  mr-corrupt -a motion:3 -o moved test.json | mr-eval -m gn.pt - | mr-report -");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  mr::report::Options options;
-  Texts texts;
-  bool force = false;
+  Options options;
   CLI::App app("", "mr-report");
-  declare(app, options, texts, force);
-  return mr::tool_main(app, argc, argv,
-                       [&](const mr::Run& run, const mr::Messages&) {
-                         if (!texts.level.empty())
-                           options.level = mr::results::parse_level(texts.level);
-                         if (!texts.pool.empty())
-                           options.pool = mr::results::parse_pool(texts.pool);
-                         if (!texts.recalibrate.empty())
-                           options.recalibrate = texts.recalibrate == "platt"
-                                                     ? mr::results::Recalibrate::platt
-                                                     : mr::results::Recalibrate::temperature;
-                         options.overwrite = force ? mr::Overwrite::yes : mr::Overwrite::no;
-                         mr::report::write_report(options, run, mr::write_stdout);
-                       },
-                       {{"--level", {"sample", "volume", "subject"}},
-                        {"--pool", {"top3", "max", "noisy-or"}},
-                        {"--recalibrate", {"temperature", "platt"}}});
+  declare(app, options);
+  return mr::tool_main(
+      app, argc, argv,
+      [&](const mr::Run& run, const mr::Messages&) {
+        auto& report = options.report;
+        if (options.check)
+          return mr::report::check_files(report.inputs, options.roots, mr::write_stdout);
+        if (!options.level.empty()) report.level = mr::results::parse_level(options.level);
+        if (!options.pool.empty()) report.pool = mr::results::parse_pool(options.pool);
+        if (!options.recalibrate.empty())
+          report.recalibrate = options.recalibrate == "platt" ? mr::results::Recalibrate::platt
+                                                              : mr::results::Recalibrate::temperature;
+        report.overwrite = options.force ? mr::Overwrite::yes : mr::Overwrite::no;
+        mr::report::write_report(report, run, mr::write_stdout);
+      },
+      {{"--level", {"sample", "volume", "subject"}}, {"--pool", {"top3", "max", "noisy-or"}}, {"--recalibrate", {"temperature", "platt"}}});
 }

@@ -3,11 +3,14 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "stats/decision.h"
 
 namespace mr::results {
 namespace {
+
+constexpr const char* schema = "mr-protocol/1";
 
 void require(bool holds, const std::string& name, const std::string& what, double got) {
   if (!holds) throw DataError(name + ": want " + what + ", got " + shortest(got));
@@ -58,7 +61,7 @@ double superiority_power(const Protocol& protocol) {
 }
 
 Json to_json(const Protocol& protocol) {
-  return {{"schema", "mr-protocol/1"},
+  return {{"schema", schema},
           {"endpoint",
            {{"metric", "auroc"},
             {"unit", name(protocol.level)},
@@ -76,8 +79,11 @@ Json to_json(const Protocol& protocol) {
 }
 
 Protocol read_protocol(const std::string& path) {
-  const auto json = read_json(path);
-  require_schema(json, "mr-protocol/1", path);
+  const auto text = read_all(path);
+  if (text.find("\"mr-protocol/") == std::string::npos)
+    throw DataError(path + ": not a protocol (" + schema + ")");
+  const auto json = parse_json(text, path);
+  require_schema(json, schema, path);
   const auto& endpoint = member(json, "endpoint", path);
   const auto& rule = member(json, "rule", path);
   const auto& plan = member(json, "plan", path);
