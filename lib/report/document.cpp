@@ -19,4 +19,10 @@ std::string footnote_mark(const std::vector<std::string>& notes, const std::stri
   return i < 26 ? std::string(1, static_cast<char>('a' + i)) : std::to_string(i + 1);
 }
 
+bool same_heads(const Table& table, std::size_t a, std::size_t b, std::size_t last) {
+  for (std::size_t i = 0; i <= last; ++i)
+    if (table.rows[a][i].text != table.rows[b][i].text) return false;
+  return true;
+}
+
 }  // namespace mr::report

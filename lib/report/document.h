@@ -14,8 +14,9 @@ namespace mr::report {
 struct Cell {
   std::string text = "";
   std::string reason = "";
-  std::string interval = "";  // "0.880 to 0.941"
-  bool marked = false;        // with the sign that the caption explains
+  std::string interval = "";         // "0.880 to 0.941"
+  bool marked = false;               // with the sign that the caption explains
+  std::optional<double> value = {};  // the number itself, of an estimate
 };
 inline constexpr const char* mark = "•";
 
@@ -25,11 +26,15 @@ struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<Cell>> rows;
   std::size_t heads = 1;
+  std::vector<std::size_t> ranked = {};  // columns in which a higher number is better
 };
 
 /// The distinct reasons of a table in order of appearance: footnotes a, b, c, ...
 std::vector<std::string> footnotes(const Table& table);
 std::string footnote_mark(const std::vector<std::string>& notes, const std::string& reason);
+
+/// Whether rows a and b say the same in columns 0 to last, so that one head may stand for both.
+bool same_heads(const Table& table, std::size_t a, std::size_t b, std::size_t last);
 
 struct Interval {
   std::optional<double> value, low, high;

@@ -15,8 +15,8 @@ bool alphanumeric(char c) {
 
 Cell estimate_cell(const stats::Estimate& e, std::string (*number)(double)) {
   if (!e.value) return {no_number, e.reason};
-  if (!e.low) return {number(*e.value), e.reason};
-  return {number(*e.value), "", number(*e.low) + " to " + number(*e.high)};
+  if (!e.low) return {number(*e.value), e.reason, "", false, e.value};
+  return {number(*e.value), "", number(*e.low) + " to " + number(*e.high), false, e.value};
 }
 
 }  // namespace

@@ -102,13 +102,6 @@ std::string cell_html(const Cell& cell, const std::vector<std::string>& notes) {
   return text;
 }
 
-/// Whether rows a and b say the same in columns 0 to c.
-bool same_heads(const Table& table, std::size_t a, std::size_t b, std::size_t c) {
-  for (std::size_t i = 0; i <= c; ++i)
-    if (table.rows[a][i].text != table.rows[b][i].text) return false;
-  return true;
-}
-
 /// A head that holds for several rows is one cell; "" for the rows below the first.
 std::string group_head(const Table& table, std::size_t row, std::size_t column,
                        const std::string& text) {

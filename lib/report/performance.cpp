@@ -51,6 +51,7 @@ Table arms_table(const Scope& scope) {
       ", then over artifacts. Change: corrupted minus clean, paired by subject and run." +
       run_caveat(scope);
   table.columns = {"Arm", "Runs", "Clean", "Corrupted", "Change"};
+  table.ranked = {2, 3, 4};
   for (const auto& arm : scope.arms()) {
     const auto ask = [&](const Contrast& c) { return scope.study.estimate(c); };
     table.rows.push_back({{arm_name(arm)},
@@ -58,6 +59,25 @@ Table arms_table(const Scope& scope) {
                           level_cell(ask(scope.study.clean(arm))),
                           level_cell(ask(scope.study.endpoint(arm))),
                           difference_cell(ask(change(scope, arm)))});
+  }
+  return table;
+}
+
+/// The mean over severities of each artifact.
+Table artifact_table(const Scope& scope) {
+  Table table;
+  table.title = "By artifact";
+  table.caption = label_caveat(scope) + "AUROC with 95 % interval, mean over " +
+                  severity_range(scope) +
+                  " as they are set here, so that artifacts are not to be ranked by it.";
+  table.columns = {"Arm"};
+  table.columns.insert(table.columns.end(), scope.artifacts.begin(), scope.artifacts.end());
+  for (std::size_t a = 1; a < table.columns.size(); ++a) table.ranked.push_back(a);
+  for (const auto& arm : scope.arms()) {
+    std::vector<Cell> row = {{arm_name(arm)}};
+    for (const auto& artifact : scope.artifacts)
+      row.push_back(level_cell(scope.study.estimate(scope.study.over_severities(arm, artifact))));
+    table.rows.push_back(row);
   }
   return table;
 }
@@ -287,6 +307,7 @@ Section performance(const Scope& scope) {
     if (!scope.candidates.empty()) section.blocks.emplace_back(baseline_table(scope));
     section.blocks.emplace_back(label_table(scope));
     section.blocks.emplace_back(few_alarms_table(scope));
+    section.blocks.emplace_back(artifact_table(scope));
     if (scope.study.has_clean()) {
       section.blocks.emplace_back(breaking_table(scope));
       section.blocks.emplace_back(published_table(scope));

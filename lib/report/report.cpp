@@ -11,6 +11,7 @@
 #include "report/csv.h"
 #include "report/html.h"
 #include "report/json.h"
+#include "report/latex.h"
 #include "report/markdown.h"
 #include "report/sections.h"
 #include "report/svg.h"
@@ -106,7 +107,11 @@ void write_folder(const Report& report, const std::string& markdown, const std::
   write("report.html", to_html(report.document));
   write("report.md", markdown);
   write("report.json", report.json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
-  if (!report.estimates.empty()) write("report.csv", report.estimates);
+  if (!report.estimates.empty()) {
+    write("report.csv", report.estimates);
+    write("tables.tex",
+          to_latex(report.document, {"verdict", "performance", "paired-differences"}));
+  }
   if (!report.trainings.empty()) write("training.csv", report.trainings);
   write_figures(report.document, folder + "/figures");
 }
