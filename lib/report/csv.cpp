@@ -54,7 +54,50 @@ std::string row_of(const Scope& scope, const Record& record) {
   return row + csv_field(e.reason) + "\n";
 }
 
+std::string csv_line(const std::vector<std::string>& fields) {
+  std::string line;
+  for (const auto& field : fields) line += csv_field(field) + ",";
+  line.back() = '\n';
+  return line;
+}
+
+std::string drawn(const HeatMap& map) {
+  std::string text = "row,column,estimate,lo,hi,marked\n";
+  for (std::size_t r = 0; r < map.rows.size(); ++r)
+    for (std::size_t c = 0; c < map.columns.size(); ++c) {
+      const auto& tile = map.tiles[r][c];
+      text += csv_line({map.rows[r], map.columns[c], number(tile.value), number(tile.low),
+                        number(tile.high), tile.marked ? "1" : "0"});
+    }
+  return text;
+}
+
+std::string drawn(const Curves& curves) {
+  std::string text = "series,run,x,estimate,lo,hi\n";
+  for (const auto& series : curves.series) {
+    for (const auto& p : series.points)
+      text += csv_line(
+          {series.name, "", shortest(p.x), number(p.value), number(p.low), number(p.high)});
+    for (std::size_t r = 0; r < series.runs.size(); ++r)
+      for (const auto& p : series.runs[r])  // a thin line has no ribbon
+        text +=
+            csv_line({series.name, series.run_names.at(r), shortest(p.x), number(p.value), "", ""});
+  }
+  return text;
+}
+
+std::string drawn(const Forest& forest) {
+  std::string text = "group,name,estimate,lo,hi\n";
+  for (const auto& row : forest.rows)
+    text += csv_line({row.group, row.name, number(row.value), number(row.low), number(row.high)});
+  return text;
+}
+
 }  // namespace
+
+std::string figure_csv(const Figure& figure) {
+  return std::visit([](const auto& chart) { return drawn(chart); }, figure.chart);
+}
 
 std::string estimates_csv(const Scope& scope) {
   std::string text =

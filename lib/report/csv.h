@@ -5,12 +5,19 @@
 #include <string>
 #include <string_view>
 
+#include "report/document.h"
 #include "report/scope.h"
 
 namespace mr::report {
 
 /// One row per estimate (records.h), long and tidy.
 std::string estimates_csv(const Scope& scope);
+
+/// What a figure draws, one row per tile, point or bar, named as in the drawing:
+/// heat map  row,column,estimate,lo,hi,marked
+/// curves    series,run,x,estimate,lo,hi; run: empty for the mean
+/// forest    group,name,estimate,lo,hi
+std::string figure_csv(const Figure& figure);
 
 /// One row per sample, label, model and condition, streamed as the evaluations are read.
 class ScoresCsv {

@@ -62,6 +62,7 @@ Curves::Series series_of(const Scope& scope, const std::string& arm,
   Curves::Series series{arm_name(arm), scope.style(arm), {}, {}};
   const auto runs = scope.study.runs(arm).size();
   if (runs > 1) series.runs.resize(runs);
+  for (const auto run : scope.study.runs(arm)) series.run_names.push_back(std::to_string(run));
   for (const auto& [x, contrast] : contrasts) {
     series.points.push_back(point(x, scope.study.estimate(contrast, label, metric)));
     if (runs < 2) continue;

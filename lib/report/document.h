@@ -63,7 +63,8 @@ struct Curves {
     std::size_t style;  // the arm's colour, dash and marker
     std::vector<Point> points;
     std::vector<std::vector<Point>> runs;
-    std::vector<Point> marks = {};  // of runs: where to put the sign
+    std::vector<Point> marks = {};            // of runs: where to put the sign
+    std::vector<std::string> run_names = {};  // of runs: their seeds
   };
   std::vector<Series> series;
   std::string x_title, y_title;

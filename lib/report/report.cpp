@@ -91,6 +91,7 @@ void write_figures(const Document& document, const std::string& folder) {
           std::string path = folder + "/" + figure.file;
           while (exists(path + ".svg")) path += "-2";  // two names with one slug
           write_file(path + ".svg", svg_file(figure), Overwrite::no);
+          write_file(path + ".csv", figure_csv(figure), Overwrite::no);
         }
 }
 

@@ -32,6 +32,7 @@ Curves curves_of(const Trainings& trainings, const std::string& name, const Meas
     for (const auto& log : trainings.logs()) {
       if (log.normalization != normalization) continue;
       series.runs.emplace_back();
+      series.run_names.push_back(std::to_string(log.seed));
       for (const auto& epoch : log.epochs)
         series.runs.back().push_back(point(epoch, measure(epoch)));
       series.marks.push_back(point(log.best(), measure(log.best())));

@@ -591,6 +591,52 @@ def test_figures_are_drawings_of_their_own(study):
         assert "NaN" not in path.read_text() and "nan" not in path.read_text().split("</style>")[1]
 
 
+def test_each_figure_has_its_numbers_which_are_those_of_the_json(study):
+    figures = study.folder / "figures"
+    assert {p.stem for p in figures.glob("*.svg")} == {p.stem for p in figures.glob("*.csv")}
+
+    def rows(name):
+        with open(figures / f"{name}.csv", newline="") as f:
+            return list(csv.DictReader(f))
+
+    def same(row, e):
+        for column, key in (("estimate", "value"), ("lo", "low"), ("hi", "high")):
+            assert (float(row[column]) if row[column] else None) == e.get(key)
+
+    cells = rows("difference-group-8")
+    assert len(cells) == 25
+    for cell in cells:
+        e = study.estimate(quantity="difference", arm="group(8)", artifact=cell["row"],
+                           severity=float(cell["column"]))
+        same(cell, e)
+        assert cell["marked"] == str(int(e["p_adjusted"] < 0.05))
+    for cell in rows("change-layer"):
+        same(cell, study.estimate(quantity="change", arm="layer", artifact=cell["row"],
+                                  severity=float(cell["column"])))
+    points = rows("curve-motion")
+    assert len(points) == 4 * 4 * 6  # arms, mean and runs, severities
+    for point in points:
+        x = float(point["x"])
+        e = study.estimate(arm=point["series"].replace(" + ", "+"),
+                           artifact="motion" if x else "clean", severity=x or None)
+        if point["run"]:
+            run = next(r for r in e["by_run"] if r["run"] == int(point["run"]))
+            assert float(point["estimate"]) == run["value"] and point["lo"] == point["hi"] == ""
+        else:
+            same(point, e)
+    for bar in rows("paired-differences"):
+        artifact = "all" if bar["group"] == "all artifacts" else bar["group"]
+        same(bar, study.estimate(quantity="difference", arm=bar["name"].replace(" + ", "+"),
+                                 artifact=artifact, severity=None))
+    for point in rows("operating-alarm-rate"):
+        if point["run"] or point["x"] == "0":
+            continue
+        means = [study.estimate(arm=point["series"].replace(" + ", "+"), artifact=a,
+                                severity=float(point["x"]), metric="alarm_rate")["value"]
+                 for a in ARTIFACTS]
+        assert float(point["estimate"]) == pytest.approx(np.mean(means), abs=1e-12)
+
+
 def test_notes_of_the_evaluation_are_repeated_up_front(study):
     assert NOTE in study.html.split('<section id="performance">')[0]
     assert f"> **Note.** {NOTE}" in study.markdown

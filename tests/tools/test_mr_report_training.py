@@ -105,6 +105,17 @@ def test_figure_has_a_line_for_each_run_in_its_normalizations_colour(report, nam
     assert len(root.get("aria-label")) > 60
 
 
+def test_figure_has_its_numbers(report):
+    folder, _ = report
+    found = json.loads((folder / "report.json").read_text())
+    for name, key in (("training-loss", "train_loss"), ("validation-auroc", "val_auroc_mean")):
+        with open(folder / "figures" / f"{name}.csv", newline="") as f:
+            rows = list(csv.DictReader(f))
+        assert [(row["series"], row["run"], float(row["x"]), float(row["estimate"])) for row in rows
+                ] == [(r["normalization"], str(r["seed"]), e["epoch"], e[key])
+                      for r in found["training"] for e in r["epochs"]]
+
+
 def test_best_epoch_is_where_its_sign_is(report):
     folder, _ = report
     root = ET.parse(folder / "figures" / "validation-auroc.svg").getroot()
