@@ -26,6 +26,7 @@ struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<Cell>> rows;
   std::size_t heads = 1;
+  bool folded = false;                   // in HTML, until the reader opens it
   std::vector<std::size_t> ranked = {};  // columns in which a higher number is better
 };
 

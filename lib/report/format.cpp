@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace mr::report {
@@ -82,6 +83,22 @@ std::string condition_name(const results::Condition& condition) {
       break;
   }
   return condition.artifact + ", severity " + shortest(condition.severity);
+}
+
+std::string in_words(const Json& value) {
+  if (value.is_null()) return no_number;
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return shortest(value.get<double>());
+  std::string text;
+  if (value.is_array()) {
+    for (const auto& item : value) text += (text.empty() ? "" : ", ") + in_words(item);
+    return text;
+  }
+  if (!value.is_object()) return to_line(value);
+  for (const auto& [key, item] : value.items())
+    text += (text.empty() ? "" : "; ") + key + " " +
+            (item.is_object() ? "(" + in_words(item) + ")" : in_words(item));
+  return text;
 }
 
 std::string escape_xml(std::string_view text) {

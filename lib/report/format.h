@@ -24,6 +24,8 @@ std::string plural(std::size_t n, const std::string& noun);  // "1 run", "3 runs
 std::string listed(const std::vector<std::string>& items);   // "a, b and c"
 std::string arm_name(const std::string& arm);                // "batch + batch-stats:volume"
 std::string condition_name(const results::Condition& condition);
+/// A JSON value as a person would write it: "size 64, 48; spacing_mm –".
+std::string in_words(const Json& value);
 
 std::string escape_xml(std::string_view text);       // for elements and quoted attributes
 std::string escape_markdown(std::string_view text);  // one line

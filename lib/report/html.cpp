@@ -160,11 +160,15 @@ std::string to_html(const Definitions& block) {
   return html + "</dl>\n";
 }
 
+std::string folded(const std::string& title, const std::string& html) {
+  return "<details><summary>" + escape_xml(title) + "</summary>\n" + html + "</details>\n";
+}
+
 std::string to_html(const Table& block) {
-  std::string html = tag("h3", block.title) + bare_table(block);
+  std::string html = bare_table(block);
   if (!block.caption.empty())
     html += "<p class=\"caption\">" + escape_xml(block.caption) + "</p>\n";
-  return html;
+  return block.folded ? folded(block.title, html) : tag("h3", block.title) + html;
 }
 
 std::string to_html(const FigureGroup& block) {
@@ -172,8 +176,7 @@ std::string to_html(const FigureGroup& block) {
   for (const auto& figure : block.figures) html += draw(figure);
   html += "</div>\n" + tag("figcaption", block.caption) + "</figure>\n";
   if (block.numbers_shown) return html + to_html(block.numbers);
-  return html + "<details><summary>" + escape_xml(block.numbers.title) + ": numbers and intervals" +
-         "</summary>\n" + bare_table(block.numbers) + "</details>\n";
+  return html + folded(block.numbers.title + ": numbers and intervals", bare_table(block.numbers));
 }
 
 std::string image_html(const ContactSheet::Image& image) {

@@ -151,6 +151,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"subgroups", subgroups_json(scope)},
       {"blocks", blocks_json(scope)},
       {"exchanges", exchanges_json(scope)},
+      {"subgroups", subgroups_json(scope)},
       {"shortcuts", shortcuts_json(scope)},
       {"level", results::name(study.level())},
       {"pool",
@@ -164,6 +165,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"conditions", conditions_json(study)},
       {"notes", study.notes()},
       {"estimates", estimates_json(scope)},
+      {"checklist", checklist_json(scope, provenance)},
       {"models", models_json(study)},
       {"grid", study.common().grid},
       {"provenance", provenance}};

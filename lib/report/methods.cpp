@@ -9,23 +9,6 @@
 namespace mr::report {
 namespace {
 
-/// A JSON value as a person would write it: "size 64, 48; spacing_mm –".
-std::string in_words(const Json& value) {
-  if (value.is_null()) return no_number;
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_float()) return shortest(value.get<double>());
-  std::string text;
-  if (value.is_array()) {
-    for (const auto& item : value) text += (text.empty() ? "" : ", ") + in_words(item);
-    return text;
-  }
-  if (!value.is_object()) return to_line(value);
-  for (const auto& [key, item] : value.items())
-    text += (text.empty() ? "" : "; ") + key + " " +
-            (item.is_object() ? "(" + in_words(item) + ")" : in_words(item));
-  return text;
-}
-
 std::string models_text(const std::vector<std::string>& ids, std::size_t all) {
   return ids.size() == all && all > 1 ? "all models" : listed(ids);
 }
@@ -372,6 +355,9 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
         paired_differences(scope), decomposition(scope), operating_point(scope), calibration(scope),
         decision_curves(scope), subgroups(scope), shortcuts(scope), image_changes(scope), training(trainings),
         methods(scope), limitations(scope), origin(scope, provenance)})
+        subgroups(scope), shortcuts(scope), image_changes(scope), training(trainings),
+        methods(scope), limitations(scope), checklist(scope, provenance),
+        origin(scope, provenance)})
     if (!section.blocks.empty()) document.sections.push_back(section);
   return document;
 }

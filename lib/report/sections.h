@@ -22,8 +22,9 @@ Section shortcuts(const Scope& scope);        // of facts beside the image
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
 Section methods(const Scope& scope);
 Section limitations(const Scope& scope);
-Section origin(const Scope& scope, const Json& provenance);  // models and provenance
-Section origin(const Json& provenance);                      // provenance alone
+Section checklist(const Scope& scope, const Json& provenance);  // CLAIM
+Section origin(const Scope& scope, const Json& provenance);     // models and provenance
+Section origin(const Json& provenance);                         // provenance alone
 
 /// In what the study is not as its protocol says; the scope has one.
 std::vector<std::string> protocol_deviations(const Scope& scope);
@@ -35,6 +36,7 @@ Json subgroups_json(const Scope& scope);
 Json blocks_json(const Scope& scope);
 Json exchanges_json(const Scope& scope);
 Json shortcuts_json(const Scope& scope);
+Json checklist_json(const Scope& scope, const Json& provenance);
 
 /// The whole report. provenance: that of the study with this run's entry last.
 Document make_document(const Scope& scope, const Trainings& trainings, const Json& provenance);
