@@ -31,6 +31,12 @@ void declare(CLI::App& app, Options& o) {
                  "Arm that the others are compared with (default: that of the protocol, else "
                  "batch, else the first)")
       ->type_name("ARM");
+  app.add_option("--compare", options.compare,
+                 "Report these two arms alone: the baseline, and the candidate")
+      ->expected(2)
+      ->allow_extra_args(false)
+      ->excludes(app.get_option("--baseline"))
+      ->type_name("BASELINE ARM");
   app.add_option("--protocol", options.protocol,
                  "Rule of the verdict, written before the evaluations (mr-eval protocol)")
       ->type_name("FILE");
@@ -66,6 +72,8 @@ void declare(CLI::App& app, Options& o) {
   for (const char* other :
        {"--output", "--baseline", "--protocol", "--level", "--pool", "--recalibrate",
         "--by", "--prevalence", "--scores", "--force"})
+  for (const char* other : {"--output", "--baseline", "--compare", "--protocol", "--level",
+                            "--pool", "--by", "--scores", "--force"})
     check->excludes(app.get_option(other));
   app.add_option("--root", o.roots,
                  "With --check: a folder in which to look for the inputs that a file names, beside "
@@ -79,6 +87,7 @@ void declare(CLI::App& app, Options& o) {
       "  mr-report -o report batch-s1.eval batch-s2.eval group-s1.eval group-s2.eval\n"
       "  mr-report -o training *.log.jsonl\n"
       "  mr-report --baseline 'group(32)' --scores scores.csv study.eval > study.md\n"
+      "  mr-report --compare batch 'group(32)' -o two study.eval\n"
       "  mr-report --check --root models report study.eval\n"
       "  mr-corrupt -a motion:3 -o moved test.json | mr-eval -m gn.pt - | mr-report -");
 }

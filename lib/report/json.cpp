@@ -165,6 +165,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"conditions", conditions_json(study)},
       {"notes", study.notes()},
       {"estimates", estimates_json(scope)},
+      {"leaderboard", leaderboard_json(scope)},
       {"checklist", checklist_json(scope, provenance)},
       {"models", models_json(study)},
       {"grid", study.common().grid},

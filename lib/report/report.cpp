@@ -41,6 +41,7 @@ Inputs sort_out(const Options& options) {
   if (!inputs.evaluations.empty()) return inputs;
   if (!options.baseline.empty()) throw UsageError("--baseline: there is no evaluation");
   if (!options.scores.empty()) throw UsageError("--scores: there is no evaluation");
+  if (!options.compare.empty()) throw UsageError("--compare: there is no evaluation");
   if (!options.protocol.empty()) throw UsageError("--protocol: there is no evaluation");
   if (!options.by.empty()) throw UsageError("--by: there is no evaluation");
   if (options.level) throw UsageError("--level: there is no evaluation");
@@ -117,6 +118,23 @@ void write_folder(const Report& report, const std::string& markdown, const std::
   write_figures(report.document, folder + "/figures");
 }
 
+/// The two arms alone, and the logs of their trainings.
+void keep_compared(Study& study, std::vector<results::TrainingLog>& logs,
+                   const std::vector<std::string>& arms) {
+  if (arms.front() == arms.back()) throw UsageError("--compare: want two different arms");
+  try {
+    study.keep(arms);
+  } catch (const UsageError& e) {
+    throw UsageError(std::string("--compare: ") + e.what());
+  }
+  const auto other = [&](const results::TrainingLog& log) {
+    return std::none_of(arms.begin(), arms.end(), [&](const std::string& arm) {
+      return any_model(study, arm).normalization == log.normalization;
+    });
+  };
+  logs.erase(std::remove_if(logs.begin(), logs.end(), other), logs.end());
+}
+
 Report report_trainings(const Trainings& trainings, const Options& options, const Run& run) {
   Provenance made;
   made.add(trainings);
@@ -138,7 +156,8 @@ results::Reading how_to_read(const Options& options, const std::optional<Planned
 Report report_study(const Study& study, std::vector<results::TrainingLog> logs,
                     const std::optional<PlannedStudy>& plan, const Options& options,
                     const Run& run) {
-  const auto scope = make_scope(study, options.baseline, plan);
+  const auto& baseline = options.compare.empty() ? options.baseline : options.compare.front();
+  const auto scope = make_scope(study, baseline, plan);
   const Trainings trainings(std::move(logs), scope.arms());
   Provenance made;
   made.add(study);
@@ -174,13 +193,18 @@ void write_report(const Options& options, const Run& run,
   if (inputs.evaluations.empty()) {
     report = report_trainings({std::move(inputs.logs), {}}, options, run);
   } else {
+    const auto& compared = options.compare;
+    const auto shown = [&](const std::string& arm) {
+      return compared.empty() || std::find(compared.begin(), compared.end(), arm) != compared.end();
+    };
     const auto see = [&](const auto& header, const auto& result) {
       throw_if_stopped();
-      if (scores) scores->add(header, result);
+      if (scores && shown(results::arm(header.models[result.model]))) scores->add(header, result);
     };
     std::optional<PlannedStudy> plan;
     if (!options.protocol.empty()) plan = read_plan(options.protocol);
-    const Study study(inputs.evaluations, see, how_to_read(options, plan));
+    Study study(inputs.evaluations, see, how_to_read(options, plan));
+    if (!compared.empty()) keep_compared(study, inputs.logs, compared);
     report = report_study(study, std::move(inputs.logs), plan, options, run);
   }
   const auto text = to_markdown(report.document);

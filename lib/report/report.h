@@ -15,6 +15,7 @@ namespace mr::report {
 struct Options {
   std::vector<std::string> inputs = {"-"};  // evaluations and training logs; "-": standard input
   std::string baseline;                     // arm; "": batch, else the first
+  std::vector<std::string> compare;         // two arms, the baseline first; none: all arms
   std::string protocol;                     // file; "": the default rule
   std::optional<results::Level> level;      // none: that of the protocol, else as it can be tested
   std::optional<results::Pool> pool;        // none: that of the protocol, else top3

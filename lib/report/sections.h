@@ -10,6 +10,7 @@ namespace mr::report {
 Section verdict(const Scope& scope);  // by the protocol's rule, or the default one
 Section summary(const Scope& scope);
 Section performance(const Scope& scope);  // clean, corrupted, their difference; by label
+Section leaderboard(const Scope& scope);  // each model, best first
 Section heat_maps(const Scope& scope);    // artifact x severity
 Section degradation(const Scope& scope);  // curves over severity
 Section paired_differences(const Scope& scope);
@@ -36,6 +37,7 @@ Json subgroups_json(const Scope& scope);
 Json blocks_json(const Scope& scope);
 Json exchanges_json(const Scope& scope);
 Json shortcuts_json(const Scope& scope);
+Json leaderboard_json(const Scope& scope);
 Json checklist_json(const Scope& scope, const Json& provenance);
 
 /// The whole report. provenance: that of the study with this run's entry last.

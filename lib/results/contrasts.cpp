@@ -252,11 +252,36 @@ void Study::add_result(const std::string& path, const Model& model, const Header
   for (const auto& group : subgroups_)
     for (std::size_t l = 0; l < header.labels.size(); ++l)
       keep(linearize_auroc(header, result, l, group.truth[l]));
-  if (result.condition.part == Part::all)
-    append_new(conditions_, result.condition);
-  else
-    has_parts_ = true;
+  append_new(result.condition.part == Part::all ? conditions_ : parts_, result.condition);
   if (!result.fidelity.empty()) fidelity_.emplace(condition, result.fidelity);
+}
+
+void Study::keep(const std::vector<std::string>& arms) {
+  const auto lacks = [](const std::vector<std::string>& all, const std::string& one) {
+    return std::find(all.begin(), all.end(), one) == all.end();
+  };
+  for (const auto& wanted : arms)
+    if (lacks(arms_, wanted)) {
+      std::string known;
+      for (const auto& name : arms_) known += (known.empty() ? "" : ", ") + name;
+      throw UsageError("unknown arm '" + wanted + "'; there are " + known);
+    }
+  for (const auto& other : arms_)
+    if (lacks(arms, other)) trained_.erase(other);
+  arms_ = arms;
+  const auto forget = [](auto& list, const auto& condition) {
+    list.erase(std::remove_if(list.begin(), list.end(), condition), list.end());
+  };
+  forget(models_, [&](const Model& model) { return lacks(arms, arm(model)); });
+  const auto unseen = [&](const Condition& condition) {
+    for (const auto& [arm, runs] : trained_)
+      for (const auto& [run, trained] : runs)
+        if (trained.at.count(name(condition)) != 0) return false;
+    return true;
+  };
+  forget(conditions_, unseen);
+  forget(parts_, unseen);
+  forget(thumbnails_, [&](const Thumbnail& thumbnail) { return unseen(thumbnail.condition); });
 }
 
 const std::map<std::int64_t, Study::Trained>& Study::networks(const std::string& arm) const {

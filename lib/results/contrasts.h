@@ -87,6 +87,11 @@ class Study {
   explicit Study(const std::vector<std::string>& paths, const ResultSeen& result_seen = {},
                  const Reading& reading = {});
 
+  /// Forgets all other arms, and what they alone were evaluated under.
+  /// arms    in the order that they shall have
+  /// throws  UsageError on an arm that there is not
+  void keep(const std::vector<std::string>& arms);
+
   const std::vector<std::string>& labels() const { return common_.labels; }
   Level level() const { return level_; }
   Pool pool() const { return reading_.pool; }
@@ -100,7 +105,9 @@ class Study {
   std::vector<std::int64_t> runs(const std::string& arm) const;   // ascending
   /// Without those that hold a part of what an artifact did.
   const std::vector<Condition>& conditions() const { return conditions_; }
-  bool has_parts() const { return has_parts_; }  // of artifacts: their gain and structure alone
+  bool has_parts() const {
+    return !parts_.empty();
+  }  // of artifacts: their gain and structure alone
   const std::vector<Subgroup>& subgroups() const { return subgroups_; }
   std::optional<double> prevalence() const { return reading_.prevalence; }
   bool has_clean() const;
@@ -204,8 +211,7 @@ class Study {
   std::vector<Subgroup> subgroups_;
   std::vector<Model> models_;
   std::vector<std::string> arms_;
-  std::vector<Condition> conditions_;
-  bool has_parts_ = false;
+  std::vector<Condition> conditions_, parts_;
   std::vector<Thumbnail> thumbnails_;
   std::map<std::string, Json> fidelity_;  // by the condition's name
   Json notes_ = Json::array(), provenance_ = Json::array();
