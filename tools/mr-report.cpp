@@ -25,7 +25,7 @@ void declare(CLI::App& app, Options& o) {
       ->type_name("FILE");
   app.add_option("-o,--output", options.folder,
                  "Folder to make: report.html, report.md, report.json (mr-report/1), report.csv, "
-                 "training.csv, tables.tex, figures/*.svg and .csv")
+                 "training.csv, tables.tex, recompute.py, recompute.R, figures/*.svg and .csv")
       ->type_name("DIR");
   app.add_option("--baseline", options.baseline,
                  "Arm that the others are compared with (default: that of the protocol, else "

@@ -13,6 +13,7 @@
 #include "report/json.h"
 #include "report/latex.h"
 #include "report/markdown.h"
+#include "report/recompute.h"
 #include "report/sections.h"
 #include "report/svg.h"
 
@@ -99,7 +100,8 @@ void write_figures(const Document& document, const std::string& folder) {
 struct Report {
   Document document;
   Json json;
-  std::string estimates, trainings;  // CSV; "": none
+  std::string estimates, trainings;       // CSV; "": none
+  std::string recompute_py, recompute_r;  // programs; "": nothing to compute
 };
 
 void write_folder(const Report& report, const std::string& markdown, const std::string& folder) {
@@ -115,6 +117,8 @@ void write_folder(const Report& report, const std::string& markdown, const std::
           to_latex(report.document, {"verdict", "performance", "paired-differences"}));
   }
   if (!report.trainings.empty()) write("training.csv", report.trainings);
+  if (!report.recompute_py.empty()) write("recompute.py", report.recompute_py);
+  if (!report.recompute_r.empty()) write("recompute.R", report.recompute_r);
   write_figures(report.document, folder + "/figures");
 }
 
@@ -139,9 +143,11 @@ Report report_trainings(const Trainings& trainings, const Options& options, cons
   Provenance made;
   made.add(trainings);
   const auto provenance = made.finish(options, run);
-  auto document = training_document(trainings, provenance);
-  auto json = to_json(document, trainings, provenance);
-  return {std::move(document), std::move(json), "", training_csv(trainings)};
+  Report report;
+  report.document = training_document(trainings, provenance);
+  report.json = to_json(report.document, trainings, provenance);
+  report.trainings = training_csv(trainings);
+  return report;
 }
 
 results::Reading how_to_read(const Options& options, const std::optional<PlannedStudy>& plan) {
@@ -170,6 +176,17 @@ Report report_study(const Study& study, std::vector<results::TrainingLog> logs,
   auto json = to_json(scope, document, trainings, provenance);
   return {std::move(document), std::move(json), csv.get(),
           trainings.logs().empty() ? "" : training_csv(trainings)};
+  Report report;
+  report.document = make_document(scope, trainings, provenance);
+  if (options.folder.empty()) return report;
+  report.json = to_json(scope, report.document, trainings, provenance);
+  report.estimates = estimates_csv(scope);
+  if (!trainings.logs().empty()) report.trainings = training_csv(trainings);
+  if (scope.graded() && !scope.candidates.empty()) {
+    report.recompute_py = recompute_python(scope);
+    report.recompute_r = recompute_r(scope);
+  }
+  return report;
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct Options {
 };
 
 /// Reads the inputs once, writes the report as Markdown to `markdown`, and, where they are named,
-/// the folder (report.html, .md, .json, .csv, tables.tex, figures/*.svg and .csv; training.csv
+/// the folder (report.html, .md, .json, .csv, tables.tex, recompute.py, recompute.R, figures/*.svg and .csv; training.csv
 /// where there are logs) and the scores. A file that calls itself a training log is read as one,
 /// all else as an evaluation. throws UsageError (no such baseline, or no evaluation to have one),
 /// CannotCreateError before any
