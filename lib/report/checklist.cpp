@@ -243,10 +243,10 @@ Answer sample_size(const Known& k) {
 }
 
 Answer model(const Known& k) {
-  const auto text = of_models(k, "architecture");
+  const auto text = of_models(k, "architecture"), parameters = of_models(k, "parameters");
   if (text.empty()) return {};
-  return {text + ". Trained parameters: " + of_models(k, "parameters") + ". Arms: " + arms(k) +
-              ". Output: a logit per label.",
+  return {text + (parameters.empty() ? "" : ". Trained parameters: " + parameters) +
+              ". Arms: " + arms(k) + ". Output: a logit per label.",
           true};
 }
 
@@ -415,7 +415,7 @@ Answer availability(const Known& k) {
 }
 
 struct Item {
-  const char* topic;
+  const char* part;
   const char* item;
   Answer (*answer)(const Known&);
 };
@@ -480,7 +480,7 @@ Section checklist(const Scope& scope, const Json& provenance) {
       "that is not in the evaluations."});
   Table table;
   table.title = "Items";
-  table.columns = {"No", "Part", "Item", "What is known"};
+  table.columns = {"No", "Item", "What is known"};
   table.heads = table.columns.size();
   table.folded = true;
   std::size_t number = 0;
@@ -488,7 +488,8 @@ Section checklist(const Scope& scope, const Json& provenance) {
     const auto answer = item.answer(known);
     auto text = answer.known;
     if (!answer.complete) text += (text.empty() ? "" : " ") + std::string("Author must complete.");
-    table.rows.push_back({{std::to_string(++number)}, {item.topic}, {item.item}, {text}});
+    table.rows.push_back(
+        {{std::to_string(++number)}, {std::string(item.part) + ": " + item.item}, {text}});
   }
   section.blocks.emplace_back(table);
   return section;
@@ -500,7 +501,7 @@ Json checklist_json(const Scope& scope, const Json& provenance) {
   for (const auto& item : items) {
     const auto answer = item.answer(known);
     all.push_back({{"number", all.size() + 1},
-                   {"part", item.topic},
+                   {"part", item.part},
                    {"item", item.item},
                    {"known", answer.known.empty() ? Json(nullptr) : Json(answer.known)},
                    {"complete", answer.complete}});

@@ -75,11 +75,14 @@ constexpr const char* print_style = R"css(
 body{font-size:10pt}
 main,header,nav{max-width:none;padding:0}
 header{padding-top:0}
-nav,details>summary{display:none}
+nav{display:none}
+details>summary{color:inherit;font-weight:600;list-style:none;break-after:avoid}
 details::details-content{content-visibility:visible;display:block}
 h2{break-after:avoid;margin-top:1.6rem}
 h3{break-after:avoid}
-.chart,tr,figcaption,.notice{break-inside:avoid}
+dt{break-after:avoid}
+p,dd{orphans:3;widows:3}
+.chart,tr,figcaption,.notice,.notes li{break-inside:avoid}
 .scroll{overflow:visible}
 table{font-size:8pt}
 tbody th{white-space:normal}
@@ -132,7 +135,8 @@ std::string table_row(const Table& table, std::size_t row, const std::vector<std
 /// The table and its footnotes, without title and caption.
 std::string bare_table(const Table& table) {
   const auto notes = footnotes(table);
-  std::string html = "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>";
+  std::string html = "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"" +
+                     escape_xml(table.title) + "\"><table>\n<thead><tr>";
   for (std::size_t c = 0; c < table.columns.size(); ++c)
     html += std::string("<th scope=\"col\"") + (c < table.heads ? ">" : " class=\"n\">") +
             escape_xml(table.columns[c]) + "</th>";

@@ -28,10 +28,10 @@ struct Options {
 };
 
 /// Reads the inputs once, writes the report as Markdown to `markdown`, and, where they are named,
-/// the folder (report.html, .md, .json, .csv, tables.tex, recompute.py, recompute.R, figures/*.svg and .csv; training.csv
-/// where there are logs) and the scores. A file that calls itself a training log is read as one,
-/// all else as an evaluation. throws UsageError (no such baseline, or no evaluation to have one),
-/// CannotCreateError before any
+/// the scores and the folder: report.html, .md, .json, .csv, tables.tex, recompute.py and .R,
+/// figures/*.svg and .csv; training.csv where there are logs. A file that calls itself a training
+/// log is read as one, all else as an evaluation.
+/// throws UsageError (no such baseline, or no evaluation to have one), CannotCreateError before any
 ///        reading, and what Study and read_training_log throw
 void write_report(const Options& options, const Run& run,
                   const std::function<void(std::string_view)>& markdown);

@@ -579,6 +579,13 @@ def test_html_is_well_formed_light_dark_and_for_print(study):
     root = ET.fromstring(body)
     assert root.tag == "html" and root.find("head/title").text
     assert "prefers-color-scheme:dark" in study.html and "@media print" in study.html
+    regions = [e for e in root.iter("div") if e.get("class") == "scroll"]
+    assert regions and all(e.get("role") == "region" and e.get("aria-label") and
+                           e.get("tabindex") == "0" for e in regions)
+    # On paper nothing is folded: the summary of what was is its heading.
+    printed = study.html.split("@media print{")[1]
+    assert "details::details-content{content-visibility:visible" in printed
+    assert "details>summary{color:inherit" in printed
     assert [h.text for h in root.iter("h1")] == ["Robustness of MR image diagnosis"]
 
 
