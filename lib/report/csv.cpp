@@ -115,7 +115,9 @@ ScoresCsv::ScoresCsv(std::function<void(std::string_view)> sink) : sink_(std::mo
 
 void ScoresCsv::add(const results::Header& header, const results::Result& result) {
   const auto& model = header.models[result.model];
-  const bool graded = result.condition.kind == results::Kind::artifact;
+  // A part of what an artifact did goes by its whole name, so that it is no step of the ladder.
+  const bool graded = result.condition.kind == results::Kind::artifact &&
+                      result.condition.part == results::Part::all;
   std::string begin;
   for (const auto& field :
        {results::arm(model), model.normalization, model.adaptation, std::to_string(model.run),

@@ -105,9 +105,8 @@ class Study {
   std::vector<std::int64_t> runs(const std::string& arm) const;   // ascending
   /// Without those that hold a part of what an artifact did.
   const std::vector<Condition>& conditions() const { return conditions_; }
-  bool has_parts() const {
-    return !parts_.empty();
-  }  // of artifacts: their gain and structure alone
+  /// Of artifacts: their gain and structure alone.
+  bool has_parts() const { return !parts_.empty(); }
   const std::vector<Subgroup>& subgroups() const { return subgroups_; }
   std::optional<double> prevalence() const { return reading_.prevalence; }
   bool has_clean() const;

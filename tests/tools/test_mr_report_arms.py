@@ -134,3 +134,16 @@ def test_arms_that_cannot_be_compared_are_refused(fails, tmp_path, text):
     (tmp_path / "a.log.jsonl").write_text(training_log("batch", 1, 4))
     fails(["mr-report", "--compare", "batch", "layer", tmp_path / "a.log.jsonl"], 64,
           "--compare: there is no evaluation")
+
+
+def test_parts_of_artifacts_that_other_arms_alone_have_are_left_out(run, tmp_path, cohort):
+    parts = [(None, 0)] + [(({"kind": "artifact", "artifact": "motion", "severity": 2, "part": part}
+                             if part else "motion"), 2) for part in ("", "gain", "structure")]
+    (tmp_path / "a.eval").write_text(evaluation(cohort, ["batch", "layer"], [1], parts[:2],
+                                                thumbnails=False))
+    (tmp_path / "b.eval").write_text(evaluation(cohort, ["group(8)"], [1], parts, thumbnails=False))
+    run(["mr-report", "-o", tmp_path / "all", tmp_path / "a.eval", tmp_path / "b.eval"])
+    run(["mr-report", "-o", tmp_path / "two", "--compare", "batch", "layer", tmp_path / "a.eval",
+         tmp_path / "b.eval"])
+    read = lambda name: json.loads((tmp_path / name / "report.json").read_text())["decomposition"]
+    assert read("all") and not read("two")

@@ -95,7 +95,7 @@ def test_numbers_are_those_of_the_evaluation(items):
 
 
 def test_a_protocol_fills_aims_sample_size_registration(items, text, run, tmp_path):
-    run(["mr-eval", "protocol", "-q", "--grid", "motion,bias", "--severities", "2,4",
+    run(["mr-eval", "protocol", "-q", "--level", "sample", "--grid", "motion,bias", "--severities", "2,4",
          "--standard-error", "0.01", "-o", tmp_path / "plan.json"])
     found, _, _ = items(text, "--protocol", tmp_path / "plan.json")
     assert "margin of 0.03" in found[4]["known"] and "motion and bias" in found[4]["known"]

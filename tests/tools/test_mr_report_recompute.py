@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import test_decomposition
+import test_pooling
 from test_mr_report import ARMS, GRID, Cohort, combine, endpoint, evaluation
 
 PROGRAMS = {"py": [sys.executable, "recompute.py"], "R": ["Rscript", "--vanilla", "recompute.R"]}
@@ -110,3 +112,19 @@ def test_without_a_contrast_there_is_no_program(run, tmp_path):
         (tmp_path / "x.eval").write_text(evaluation(cohort, arms, [1], grid, thumbnails=False))
         run(["mr-report", "-o", tmp_path / f"out{i}", tmp_path / "x.eval"])
         assert not list((tmp_path / f"out{i}").glob("recompute.*"))
+
+
+def test_volumes_are_what_the_scores_are_of(recompute, tmp_path):
+    printed, stored = recompute(test_pooling.written(tmp_path, test_pooling.Volumes()).read_text())
+    level = json.loads((tmp_path / "out" / "report.json").read_text())["level"]
+    assert level == "volume"
+    same(printed, stored)
+
+
+def test_parts_of_artifacts_are_no_steps_of_the_ladder(recompute, tmp_path):
+    cohort = test_decomposition.Parted(subjects=30, slices=5)
+    same(*recompute(test_decomposition.written(cohort, tmp_path).read_text()))
+    with open(tmp_path / "scores.csv", newline="") as f:
+        conditions = {(row["artifact"], row["severity"]) for row in csv.DictReader(f)}
+    assert len(conditions) == len(test_decomposition.GRID)
+    assert {("motion", "2"), ("motion:2 gain-matched", ""), ("motion:2 gain alone", "")} < conditions
