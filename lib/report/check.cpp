@@ -13,6 +13,8 @@
 #include "base/run.h"
 #include "base/text.h"
 #include "report/format.h"
+#include "report/json.h"
+#include "report/scope.h"
 #include "results/evaluation.h"
 #include "results/measure.h"
 #include "results/model_file.h"
@@ -33,16 +35,23 @@ bool agree(double a, double b) {
 }
 
 /// The first place where a stored value is not as computed anew; members that one of them lacks,
-/// and words, are not compared.
+/// and reasons, are not compared.
 std::string difference_from(const Json& stored, const Json& anew) {
   if (anew.is_number() && stored.is_number() && agree(stored.get<double>(), anew.get<double>()))
     return "";
   if (anew.is_object() && stored.is_object()) {
     for (const auto& [key, value] : anew.items()) {
       const auto found = stored.find(key);
-      if (found == stored.end() || value.is_string()) continue;
+      if (found == stored.end() || key == "reason") continue;
       const auto inside = difference_from(*found, value);
       if (!inside.empty()) return key + (inside[0] == ':' ? "" : "/") + inside;
+    }
+    return "";
+  }
+  if (anew.is_array() && stored.is_array() && anew.size() == stored.size()) {
+    for (std::size_t i = 0; i < anew.size(); ++i) {
+      const auto inside = difference_from(stored[i], anew[i]);
+      if (!inside.empty()) return std::to_string(i) + (inside[0] == ':' ? "" : "/") + inside;
     }
     return "";
   }
@@ -57,10 +66,16 @@ class Checker {
   void check(const std::string& file) {
     file_ = file;
     inputs_.clear();
+    const auto path = is_folder(file) ? file + "/report.json" : file;
     try {
-      check_content(is_folder(file) ? file + "/report.json" : file);
-    } catch (const DataError& e) {
-      const std::string what = e.what(), begin = file_ + ": ";
+      check_content(path);
+    } catch (const Json::exception& e) {  // what no schema says: the type of a provenance's member
+      differs(e.what());
+    } catch (const Error& e) {
+      const bool of_the_file =  // an unknown arm is a wrong option elsewhere, and here a wrong file
+          e.exit_status() == ExitStatus::bad_data || e.exit_status() == ExitStatus::usage;
+      if (!of_the_file) throw;
+      const std::string what = e.what(), begin = path + ": ";
       differs(what.rfind(begin, 0) == 0 ? what.substr(begin.size()) : what);
     }
   }
@@ -84,11 +99,14 @@ class Checker {
     say("differs", what);
   }
 
+  static bool is_evaluation(const std::string& path) {
+    return read_prefix(path, 64).find("\"mr-eval/") != std::string::npos;
+  }
+
   void check_content(const std::string& path) {
-    const auto begin = read_prefix(path, 64);
-    if (begin.rfind("PK", 0) == 0)
+    if (read_prefix(path, 2) == "PK")
       check_document(results::read_model_description(path), path);
-    else if (begin.find("\"mr-eval/") != std::string::npos)
+    else if (is_evaluation(path))
       check_evaluation(path);
     else if (results::is_training_log(path))
       check_training_log(path);
@@ -124,6 +142,33 @@ class Checker {
     verified("structure: " + kind);
     if (kind == "mr-protocol/1") check_protocol(document, path);
     check_provenance(document, path);
+    if (kind == "mr-report/1" && document.contains("estimates")) check_estimates(document, path);
+  }
+
+  /// The estimates of a report once more, where all that it was made from was found.
+  void check_estimates(const Json& report, const std::string& path) {
+    std::vector<std::string> evaluations;
+    for (const auto& input : report["provenance"].back().value("inputs", Json::array())) {
+      const auto found = file_of(input, path).with_hash;
+      if (found.empty()) {
+        evaluations.clear();
+        break;
+      }
+      if (is_evaluation(found)) evaluations.push_back(found);
+    }
+    if (evaluations.empty()) return not_found("evaluations, to compute the estimates anew");
+    results::Reading reading;
+    reading.level = results::parse_level(report["level"]);
+    if (report["pool"].is_string()) reading.pool = results::parse_pool(report["pool"]);
+    Study study(evaluations, {}, reading);
+    std::vector<std::string> arms;
+    for (const auto& arm : report["arms"]) arms.push_back(arm["arm"]);
+    study.keep(arms);
+    const auto anew = estimates_json(make_scope(study, report["baseline"]));
+    const auto fault = difference_from(report["estimates"], anew);
+    if (!fault.empty())
+      throw DataError(path + ": estimates" + (fault[0] == ':' ? "" : "/") + fault);
+    verified(plural(anew.size(), "estimate") + ", computed anew from the evaluations");
   }
 
   void check_protocol(const Json& document, const std::string& path) {
@@ -201,25 +246,36 @@ class Checker {
     if (!document.contains("provenance")) return;
     for (const auto& entry : document["provenance"])
       for (const auto& input : entry.value("inputs", Json::array())) {
-        const auto where = path + ": provenance: " + entry.value("tool", "?") + ": input";
-        const auto name = string_member(input, "name", where);
-        const auto hash = string_member(input, "sha256", where);
-        if (inputs_.insert({name, hash}).second)
-          check_input(entry.value("tool", "?") + " read " + name + ", SHA-256 " + hash, name, hash,
-                      path);
+        const auto what = entry.value("tool", "?") + " read " + string_member(input, "name", path) +
+                          ", SHA-256 " + string_member(input, "sha256", path);
+        if (inputs_.insert(to_line(input)).second) check_input(input, what, path);
       }
   }
 
-  void check_input(const std::string& what, const std::string& name, const std::string& hash,
-                   const std::string& path) {
-    std::string found;
-    for (const auto& candidate : candidates(name, path)) {
+  void check_input(const Json& input, const std::string& what, const std::string& path) {
+    const auto file = file_of(input, path);
+    if (!file.with_hash.empty())
+      verified(what);
+    else if (!file.with_name.empty())
+      differs(what + "; " + file.with_name + " has " + hash_of(file.with_name));
+    else
+      not_found(what);
+  }
+
+  /// Where an input lies: a file of its name, and one that has its hash as well; "": none.
+  struct Found {
+    std::string with_name, with_hash;
+  };
+  Found file_of(const Json& input, const std::string& path) {
+    Found found;
+    for (const auto& candidate : candidates(string_member(input, "name", path), path)) {
       if (!exists(candidate) || is_folder(candidate)) continue;
-      found = candidate;
-      if (hash_of(candidate) == hash) return verified(what);
+      found.with_name = candidate;
+      if (hash_of(candidate) != string_member(input, "sha256", path)) continue;
+      found.with_hash = candidate;
+      break;
     }
-    if (found.empty()) return not_found(what);
-    differs(what + "; " + found + " has " + hash_of(found));
+    return found;
   }
 
   /// Where an input may lie: beside the file, or beside the folder of a report; in a root.
@@ -243,8 +299,8 @@ class Checker {
   const std::vector<std::string>& roots_;
   const std::function<void(std::string_view)>& line_;
   std::string file_;
-  std::set<std::pair<std::string, std::string>> inputs_;  // of the file: name, hash
-  std::map<std::string, std::string> hashes_;             // by path
+  std::set<std::string> inputs_;               // of the file, each once
+  std::map<std::string, std::string> hashes_;  // by path
   std::size_t findings_ = 0, differing_ = 0;
 };
 

@@ -9,9 +9,9 @@
 namespace mr::report {
 
 /// Of each file its structure, by its JSON Schema and its reader; of an evaluation the metrics and
-/// influences, computed anew from its scores; and each input of its provenance, where a file of
-/// that name lies beside it or in a root. One line per finding, "FILE: verified: ...", "FILE: not
-/// found:
+/// influences, computed anew from its scores; of a report its estimates, where the evaluations are
+/// found; and each input of its provenance, where a file of that name lies beside it or in a root.
+/// One line per finding, "FILE: verified: ...", "FILE: not found:
 /// ..." or "FILE: differs: ...".
 /// files   evaluations, training logs, manifests, protocols and other mr-NAME/1 documents, models,
 ///         reports or their folders

@@ -41,19 +41,6 @@ Json estimate_json(const Record& record) {
   return json;
 }
 
-/// Means over runs; of single runs the values alone, beside their mean.
-Json estimates_json(const Scope& scope) {
-  Json all = Json::array();
-  for_each_record(scope, [&](const Record& record) {
-    if (record.run)
-      all.back()["by_run"].push_back(
-          {{"run", *record.run}, {"value", or_null(record.estimate.value)}});
-    else
-      all.push_back(estimate_json(record));
-  });
-  return all;
-}
-
 Json arms_json(const Study& study) {
   Json arms = Json::array();
   for (const auto& arm : study.arms()) {
@@ -133,6 +120,18 @@ Json protocol_json(const Scope& scope) {
 }
 
 }  // namespace
+
+Json estimates_json(const Scope& scope) {
+  Json all = Json::array();
+  for_each_record(scope, [&](const Record& record) {
+    if (record.run)
+      all.back()["by_run"].push_back(
+          {{"run", *record.run}, {"value", or_null(record.estimate.value)}});
+    else
+      all.push_back(estimate_json(record));
+  });
+  return all;
+}
 
 Json to_json(const Scope& scope, const Document& document, const Trainings& trainings,
              const Json& provenance) {

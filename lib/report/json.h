@@ -6,6 +6,9 @@
 
 namespace mr::report {
 
+/// Every estimate (records.h) of member "estimates": means over runs, with single runs beside them.
+Json estimates_json(const Scope& scope);
+
 /// Numbers in full precision, null where undefined, with a reason.
 Json to_json(const Scope& scope, const Document& document, const Trainings& trainings,
              const Json& provenance);

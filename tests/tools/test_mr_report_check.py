@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
+from test_mr_report import GRID, Cohort, evaluation
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def findings(run, study):
     return check
 
 
-def test_a_study_as_it_was_made_is_verified(findings):
+def test_a_study_as_it_was_made_is_verified(findings, study):
     lines = findings(*FILES)
     assert {line[1] for line in lines} == {"verified", "not found"}
     said = {file: [line[2] for line in lines if line[0] == file and line[1] == "verified"]
@@ -73,6 +74,8 @@ def test_a_study_as_it_was_made_is_verified(findings):
         "structure: mr-eval/1, 3 results of 1 model",
         "metrics and influences of 3 results, computed anew from the scores"]
     assert said["report"][0] == "structure: mr-report/1"
+    estimates = json.loads((study / "report" / "report.json").read_text())["estimates"]
+    assert said["report"][-1] == f"{len(estimates)} estimates, computed anew from the evaluations"
     for file, name in (("batch.pt", "mr-train read manifest.json"),
                        ("batch.eval", "mr-eval read batch.pt"),
                        ("batch.eval", "mr-eval read protocol.json"),
@@ -101,21 +104,27 @@ def edited_lines(path, edit):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def results(lines):
+    return [line for line in lines if "metrics" in line]
+
+
 def changed_score(lines):
-    scores = np.frombuffer(base64.b64decode(lines[2]["scores"]), "<f4").copy()
+    line = results(lines)[1]
+    scores = np.frombuffer(base64.b64decode(line["scores"]), "<f4").copy()
     scores[0] += 8
-    lines[2]["scores"] = base64.b64encode(scores.tobytes()).decode()
+    line["scores"] = base64.b64encode(scores.tobytes()).decode()
 
 
 def changed_influence(lines):
-    u = np.frombuffer(base64.b64decode(lines[3]["influence"]), "<f8").copy()
+    line = results(lines)[2]
+    u = np.frombuffer(base64.b64decode(line["influence"]), "<f8").copy()
     u[1] += 1e-7
-    lines[3]["influence"] = base64.b64encode(u.tobytes()).decode()
+    line["influence"] = base64.b64encode(u.tobytes()).decode()
 
 
 def changed_metric(by):
     def change(lines):
-        lines[1]["metrics"]["abnormal"]["brier"]["low"] += by
+        results(lines)[0]["metrics"]["abnormal"]["brier"]["low"] += by
     return change
 
 
@@ -123,10 +132,10 @@ def changed_metric(by):
     (changed_score, ["model batch.pt at motion:2: metrics/", "stored", "computed"]),
     (changed_influence, ["model batch.pt at motion:4: influence of sub-", "on abnormal: stored"]),
     (changed_metric(1e-6), ["model batch.pt at clean: metrics/abnormal/brier/low: stored 0."]),
-    (lambda lines: lines[1]["metrics"].pop("acl"), ["at clean", 'lacks "acl"']),
-    (lambda lines: lines[1]["metrics"]["acl"].pop("auroc"),
-     ['line 2: metrics/acl: lacks "auroc"']),
-    (lambda lines: lines.pop(2), ["the end line counts 3 results"]),
+    (lambda lines: results(lines)[0]["metrics"].pop("acl"), ["at clean", 'lacks "acl"']),
+    (lambda lines: results(lines)[0]["metrics"]["acl"].pop("auroc"),
+     ['line 3: metrics/acl: lacks "auroc"']),
+    (lambda lines: lines.remove(results(lines)[0]), ["the end line counts", "3 results", "2 results"]),
     (lambda lines: lines.pop(), ["cut off"]),
     (lambda lines: lines[0]["models"][0].update(sha256="0" * 64),
      ["model batch.pt: SHA-256 0000", "is of no input"]),
@@ -147,6 +156,42 @@ def edited(path, edit):
     document = json.loads(path.read_text())
     edit(document)
     path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("edit,part", [
+    (lambda e: e[5].update(value=e[5]["value"] + 1e-6), "estimates/5/value: stored "),
+    (lambda e: e[7]["by_run"][0].update(value=0.5), "estimates/7/by_run/0/value: stored 0.5"),
+    (lambda e: e.pop(), "estimates: stored ["),
+    (lambda e: e[4].update(metric="brier"), 'estimates/4/metric: stored "brier"'),
+], ids=["value", "run", "missing", "name"])
+def test_a_reports_estimates_are_those_of_its_evaluations(findings, study, edit, part):
+    edited(study / "report" / "report.json", lambda r: edit(r["estimates"]))
+    wrong = [line[2] for line in findings("report", status=65) if line[1] == "differs"]
+    assert len(wrong) == 1 and wrong[0].startswith(part), wrong
+    (study / "batch.eval").rename(study / "elsewhere.eval")
+    assert findings("report")[-1][1:] == ("not found", "evaluations, to compute the estimates anew")
+
+
+@pytest.mark.parametrize("edit,part", [
+    (lambda r: r["arms"][0].update(arm="btch"), "unknown arm 'btch'"),
+    (lambda r: r.update(baseline="btch"), "unknown arm 'btch'"),
+    (lambda r: r["provenance"][-1].update(inputs="x"), "want an object"),
+    (lambda r: r["provenance"][-1].update(tool=[]), "type must be string"),
+], ids=["arm", "baseline", "inputs", "tool"])
+def test_what_no_schema_says_of_a_report_differs(findings, study, edit, part):
+    edited(study / "report" / "report.json", edit)
+    wrong = [line[2] for line in findings("report", status=65) if line[1] == "differs"]
+    assert len(wrong) == 1 and part in wrong[0], wrong
+
+
+def test_a_comparison_of_two_arms_is_checked_as_such(run, tmp_path):
+    cohort = Cohort(subjects=30, slices=4)
+    (tmp_path / "x.eval").write_text(evaluation(cohort, ["batch", "layer", "group(8)"], [1, 2],
+                                                GRID[:8], thumbnails=False))
+    for name, options in (("two", ["--compare", "layer", "batch"]), ("all", ["--baseline", "layer"])):
+        run(["mr-report", "-o", tmp_path / name, *options, tmp_path / "x.eval"])
+        done = run(["mr-report", "--check", tmp_path / name]).stdout.decode()
+        assert "estimates, computed anew from the evaluations" in done
 
 
 def test_a_protocols_power_and_a_logs_epochs_are_looked_at(findings, study):
