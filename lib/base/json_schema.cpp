@@ -58,13 +58,23 @@ class Validator {
 
   Found check(const Json& value, const Json& schema) {
     if (schema.is_boolean()) return schema.get<bool>() ? Found() : fault("is not expected here");
-    for (const auto& [keyword, wanted] : schema.items()) {
-      const auto rule = rules().find(keyword);
-      if (rule == rules().end()) throw DataError("schema: keyword " + keyword + " is not known");
-      if (!rule->second) continue;
-      if (auto found = rule->second(*this, value, wanted, schema)) return found;
-    }
+    for (const auto& [keyword, wanted] : schema.items())
+      if (const auto& rule = rules().at(keyword))
+        if (auto found = rule(*this, value, wanted, schema)) return found;
     return {};
+  }
+
+  /// Throws on a keyword without a rule, here or in a schema inside, used or not.
+  static void require_known(const Json& schema) {
+    if (!schema.is_object()) return;
+    for (const auto& [keyword, wanted] : schema.items()) {
+      if (rules().count(keyword) == 0)
+        throw DataError("schema: keyword " + keyword + " is not known");
+      if (keyword == "properties" || keyword == "$defs" || wanted.is_array())
+        for (const auto& inside : wanted) require_known(inside);
+      else if (keyword != "const" && keyword != "default")
+        require_known(wanted);
+    }
   }
 
  private:
@@ -264,6 +274,7 @@ Json schema_named(const std::string& name) {
 }
 
 std::string mismatch(const Json& document, const Json& schema) {
+  Validator::require_known(schema);
   const auto found = Validator(schema).check(document, schema);
   if (!found) return "";
   std::string where;

@@ -356,7 +356,8 @@ Answer registration(const Known& k) {
 Answer numbers(const Known& k) {
   const auto& common = k.study.common();
   return {"Test set: " + plural(common.subjects.size(), "subject") + ", " +
-              plural(common.sample_ids.size(), "sample") + ". By label: table By label.",
+              plural(common.sample_ids.size(), results::name(k.study.level())) +
+              ". By label: see the table of that name.",
           false};
 }
 

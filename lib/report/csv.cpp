@@ -54,13 +54,6 @@ std::string row_of(const Scope& scope, const Record& record) {
   return row + csv_field(e.reason) + "\n";
 }
 
-std::string csv_line(const std::vector<std::string>& fields) {
-  std::string line;
-  for (const auto& field : fields) line += csv_field(field) + ",";
-  line.back() = '\n';
-  return line;
-}
-
 std::string drawn(const HeatMap& map) {
   std::string text = "row,column,estimate,lo,hi,marked\n";
   for (std::size_t r = 0; r < map.rows.size(); ++r)

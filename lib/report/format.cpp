@@ -159,6 +159,13 @@ std::string csv_field(std::string_view text) {
   return out + "\"";
 }
 
+std::string csv_line(const std::vector<std::string>& fields) {
+  std::string line;
+  for (const auto& field : fields) line += csv_field(field) + ",";
+  line.back() = '\n';
+  return line;
+}
+
 std::string slug(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -30,6 +30,7 @@ std::string in_words(const Json& value);
 std::string escape_xml(std::string_view text);       // for elements and quoted attributes
 std::string escape_markdown(std::string_view text);  // one line
 std::string csv_field(std::string_view text);        // RFC 4180
-std::string slug(std::string_view text);             // "group(8)" -> "group-8"
+std::string csv_line(const std::vector<std::string>& fields);
+std::string slug(std::string_view text);  // "group(8)" -> "group-8"
 
 }  // namespace mr::report

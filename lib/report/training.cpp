@@ -190,15 +190,11 @@ Json training_json(const Trainings& trainings) {
 std::string training_csv(const Trainings& trainings) {
   std::string text =
       "log,norm,seed,learning_rate,weight_decay,epochs,best_epoch,val_auroc_mean,stopped\n";
-  for (const auto& log : trainings.logs()) {
-    std::string row;
-    for (const auto& field :
-         {log.path, log.normalization, std::to_string(log.seed), shortest(log.learning_rate),
-          shortest(log.weight_decay), std::to_string(log.epochs.size()),
-          std::to_string(log.best_epoch), shortest(log.best().val_auroc_mean), log.stopped})
-      row += (row.empty() ? "" : ",") + csv_field(field);
-    text += row + "\n";
-  }
+  for (const auto& log : trainings.logs())
+    text += csv_line({log.path, log.normalization, std::to_string(log.seed),
+                      shortest(log.learning_rate), shortest(log.weight_decay),
+                      std::to_string(log.epochs.size()), std::to_string(log.best_epoch),
+                      shortest(log.best().val_auroc_mean), log.stopped});
   return text;
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/json_schema.h"
 #include "base/random.h"
 #include "base/shell.h"
 #include "base/text.h"
@@ -269,4 +270,27 @@ TEST_CASE("relative paths resolve against their root") {
   CHECK(mr::resolve("a/../b.nii", "/data") == "/data/b.nii");
   CHECK(mr::resolve("/x/y/", "/data") == "/x/y");
   CHECK(mr::parent_folder("/a/b/") == "/a");
+}
+
+TEST_CASE("a schema with a keyword that is not known is refused, wherever it stands") {
+  const auto document = mr::Json::parse(R"({"a": 1})");
+  for (const char* text : {R"({"multipleOf": 2})", R"({"properties": {"b": {"format": "date"}}})",
+                           R"({"oneOf": [{"type": "object"}, {"contains": {}}]})",
+                           R"({"$defs": {"unused": {"maxLength": 3}}})"}) {
+    CAPTURE(text);
+    CHECK_THROWS_AS(mr::mismatch(document, mr::Json::parse(text)), mr::DataError);
+  }
+  for (const auto& name : mr::schema_names()) {
+    CAPTURE(name);
+    CHECK(!mr::mismatch({}, mr::schema_named(name)).empty());  // null is none of them
+  }
+}
+
+TEST_CASE("a mismatch says where: the deepest of the alternatives that do not fit") {
+  const auto schema = mr::Json::parse(
+      R"({"oneOf": [{"type": "string"},
+                    {"properties": {"x": {"type": "array", "items": {"maximum": 3}}}}]})");
+  CHECK(mr::mismatch(mr::Json::parse(R"({"x": [1, 2, 4]})"), schema) ==
+        "x/2: want at most 3, got 4");
+  CHECK(mr::mismatch(mr::Json::parse(R"({"x": [1, 2, 3]})"), schema).empty());
 }
