@@ -70,10 +70,8 @@ void declare(CLI::App& app, Options& o) {
       "protocol) whether its structure, the numbers that can be computed anew and the inputs it "
       "names are right; status 65 where something differs");
   for (const char* other :
-       {"--output", "--baseline", "--protocol", "--level", "--pool", "--recalibrate",
+       {"--output", "--baseline", "--compare", "--protocol", "--level", "--pool", "--recalibrate",
         "--by", "--prevalence", "--scores", "--force"})
-  for (const char* other : {"--output", "--baseline", "--compare", "--protocol", "--level",
-                            "--pool", "--by", "--scores", "--force"})
     check->excludes(app.get_option(other));
   app.add_option("--root", o.roots,
                  "With --check: a folder in which to look for the inputs that a file names, beside "
@@ -98,19 +96,24 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("", "mr-report");
   declare(app, options);
-  return mr::tool_main(
-      app, argc, argv,
-      [&](const mr::Run& run, const mr::Messages&) {
-        auto& report = options.report;
-        if (options.check)
-          return mr::report::check_files(report.inputs, options.roots, mr::write_stdout);
-        if (!options.level.empty()) report.level = mr::results::parse_level(options.level);
-        if (!options.pool.empty()) report.pool = mr::results::parse_pool(options.pool);
-        if (!options.recalibrate.empty())
-          report.recalibrate = options.recalibrate == "platt" ? mr::results::Recalibrate::platt
-                                                              : mr::results::Recalibrate::temperature;
-        report.overwrite = options.force ? mr::Overwrite::yes : mr::Overwrite::no;
-        mr::report::write_report(report, run, mr::write_stdout);
-      },
-      {{"--level", {"sample", "volume", "subject"}}, {"--pool", {"top3", "max", "noisy-or"}}, {"--recalibrate", {"temperature", "platt"}}});
+  return mr::tool_main(app, argc, argv,
+                       [&](const mr::Run& run, const mr::Messages&) {
+                         auto& report = options.report;
+                         if (options.check)
+                           return mr::report::check_files(report.inputs, options.roots,
+                                                          mr::write_stdout);
+                         if (!options.level.empty())
+                           report.level = mr::results::parse_level(options.level);
+                         if (!options.pool.empty())
+                           report.pool = mr::results::parse_pool(options.pool);
+                         if (!options.recalibrate.empty())
+                           report.recalibrate = options.recalibrate == "platt"
+                                                    ? mr::results::Recalibrate::platt
+                                                    : mr::results::Recalibrate::temperature;
+                         report.overwrite = options.force ? mr::Overwrite::yes : mr::Overwrite::no;
+                         mr::report::write_report(report, run, mr::write_stdout);
+                       },
+                       {{"--level", {"sample", "volume", "subject"}},
+                        {"--pool", {"top3", "max", "noisy-or"}},
+                        {"--recalibrate", {"temperature", "platt"}}});
 }

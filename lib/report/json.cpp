@@ -150,7 +150,6 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"subgroups", subgroups_json(scope)},
       {"blocks", blocks_json(scope)},
       {"exchanges", exchanges_json(scope)},
-      {"subgroups", subgroups_json(scope)},
       {"shortcuts", shortcuts_json(scope)},
       {"level", results::name(study.level())},
       {"pool",

@@ -169,18 +169,13 @@ Report report_study(const Study& study, std::vector<results::TrainingLog> logs,
   made.add(study);
   made.add(trainings);
   const auto provenance = made.finish(options, run);
-  auto document = make_document(scope, trainings, provenance);
-  if (options.folder.empty()) return {std::move(document), {}, "", ""};
-  // Both ask for every estimate: side by side.
-  auto csv = std::async(std::launch::async, [&] { return estimates_csv(scope); });
-  auto json = to_json(scope, document, trainings, provenance);
-  return {std::move(document), std::move(json), csv.get(),
-          trainings.logs().empty() ? "" : training_csv(trainings)};
   Report report;
   report.document = make_document(scope, trainings, provenance);
   if (options.folder.empty()) return report;
+  // Both ask for every estimate: side by side.
+  auto csv = std::async(std::launch::async, [&] { return estimates_csv(scope); });
   report.json = to_json(scope, report.document, trainings, provenance);
-  report.estimates = estimates_csv(scope);
+  report.estimates = csv.get();
   if (!trainings.logs().empty()) report.trainings = training_csv(trainings);
   if (scope.graded() && !scope.candidates.empty()) {
     report.recompute_py = recompute_python(scope);
