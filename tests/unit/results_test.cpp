@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -537,4 +538,30 @@ TEST_CASE("operating points are the model's own, frozen") {
   CHECK(study.estimate(study.clean("batch"), 1, Metric::sensitivity).reason ==
         "acl: no operating point");
   CHECK(study.estimate(study.clean("batch"), macro, Metric::sensitivity).labels_used == 1);
+}
+
+TEST_CASE("scores stay of the highest severity of each artifact, and of what has no severity") {
+  Scratch scratch;
+  const auto h = header({model("batch", 1), model("group(8)", 1)});
+  const Condition given{Kind::as_given, "x", 0};
+  for (const bool ascending : {true, false}) {
+    auto conditions = grid;  // clean, motion 1 and 2, bias 0.5
+    conditions.push_back(given);
+    conditions.push_back({Kind::artifact, "motion", 3, Part::structure});
+    if (!ascending) std::reverse(conditions.begin(), conditions.end());
+    const Study study({scratch.write(ascending ? "a" : "b", evaluation(h, conditions))});
+    for (const auto& kept : {grid[0], grid[2], grid[3], given}) {
+      CAPTURE(name(kept));
+      const auto cases = study.cases("group(8)", 1, kept, 1);
+      REQUIRE(cases);
+      const auto all = result(h, 1, kept).scores;
+      CHECK(cases->scores ==
+            std::vector<float>(all.begin() + static_cast<std::ptrdiff_t>(h.sample_ids.size()),
+                               all.end()));
+      CHECK(cases->truth == h.truth[1]);
+      CHECK(cases->subjects == 30);
+    }
+    CHECK_FALSE(study.cases("group(8)", 1, grid[1], 1));
+    CHECK_FALSE(study.cases("group(8)", 1, {Kind::artifact, "motion", 3, Part::structure}, 1));
+  }
 }
