@@ -59,17 +59,18 @@ void set_interval(BinnedCalibration& c, const std::vector<stats::Stated>& member
     return;
   }
   const std::vector<stats::ResampledCalibrationError> resampled(members.begin(), members.end());
-  const auto b =
-      stats::cluster_bootstrap(random_key(0, {"calibration error"}), members.front().subjects,
-                               calibration_replicates, [&](const stats::Times& times) {
-                                 std::optional<double> mean = 0;
-                                 for (const auto& member : resampled) {
-                                   const auto error = member(times);
-                                   if (!error) return error;
-                                   *mean += *error / static_cast<double>(resampled.size());
-                                 }
-                                 return mean;
-                               });
+  const auto b = stats::cluster_bootstrap(
+      random_key(0, {"calibration error"}), members.front().subjects, calibration_replicates,
+      [&](const stats::Times& times) {
+        std::optional<double> mean = 0;
+        for (const auto& member : resampled) {
+          const auto error = member(times);
+          if (!error) return error;
+          *mean += *error / static_cast<double>(resampled.size());
+        }
+        return mean;
+      },
+      1);  // labels and arms are side by side already
   c.error.low = b.low;
   c.error.high = b.high;
   c.error.reason = b.reason;

@@ -34,9 +34,9 @@ double quantile(const std::vector<double>& ascending, double p) {
 
 Bootstrap cluster_bootstrap(
     RandomKey key, std::int32_t subjects, std::int64_t replicates,
-    const std::function<std::optional<double>(const Times& times)>& statistic) {
+    const std::function<std::optional<double>(const Times& times)>& statistic, int threads) {
   std::vector<std::optional<double>> of_replicate(static_cast<std::size_t>(replicates));
-  parallel_for(available_threads(), (replicates + block - 1) / block, [&](std::int64_t task) {
+  parallel_for(threads, (replicates + block - 1) / block, [&](std::int64_t task) {
     Times times(static_cast<std::size_t>(subjects));
     for (auto b = task * block; b < std::min(replicates, (task + 1) * block); ++b) {
       draw_subjects(key, static_cast<std::uint64_t>(b), times);

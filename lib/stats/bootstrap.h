@@ -29,10 +29,10 @@ struct Bootstrap {
 
 /// Percentile interval of a statistic of resampled subjects (Efron 1979; subjects as the unit:
 /// Field and Welsh 2007). No interval where more than 5 % of the replicates have no value.
-/// statistic  called from several threads at once
 /// subjects   P, at least 1
+/// statistic  called from `threads` threads at once, whose number does not show in the result
 Bootstrap cluster_bootstrap(
     RandomKey key, std::int32_t subjects, std::int64_t replicates,
-    const std::function<std::optional<double>(const Times& times)>& statistic);
+    const std::function<std::optional<double>(const Times& times)>& statistic, int threads);
 
 }  // namespace mr::stats

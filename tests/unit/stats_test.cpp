@@ -994,17 +994,20 @@ TEST_CASE("the bootstrap of the AUROC agrees with its influence interval on a la
   const auto cases = clustered(31, 400);
   const auto u = linearize(Metric::auroc, cases);
   const ResampledAuroc area(cases);
-  const auto b = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area);
+  const auto b = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area, 2);
   CHECK(b.discarded == 0);
   CHECK(*b.low == near(*u.value - 1.96 * std::sqrt(variance(u)), .02));
   CHECK(*b.high == near(*u.value + 1.96 * std::sqrt(variance(u)), .02));
-  const auto same = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area);
-  CHECK(*same.low == *b.low);
+  for (const int threads : {1, 12}) {
+    const auto same = cluster_bootstrap(mr::random_key(1, {"auroc"}), 400, 2000, area, threads);
+    CHECK(*same.low == *b.low);
+    CHECK(*same.high == *b.high);
+  }
 }
 
 TEST_CASE("more than one resample in twenty without a value, and there is no interval") {
   const ResampledAuroc area({{0, 1, 2, 3}, {0, 0, 0, 1}, {0, 1, 2, 3}, 4});
-  const auto b = cluster_bootstrap(mr::random_key(1, {"rare"}), 4, 1000, area);
+  const auto b = cluster_bootstrap(mr::random_key(1, {"rare"}), 4, 1000, area, 1);
   CHECK(b.discarded > 250);  // (3/4)^4 = .316 of them lack the positive
   CHECK(b.discarded < 390);
   CHECK_FALSE(b.low);
