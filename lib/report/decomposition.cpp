@@ -53,6 +53,34 @@ Table advantage_table(const Scope& scope) {
   return table;
 }
 
+bool has_threshold_loss(const Scope& scope) {
+  return scope.study.has_retuned() && scope.study.has_clean() && scope.graded();
+}
+
+Estimate youden(const Scope& scope, const Contrast& contrast) {
+  return scope.study.estimate(contrast, results::macro, Metric::balanced_accuracy);
+}
+
+Table threshold_table(const Scope& scope) {
+  Table table;
+  table.title = "Ranking and threshold";
+  table.caption =
+      "Loss of sensitivity + specificity − 1, mean over labels and severities, with 95 % interval, "
+      "pointwise, thresholds taken as given. Ranking: what is lost even with thresholds chosen on "
+      "validation images under the artifact; threshold: what those would win back.";
+  table.columns = {"Arm", "Artifact", "Loss", "Ranking", "Threshold"};
+  table.heads = 2;
+  for (const auto& arm : scope.arms())
+    for (const auto& artifact : artifacts_and_all(scope)) {
+      const auto parts = results::threshold_loss(scope.study, arm, artifact);
+      std::vector<Cell> row = {{arm_name(arm)}, {artifact.value_or("all")}};
+      for (const auto& contrast : {parts.loss, parts.ranking, parts.threshold})
+        row.push_back(difference_cell(youden(scope, contrast)));
+      table.rows.push_back(std::move(row));
+    }
+  return table;
+}
+
 }  // namespace
 
 Section decomposition(const Scope& scope) {
@@ -67,6 +95,7 @@ Section decomposition(const Scope& scope) {
       "common to the image."});
   section.blocks.emplace_back(loss_table(scope));
   if (!scope.candidates.empty()) section.blocks.emplace_back(advantage_table(scope));
+  if (has_threshold_loss(scope)) section.blocks.emplace_back(threshold_table(scope));
   return section;
 }
 
@@ -84,6 +113,12 @@ Json decomposition_json(const Scope& scope) {
       put(entry, "gain", parts.gain);
       put(entry, "structure", parts.structure);
       put(entry, "interaction", parts.interaction);
+      if (has_threshold_loss(scope)) {
+        const auto j = results::threshold_loss(scope.study, arm, artifact);
+        entry["youden"] = {{"loss", results::interval_json(youden(scope, j.loss))},
+                           {"ranking", results::interval_json(youden(scope, j.ranking))},
+                           {"threshold", results::interval_json(youden(scope, j.threshold))}};
+      }
       if (!artifact && arm != scope.baseline) {
         const auto a = results::advantage(scope.study, arm, scope.baseline);
         entry["advantage"] = Json::object();

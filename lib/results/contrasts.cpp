@@ -65,7 +65,8 @@ void adjust(std::vector<Comparison>& family,
     if (member.difference.p) member.p_adjusted = *next++;
 }
 
-using Scaling = std::vector<stats::Recalibration>;  // [L]
+using Scaling = std::vector<stats::Recalibration>;      // [L]
+using Thresholds = std::vector<std::optional<double>>;  // [L]
 
 Scaling fit(const std::string& path, Recalibrate how, const Model& model,
             const std::vector<std::string>& labels, const Samples& validation,
@@ -122,7 +123,8 @@ Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_see
 void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
   Header header;
   std::optional<Pooling> test, validation;
-  std::map<std::size_t, Scaling> scalings;  // by model
+  std::map<std::size_t, Scaling> scalings;                            // by model
+  std::map<std::pair<std::size_t, std::string>, Thresholds> retuned;  // by model and condition
   Visitor visitor;
   visitor.header = [&](const Header& read) {
     if (first_path_.empty())
@@ -143,18 +145,23 @@ void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
     add_header(display(path), header);
   };
   visitor.validation = [&](ValidationScores&& scores) {
-    if (scores.condition.kind != Kind::clean) return;
     auto& model = header.models[scores.model];
     const auto pooled = validation->pooled(scores.scores);
-    if (level_ != Level::sample)
-      set_thresholds(model, choose_thresholds(model, header.validation, pooled));
-    if (reading_.recalibrate == Recalibrate::no) return;
-    const auto& scaling = scalings[scores.model] =
-        fit(display(path), reading_.recalibrate, model, header.labels, header.validation, pooled);
-    auto thresholds = model.thresholds;
-    for (std::size_t l = 0; l < thresholds.size(); ++l)
-      if (thresholds[l]) thresholds[l] = static_cast<float>(rescaled(scaling[l], *thresholds[l]));
-    set_thresholds(model, std::move(thresholds));
+    const bool clean = scores.condition.kind == Kind::clean;
+    if (clean && reading_.recalibrate != Recalibrate::no)
+      scalings[scores.model] =
+          fit(display(path), reading_.recalibrate, model, header.labels, header.validation, pooled);
+    auto thresholds = clean && level_ == Level::sample
+                          ? model.thresholds
+                          : choose_thresholds(model, header.validation, pooled);
+    if (const auto scaling = scalings.find(scores.model); scaling != scalings.end())
+      for (std::size_t l = 0; l < thresholds.size(); ++l)
+        if (thresholds[l])
+          thresholds[l] = static_cast<float>(rescaled(scaling->second[l], *thresholds[l]));
+    if (clean)
+      set_thresholds(model, std::move(thresholds));
+    else
+      retuned[{scores.model, name(scores.condition)}] = std::move(thresholds);
   };
   visitor.result = [&](Result&& result) {
     result.scores = test->pooled(result.scores);
@@ -168,7 +175,9 @@ void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
         result.scores[i] = static_cast<float>(
             rescaled(scaling->second[i / n], static_cast<double>(result.scores[i])));
     }
-    add_result(display(path), header.models[result.model], header, result);
+    const auto own = retuned.find({result.model, name(result.condition)});
+    add_result(display(path), header.models[result.model], header, result,
+               own == retuned.end() ? Thresholds() : own->second);
     if (result_seen) result_seen(header, result);
   };
   visitor.thumbnail = [&](Thumbnail&& thumbnail) {
@@ -220,7 +229,7 @@ void Study::add_model(const std::string& path, const Model& model) {
 }
 
 void Study::add_result(const std::string& path, const Model& model, const Header& header,
-                       const Result& result) {
+                       const Result& result, const Thresholds& retuned) {
   const auto condition = name(result.condition);
   auto& at = trained_.at(arm(model)).at(model.run).at;
   const auto known = at.find(condition);
@@ -241,17 +250,24 @@ void Study::add_result(const std::string& path, const Model& model, const Header
     if (other.condition.severity != measured.condition.severity)
       std::vector<float>().swap(lower.scores);
   }
+  const auto cell_of = [](const stats::Linearized& metric) {
+    return Cell{metric.value,
+                {metric.influence.begin(), metric.influence.end()},
+                metric.subjects,
+                metric.reason};
+  };
   const auto keep = [&](const stats::Linearized& metric) {
-    measured.cells.push_back({metric.value,
-                              {metric.influence.begin(), metric.influence.end()},
-                              metric.subjects,
-                              metric.reason});
+    measured.cells.push_back(cell_of(metric));
   };
   for (const auto& label : linearize(header, result, reading_.prevalence))
     for (const auto& metric : label) keep(metric);
   for (const auto& group : subgroups_)
     for (std::size_t l = 0; l < header.labels.size(); ++l)
-      keep(linearize_auroc(header, result, l, group.truth[l]));
+      keep(linearize(Metric::auroc, header, result, l, group.truth[l]));
+  for (std::size_t l = 0; l < retuned.size(); ++l)
+    measured.retuned.push_back(cell_of(linearize(Metric::balanced_accuracy, header, result, l,
+                                                 header.truth[l], {retuned[l], {}})));
+  has_retuned_ = has_retuned_ || !retuned.empty();
   append_new(result.condition.part == Part::all ? conditions_ : parts_, result.condition);
   if (!result.fidelity.empty()) fidelity_.emplace(condition, result.fidelity);
 }
@@ -319,6 +335,11 @@ std::vector<double> Study::severities(const std::string& artifact) const {
 Json Study::fidelity(const Condition& condition) const {
   const auto found = fidelity_.find(name(condition));
   return found == fidelity_.end() ? Json::object() : found->second;
+}
+
+Contrast Study::retuned(Contrast contrast) {
+  for (auto& term : contrast.terms) term.retuned = true;
+  return contrast;
 }
 
 Contrast Study::at(const std::string& arm, const Condition& condition) const {
@@ -396,6 +417,10 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
     return none;
   };
   const auto index = cell_index(label, metric, among);
+  const auto cell_at = [&](const Measured& measured, const Contrast::Term& term) -> const Cell* {
+    if (!term.retuned) return &measured.cells.at(index);
+    return measured.retuned.empty() ? nullptr : &measured.retuned.at(label);
+  };
   for (const auto& family : families) {
     stats::Arm sum;
     for (const auto run : family.runs) {
@@ -410,7 +435,10 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
         if (measured == at.end())
           return undefined("run " + std::to_string(run) + " of " + term->arm +
                            " was not evaluated at " + name(term->condition));
-        const auto& cell = measured->second.cells.at(index);
+        const auto* found = cell_at(measured->second, *term);
+        if (!found)
+          return undefined("no validation images were evaluated at " + name(term->condition));
+        const auto& cell = *found;
         if (!cell.value) return undefined(common_.labels[label] + ": " + cell.reason);
         sum.values.back() += term->weight * *cell.value;
         for (std::size_t p = 0; p < cell.influence.size(); ++p)

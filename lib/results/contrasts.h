@@ -18,6 +18,7 @@ struct Contrast {
     std::string arm;
     Condition condition;
     double weight;
+    bool retuned = false;  // the balanced accuracy at thresholds of this condition's own
   };
   std::vector<Term> terms;
 };
@@ -107,6 +108,8 @@ class Study {
   const std::vector<Condition>& conditions() const { return conditions_; }
   /// Of artifacts: their gain and structure alone.
   bool has_parts() const { return !parts_.empty(); }
+  /// Models have thresholds chosen on validation images under artifacts.
+  bool has_retuned() const { return has_retuned_; }
   const std::vector<Subgroup>& subgroups() const { return subgroups_; }
   std::optional<double> prevalence() const { return reading_.prevalence; }
   bool has_clean() const;
@@ -116,6 +119,10 @@ class Study {
   Json fidelity(const Condition& condition) const;        // {} where none was recorded
   const Json& notes() const { return notes_; }            // of all files, each once
   const Json& provenance() const { return provenance_; }  // of all files, each once
+
+  /// A contrast of balanced accuracies with thresholds chosen by the same rule on validation images
+  /// under each term's own condition, in place of the frozen ones.
+  static Contrast retuned(Contrast contrast);
 
   // Contrasts, each with weights that sum to 1.
   Contrast at(const std::string& arm, const Condition& condition) const;
@@ -168,6 +175,7 @@ class Study {
     Condition condition;
     std::vector<Cell> cells;    // [L x metrics], then [subgroups x L] of the AUROC
     std::vector<float> scores;  // [L x N], or empty
+    std::vector<Cell> retuned;  // [L] balanced accuracy at thresholds of this condition; or empty
   };
   struct Trained {
     std::string path;
@@ -191,7 +199,7 @@ class Study {
   void set_thresholds(Model& model, std::vector<std::optional<double>> thresholds);
   void add_model(const std::string& path, const Model& model);
   void add_result(const std::string& path, const Model& model, const Header& header,
-                  const Result& result);
+                  const Result& result, const std::vector<std::optional<double>>& retuned);
   const std::map<std::int64_t, Trained>& networks(const std::string& arm) const;
   std::vector<Family> families(const Contrast& contrast) const;
   std::size_t cell_index(std::size_t label, Metric metric, Among among) const;
@@ -211,6 +219,7 @@ class Study {
   std::vector<Model> models_;
   std::vector<std::string> arms_;
   std::vector<Condition> conditions_, parts_;
+  bool has_retuned_ = false;
   std::vector<Thumbnail> thumbnails_;
   std::map<std::string, Json> fidelity_;  // by the condition's name
   Json notes_ = Json::array(), provenance_ = Json::array();

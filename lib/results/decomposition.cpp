@@ -13,6 +13,14 @@ Decomposition decompose(const Study& study, const std::string& arm,
           (x - scaled) - (matched - y)};
 }
 
+ThresholdLoss threshold_loss(const Study& study, const std::string& arm,
+                             const std::optional<std::string>& artifact) {
+  const auto y = artifact ? study.over_severities(arm, *artifact) : study.endpoint(arm);
+  const auto clean = 2.0 * study.clean(arm), frozen = 2.0 * y;
+  const auto retuned = 2.0 * Study::retuned(y);
+  return {clean - frozen, clean - retuned, retuned - frozen};
+}
+
 Advantage advantage(const Study& study, const std::string& arm, const std::string& baseline) {
   const auto as_drawn = study.endpoint(arm) - study.endpoint(baseline);
   const auto matched =

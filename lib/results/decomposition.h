@@ -18,6 +18,18 @@ struct Decomposition {
 Decomposition decompose(const Study& study, const std::string& arm,
                         const std::optional<std::string>& artifact = {});
 
+/// Of Youden's J = sensitivity + specificity - 1 at thresholds t0 frozen from clean validation and
+/// t_y chosen by the same rule on validation images under the artifact:
+///   loss = J(x, t0) - J(y, t0) = ranking + threshold, with
+///   ranking = J(x, t0) - J(y, t_y) and threshold = J(y, t_y) - J(y, t0),
+/// as contrasts of the balanced accuracy (J + 1) / 2. Means as above. Intervals take the thresholds
+/// as given.
+struct ThresholdLoss {
+  Contrast loss, ranking, threshold;
+};
+ThresholdLoss threshold_loss(const Study& study, const std::string& arm,
+                             const std::optional<std::string>& artifact = {});
+
 /// How much better an arm is than the baseline on corrupted images as drawn, with their gain
 /// matched, and the difference of the two: what of the advantage is being robust to gain.
 struct Advantage {

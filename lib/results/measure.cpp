@@ -57,9 +57,10 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
   return metrics;
 }
 
-stats::Linearized linearize_auroc(const Header& header, const Result& result, std::size_t label,
-                                  const std::vector<std::int8_t>& truth) {
-  return stats::linearize(stats::Metric::auroc, cases_of(header, result, label, truth));
+stats::Linearized linearize(stats::Metric metric, const Header& header, const Result& result,
+                            std::size_t label, const std::vector<std::int8_t>& truth,
+                            const stats::OperatingPoint& at) {
+  return stats::linearize(metric, cases_of(header, result, label, truth), at);
 }
 
 std::vector<std::optional<double>> choose_thresholds(const Model& model, const Samples& validation,

@@ -13,10 +13,12 @@ namespace mr::results {
 std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result,
                                                       std::optional<double> prevalence = {});
 
-/// The AUROC of one label with its influences, with another truth: that of a subgroup.
+/// One metric of one label with its influences, with another truth (that of a subgroup) or at
+/// another threshold.
 /// truth  [N]
-stats::Linearized linearize_auroc(const Header& header, const Result& result, std::size_t label,
-                                  const std::vector<std::int8_t>& truth);
+stats::Linearized linearize(stats::Metric metric, const Header& header, const Result& result,
+                            std::size_t label, const std::vector<std::int8_t>& truth,
+                            const stats::OperatingPoint& at = {});
 
 /// Operating points by the rule of the model's training (info.operating_points), which its scores
 /// [L x V] on validation samples give.
