@@ -23,7 +23,9 @@ double detectable(const Estimate& now, double a, double b, double alpha) {
   double over_df = subjects * subjects / (a * i - 1);
   if (v.runs > 0) {
     const double left = v.total * v.total / v.df - v.subjects * v.subjects / (i - 1);
-    over_df += std::max(0.0, left) * std::pow(runs / v.runs, 2) * (j - 1) / (b * j - 1);
+    // With one run in an arm the others' runs are all there is: their freedom is not known to grow.
+    const double scarcer = j > 1 ? (j - 1) / (b * j - 1) : 1;
+    over_df += std::max(0.0, left) * std::pow(runs / v.runs, 2) * scarcer;
   }
   const double df = total * total / over_df;
   return (student_t_quantile(1 - alpha, df) + student_t_quantile(0.80, df)) * std::sqrt(total);

@@ -128,5 +128,5 @@ def test_long_and_wide_tables_come_in_parts(tables, tmp_path):
 
 def test_without_artifacts_there_is_what_there_is(tables, tmp_path):
     _, tex = tables(evaluation(Cohort(subjects=20, slices=3), ["batch", "layer"], [1], [(None, 0)]))
-    assert r"\label{tab:performance-performance-clean}" in tex
+    assert r"\label{tab:performance-performance-clean" in tex
     compiled(tmp_path / "out")
