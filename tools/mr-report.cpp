@@ -50,7 +50,6 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--recalibrate", o.recalibrate,
                  "temperature or platt: rescale scores first, fitted on the evaluation's clean "
                  "validation samples")
-      ->check(CLI::IsMember({"temperature", "platt"}))
       ->type_name("HOW");
   app.add_option("--by", options.by,
                  "Also report subgroups of images by these attributes, with commas")
@@ -107,9 +106,7 @@ int main(int argc, char** argv) {
                          if (!options.pool.empty())
                            report.pool = mr::results::parse_pool(options.pool);
                          if (!options.recalibrate.empty())
-                           report.recalibrate = options.recalibrate == "platt"
-                                                    ? mr::results::Recalibrate::platt
-                                                    : mr::results::Recalibrate::temperature;
+                           report.recalibrate = mr::results::parse_recalibrate(options.recalibrate);
                          report.overwrite = options.force ? mr::Overwrite::yes : mr::Overwrite::no;
                          mr::report::write_report(report, run, mr::write_stdout);
                        },

@@ -160,6 +160,9 @@ class Checker {
     results::Reading reading;
     reading.level = results::parse_level(report["level"]);
     if (report["pool"].is_string()) reading.pool = results::parse_pool(report["pool"]);
+    if (report["recalibrated"].is_string())
+      reading.recalibrate = results::parse_recalibrate(report["recalibrated"]);
+    if (report["prevalence"].is_number()) reading.prevalence = report["prevalence"].get<double>();
     Study study(evaluations, {}, reading);
     std::vector<std::string> arms;
     for (const auto& arm : report["arms"]) arms.push_back(arm["arm"]);

@@ -84,19 +84,35 @@ Table threshold_table(const Scope& scope) {
 }  // namespace
 
 Section decomposition(const Scope& scope) {
-  Section section{"gain-structure", "Gain and structure", {}};
-  if (!can_decompose(scope)) return section;
-  section.blocks.emplace_back(Paragraph{
-      "An artifact y of a clean image x has a gain g, the least-squares factor of y on x in the "
-      "foreground, and a structure, y / g. With P the AUROC, gain = [(P(x) − P(gx)) + (P(y/g) − "
-      "P(y))] / 2 and structure = [(P(x) − P(y/g)) + (P(gx) − P(y))] / 2; interaction = P(x) − "
-      "P(gx) − P(y/g) + P(y). Dividing by g takes the clean image: it explains, and repairs "
-      "nothing. A network whose input is standardised by its own intensities sees no gain that is "
-      "common to the image."});
-  section.blocks.emplace_back(loss_table(scope));
-  if (!scope.candidates.empty()) section.blocks.emplace_back(advantage_table(scope));
+  Section section{"gain-structure", "Gain, structure and threshold", {}};
+  if (can_decompose(scope)) {
+    section.blocks.emplace_back(Paragraph{
+        "An artifact y of a clean image x has a gain g, the least-squares factor of y on x in the "
+        "foreground, and a structure, y / g. With P the AUROC, gain = [(P(x) − P(gx)) + (P(y/g) − "
+        "P(y))] / 2 and structure = [(P(x) − P(y/g)) + (P(gx) − P(y))] / 2; interaction = P(x) − "
+        "P(gx) − P(y/g) + P(y). Dividing by g takes the clean image: it explains, and repairs "
+        "nothing. A network whose input is standardised by its own intensities sees no gain that "
+        "is common to the image."});
+    section.blocks.emplace_back(loss_table(scope));
+    if (!scope.candidates.empty()) section.blocks.emplace_back(advantage_table(scope));
+  }
   if (has_threshold_loss(scope)) section.blocks.emplace_back(threshold_table(scope));
   return section;
+}
+
+Json threshold_loss_json(const Scope& scope) {
+  Json all = Json::array();
+  if (!has_threshold_loss(scope)) return all;
+  for (const auto& arm : scope.arms())
+    for (const auto& artifact : artifacts_and_all(scope)) {
+      const auto j = results::threshold_loss(scope.study, arm, artifact);
+      all.push_back({{"arm", arm},
+                     {"artifact", artifact.value_or("all")},
+                     {"loss", results::interval_json(youden(scope, j.loss))},
+                     {"ranking", results::interval_json(youden(scope, j.ranking))},
+                     {"threshold", results::interval_json(youden(scope, j.threshold))}});
+    }
+  return all;
 }
 
 Json decomposition_json(const Scope& scope) {
@@ -113,12 +129,6 @@ Json decomposition_json(const Scope& scope) {
       put(entry, "gain", parts.gain);
       put(entry, "structure", parts.structure);
       put(entry, "interaction", parts.interaction);
-      if (has_threshold_loss(scope)) {
-        const auto j = results::threshold_loss(scope.study, arm, artifact);
-        entry["youden"] = {{"loss", results::interval_json(youden(scope, j.loss))},
-                           {"ranking", results::interval_json(youden(scope, j.ranking))},
-                           {"threshold", results::interval_json(youden(scope, j.threshold))}};
-      }
       if (!artifact && arm != scope.baseline) {
         const auto a = results::advantage(scope.study, arm, scope.baseline);
         entry["advantage"] = Json::object();

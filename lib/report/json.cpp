@@ -109,7 +109,7 @@ std::string summary_text(const Document& document) {
 
 Json recalibration_json(const Study& study) {
   if (study.recalibrated() == results::Recalibrate::no) return nullptr;
-  return study.recalibrated() == results::Recalibrate::platt ? "platt" : "temperature";
+  return results::name(study.recalibrated());
 }
 
 Json protocol_json(const Scope& scope) {
@@ -145,6 +145,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"rule", results::to_json(scope.rule())},
       {"verdicts", verdicts_json(scope)},
       {"decomposition", decomposition_json(scope)},
+      {"threshold_loss", threshold_loss_json(scope)},
       {"calibration", calibrations_json(scope)},
       {"decision_curves", decision_curves_json(scope)},
       {"subgroups", subgroups_json(scope)},

@@ -31,6 +31,7 @@ Section origin(const Json& provenance);                         // provenance al
 std::vector<std::string> protocol_deviations(const Scope& scope);
 Json verdicts_json(const Scope& scope);
 Json decomposition_json(const Scope& scope);
+Json threshold_loss_json(const Scope& scope);
 Json calibrations_json(const Scope& scope);
 Json decision_curves_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);

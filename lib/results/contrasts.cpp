@@ -100,6 +100,18 @@ std::string trained_file(const Model& model) {
 
 }  // namespace
 
+const char* name(Recalibrate how) {
+  return how == Recalibrate::platt         ? "platt"
+         : how == Recalibrate::temperature ? "temperature"
+                                           : "no";
+}
+
+Recalibrate parse_recalibrate(const std::string& text) {
+  for (const auto how : {Recalibrate::no, Recalibrate::temperature, Recalibrate::platt})
+    if (text == name(how)) return how;
+  throw UsageError(unknown("recalibration", text, {"temperature", "platt"}));
+}
+
 Contrast operator+(Contrast a, const Contrast& b) {
   a.terms.insert(a.terms.end(), b.terms.begin(), b.terms.end());
   return a;

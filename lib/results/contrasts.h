@@ -64,6 +64,8 @@ inline constexpr std::nullopt_t all_samples = std::nullopt;
 /// What is done to scores before anything is computed from them: fitted on each model's scores on
 /// clean validation samples, label by label. Ranks and decisions at the thresholds stay.
 enum class Recalibrate { no, temperature, platt };
+const char* name(Recalibrate how);                       // "no", "temperature", "platt"
+Recalibrate parse_recalibrate(const std::string& text);  // throws UsageError
 
 /// How a study reads its evaluations.
 struct Reading {

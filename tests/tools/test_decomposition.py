@@ -99,7 +99,7 @@ def test_advantage_over_the_baseline_with_and_without_gain(study):
                           "interaction": {"all": 1, "structure": -1}}.items():
         agree(row["advantage"][name], combine(cohort, [terms("layer", weights, ARTIFACTS),
                                                        terms("batch", weights, ARTIFACTS, -1)]))
-    assert "## Gain and structure" in markdown and "Gain-matched" in markdown
+    assert "## Gain, structure and threshold" in markdown and "Gain-matched" in markdown
 
 
 def test_parts_are_no_conditions_of_the_endpoint(study):
@@ -118,3 +118,78 @@ def test_without_parts_there_is_no_such_section(run, tmp_path):
     done = run(["mr-report", "-o", tmp_path / "report", tmp_path / "x.eval"])
     assert "Gain and structure" not in done.stdout.decode()
     assert json.loads((tmp_path / "report" / "report.json").read_text())["decomposition"] == []
+
+
+# --- ranking and threshold
+
+
+class Validated(Cohort):
+    """Scores that drift upwards with severity, so that a frozen threshold alarms too often."""
+
+    def scores(self, arm, run, artifact, severity):
+        noise = np.random.default_rng([run, 9, sum(map(ord, arm))]).normal(size=self.case.shape)
+        return (self.case + 0.3 * noise + {"motion": 0.5, "bias": -0.3, None: 0}[artifact]
+                * severity).astype("<f4")
+
+
+def threshold_of(scores, truth):
+    positives = np.sort(scores[truth == 1])[::-1]
+    return positives[int(np.ceil(0.9 * len(positives))) - 1]
+
+
+def test_threshold_loss_is_told_from_ranking_loss(run, tmp_path, schema):
+    test, validation = Validated(subjects=40), Validated(subjects=25, seed=8)
+    grid = [(None, 0)] + [(a, s) for a in ARTIFACTS for s in (1, 2)]
+    runs, arms = (1, 2), ("batch", "layer")
+    lines = [json.loads(line) for line in
+             evaluation(test, list(arms), list(runs), grid, thumbnails=False).splitlines()]
+    head = lines[0]
+    head["validation"] = {"samples": {"id": validation.ids, "subject": validation.subject.tolist()},
+                          "subjects": validation.subjects, "attributes": {},
+                          "truth": [[None if t < 0 else int(t) for t in row]
+                                    for row in validation.truth]}
+    extra = []
+    for m in head["models"]:
+        m["info"]["operating_points"] = [{"label": l, "rule": "sens>=0.90", "threshold": 0.5}
+                                         for l in test.labels]
+        scores = validation.scores(m["normalization"], m["run"], None, 0)
+        m["thresholds"] = [float(threshold_of(s, t)) for s, t in zip(scores, validation.truth)]
+        for a, s in grid:
+            extra.append({"validation": {
+                "model": m["id"],
+                "condition": {"kind": "artifact", "artifact": a, "severity": s} if a else
+                {"kind": "clean"},
+                "scores": base64.b64encode(validation.scores(m["normalization"], m["run"], a, s)
+                                           .tobytes()).decode()}})
+    lines[-1]["end"]["validations"] = len(extra)
+    path = tmp_path / "x.eval"
+    path.write_text("".join(json.dumps(line) + "\n" for line in [head, *extra, *lines[1:]]))
+    done = run(["mr-report", "-o", tmp_path / "report", path])
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    schema("mr-report")(report)
+
+    def youden(arm, a, s, at):
+        """Mean over labels and runs of J on the test set; thresholds from validation under `at`."""
+        values = []
+        for r in runs:
+            own, chosen = test.scores(arm, r, a, s), validation.scores(arm, r, *at)
+            for l in range(len(test.labels)):
+                t = threshold_of(chosen[l], validation.truth[l])
+                y, called = test.truth[l], own[l] >= t
+                values.append(called[y == 1].mean() + (~called[y == 0]).mean() - 1)
+        return np.mean(values)
+
+    rows = {(r["arm"], r["artifact"]): r for r in report["threshold_loss"]}
+    for arm in arms:
+        clean = youden(arm, None, 0, (None, 0))
+        for artifact, over in (("motion", ["motion"]), ("bias", ["bias"]), ("all", ARTIFACTS)):
+            frozen = np.mean([youden(arm, a, s, (None, 0)) for a in over for s in (1, 2)])
+            own = np.mean([youden(arm, a, s, (a, s)) for a in over for s in (1, 2)])
+            found = rows[arm, artifact]
+            assert found["loss"]["value"] == pytest.approx(clean - frozen, abs=1e-9)
+            assert found["ranking"]["value"] == pytest.approx(clean - own, abs=1e-9)
+            assert found["threshold"]["value"] == pytest.approx(own - frozen, abs=1e-9)
+    # What drifts as a whole keeps its ranks: nearly all of the loss is the threshold's.
+    assert rows["batch", "motion"]["threshold"]["low"] > 0.05
+    assert abs(rows["batch", "motion"]["ranking"]["value"]) < 0.03
+    assert "Ranking and threshold" in done.stdout.decode()

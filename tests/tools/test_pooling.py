@@ -222,6 +222,14 @@ def test_recalibration_is_fitted_on_clean_validation_samples(run, study, schema,
         assert value(found, "brier", label) != value(plain, "brier", label)
 
 
+def test_a_report_with_these_options_can_be_checked(run, study):
+    folder, _, _ = study
+    report(run, folder, "--level", "subject", "--pool", "max", "--recalibrate", "platt", "--prevalence",
+           "0.02")
+    done = run(["mr-report", "--check", folder / "report" / "report.json"])
+    assert "computed anew from the evaluations" in done.stdout.decode()
+
+
 def test_recalibration_needs_validation_samples(run, fails, tmp_path):
     written(tmp_path, Volumes())
     fails(["mr-report", "--recalibrate", "platt", tmp_path / "x.eval"], 65, "x.eval", "batch-s1",
