@@ -32,6 +32,8 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("manifest", o.eval.manifest, "Manifest; - (default) is standard input");
   app.add_option("-m,--model", o.eval.models, "Model file; repeat for more, in one pass")
       ->allow_extra_args(false);
+  app.add_option("--foreign", o.eval.foreign,
+                 "Description (mr-foreign/1) of TorchScript models that mr-train did not make");
   app.add_option("--grid", o.grid,
                  "Artifacts to evaluate beside clean: study, or names with commas (mr-corrupt "
                  "--list shows them); without it, the manifest as it stands");

@@ -210,8 +210,9 @@ std::vector<results::Model> describe_models(const Options& options, const Networ
       throw DataError(path + ": operating_points: want one per label");
     model.info = info;
     if (!variant.adapted_on.is_null()) model.info["adaptation"] = variant.adapted_on;
-    // An adapted model's scores are others than those that its training chose a threshold for.
-    if (validation && variant.adaptation.scheme != Scheme::none &&
+    // An adapted model's scores are others than those that its training chose a threshold for; a
+    // foreign model has none.
+    if (validation && (variant.adaptation.scheme != Scheme::none || info.contains("foreign")) &&
         validated_variant(networks, v) == v)
       model.thresholds =
           results::choose_thresholds(model, describe(validation->plan.samples),
@@ -391,6 +392,8 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   std::vector<std::pair<std::string, std::string>> inputs = {
       {file_name(loaded.name), loaded.sha256}};
   for (const auto& path : options.models) inputs.emplace_back(file_name(path), sha256_file(path));
+  if (!options.foreign.empty())
+    inputs.emplace_back(file_name(options.foreign), sha256_file(options.foreign));
   if (!options.protocol.empty())
     inputs.emplace_back(file_name(options.protocol), sha256_file(options.protocol));
   provenance.push_back(provenance_entry(run, inputs));

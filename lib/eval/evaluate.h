@@ -18,6 +18,7 @@ struct Options {
   std::vector<std::string> models;      // files
   std::vector<Adaptation> adaptations;  // beside the models as they are, where they have BN
   std::string manifest, root;
+  std::string foreign;                 // file that describes models without mr.json; "": none
   std::string protocol;                // file that the provenance records; "": none
   std::string split = "test";          // "all": every image, also where none is split
   std::vector<std::string> artifacts;  // grid; empty: the manifest as it stands

@@ -78,7 +78,19 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
                          const std::string& manifest, std::size_t index) {
   const auto& path = options.models[index];
   auto model = nn::load_model(path, device_);
-  if (model.info.is_null()) throw DataError(path + ": not a model of mr-train: it lacks mr.json");
+  const bool ours = !model.info.is_null();
+  Foreign description;
+  if (!ours) {
+    if (options.foreign.empty())
+      throw DataError(path +
+                      ": not a model of mr-train: it lacks mr.json; describe it with --foreign");
+    std::vector<std::string> labels;
+    for (const auto& label : samples.label_names()) labels.push_back(label.name);
+    description = read_foreign(options.foreign, path, labels);
+    model.info = description.info;
+  }
+  outputs_.push_back(description.output);
+  channels_.push_back(description.channels);
   require_labels(model.info, samples, path, manifest);
   for (const auto& layer : nn::batch_norms(model.network))
     if (layer.attr("prior").toDouble() >= 0)
@@ -95,7 +107,8 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
   }
   names_.push_back(path);
   const Variant plain{index, place, {}, nullptr, model.network};
-  variants.push_back({index, place, {}, nullptr, nn::for_inference(model.network)});
+  variants.push_back(
+      {index, place, {}, nullptr, ours ? nn::for_inference(model.network) : model.network});
   const bool adaptable = !nn::batch_norms(model.network).empty();
   for (const auto& adaptation : options.adaptations) {
     if (!adaptable) break;
@@ -149,14 +162,56 @@ torch::Tensor Networks::batch(const Variant& variant, const float* pixels, std::
   std::memcpy(to, pixels, n * each * sizeof(float));
   for (std::size_t i = n; i < pad_to; ++i)
     std::memcpy(to + i * each, pixels + (n - 1) * each, each * sizeof(float));
+  if (const int channels = channels_[variant.model]; channels > 1)
+    input = input.repeat_interleave(channels, 1);
   return input.to(device_);
+}
+
+torch::Tensor Networks::logits(const Variant& variant, const c10::IValue& output,
+                               std::size_t n) const {
+  const auto kind = outputs_[variant.model];
+  torch::Tensor values;
+  if (output.isTensor()) {
+    values = output.toTensor();
+  } else if (output.isTuple() || output.isTensorList()) {  // a head for each label
+    std::vector<torch::Tensor> heads;
+    if (output.isTensorList())
+      heads = output.toTensorVector();
+    else
+      for (const auto& head : output.toTupleRef().elements()) heads.push_back(head.toTensor());
+    values = torch::stack(heads, 1);
+    if (kind != Output::two_logit && values.dim() == 3) values = values.squeeze(2);
+  } else {
+    throw DataError(names_[variant.model] + ": gives neither a tensor nor several");
+  }
+  values = values.to(torch::kCPU, torch::kFloat64);
+  const auto labels = static_cast<std::int64_t>(labels_);
+  if (kind == Output::two_logit) {
+    if (values.dim() == 2 && labels == 1) values = values.unsqueeze(1);
+    if (values.dim() == 3 && values.size(2) == 2)
+      values = values.select(2, 1) - values.select(2, 0);
+  }
+  if (values.dim() != 2 || values.size(0) < static_cast<std::int64_t>(n) ||
+      values.size(1) != labels) {
+    std::string shape;
+    for (const auto length : values.sizes())
+      shape += (shape.empty() ? "" : " x ") + std::to_string(length);
+    throw DataError(names_[variant.model] + ": gives " + shape + " numbers for " +
+                    std::to_string(labels) + " labels, which is not what was said of it");
+  }
+  if (kind == Output::probability) {
+    if ((values < 0).any().item<bool>() || (values > 1).any().item<bool>())
+      throw DataError(names_[variant.model] + ": gives what is no probability");
+    values = torch::logit(values);
+  }
+  return values.to(torch::kFloat32).contiguous();
 }
 
 void Networks::run(const Variant& variant, Module network, const torch::Tensor& input,
                    std::size_t n, std::vector<float>& scores) const {
   const torch::NoGradGuard no_gradient;
   try {
-    const auto output = network.forward({input}).toTensor().to(torch::kCPU).contiguous();
+    const auto output = logits(variant, network.forward({input}), n);
     const auto* values = output.data_ptr<float>();
     scores.insert(scores.end(), values, values + n * labels_);
   } catch (const c10::Error& e) {

@@ -10,6 +10,7 @@
 #include "dataset/loader.h"
 #include "eval/adaptation.h"
 #include "eval/evaluate.h"
+#include "eval/foreign.h"
 
 namespace mr::eval {
 
@@ -63,7 +64,11 @@ class Networks {
   std::vector<float> score_mixed(const Variant& variant, const std::vector<float>& pixels,
                                  std::size_t n) const;
 
+  at::Tensor logits(const Variant& variant, const c10::IValue& output, std::size_t n) const;
+
   std::vector<std::string> names_;  // of the model files
+  std::vector<Output> outputs_;     // likewise
+  std::vector<int> channels_;       // likewise
   std::vector<std::string> keys_;   // of the preprocessings
   std::size_t labels_ = 0, batch_ = 0;
   std::uint64_t seed_ = 0;

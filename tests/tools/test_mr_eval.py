@@ -1,6 +1,7 @@
 """mr-eval as a user runs it, against PyTorch, scikit-learn and mr-corrupt's files."""
 import base64
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -532,10 +533,106 @@ def test_errors(run, fails, study, tmp_path):
     assert out.read_text() == "mine"
 
 
-def test_foreign_torchscript_is_refused(fails, study, tmp_path):
+FOREIGN = """
+import torch
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.conv = torch.nn.Conv2d(CHANNELS, 4, 3)
+        self.norm = torch.nn.BatchNorm2d(4)
+        self.norm.running_mean += 0.1
+        self.head = torch.nn.Linear(4, 2 if OUTPUT == "plain" else 4)
+    def forward(self, x):
+        z = self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+        RETURN
+"""
+RETURNS = {"logit": "return z", "probability": "return torch.sigmoid(z)",
+           "two_logit": "return z.reshape(-1, 2, 2)", "heads": "return z[:, :2], z[:, 2:]"}
+
+
+@pytest.mark.parametrize("how", RETURNS)
+def test_foreign_classifiers_are_evaluated(run, study, schema, tmp_path, how):
+    """TorchScript that another program made, described by a person: scores are PyTorch's, thresholds
+    come from clean validation images."""
     import torch
-    torch.jit.script(torch.nn.Linear(3, 2)).save(str(tmp_path / "foreign.pt"))
-    fails(["mr-eval", "-m", tmp_path / "foreign.pt", study / "manifest.json"], 65, "foreign.pt", "mr.json")
+    output = "two_logit" if how == "heads" else how
+    channels = 3 if how == "probability" else 1
+    plain = how in ("logit", "probability")
+    (tmp_path / "net.py").write_text(
+        FOREIGN.replace("CHANNELS", str(channels)).replace("OUTPUT", '"plain"' if plain else '"two"')
+        .replace("RETURN", RETURNS[how]))
+
+    spec = importlib.util.spec_from_file_location("net", tmp_path / "net.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    net = module.Net().eval()
+    torch.jit.script(net).save(str(tmp_path / "other.pt"))
+    text = {"schema": "mr-foreign/1", "output": output, "channels": channels,
+            "operating_rule": "sens>=0.80",
+            "preprocessing": {"standardisation": "volume-percentile", "size": list(SIZE),
+                              "spacing_mm": None, "neighbours": 1, "depth": None}}
+    schema("mr-foreign")(text)
+    (tmp_path / "other.json").write_text(json.dumps(text))
+    done = run(["mr-eval", "-m", tmp_path / "other.pt", "-m", study / "group.pt", "--foreign",
+                tmp_path / "other.json", study / "manifest.json"])
+    for line in done.stdout.decode().splitlines():
+        schema("mr-eval")(json.loads(line))
+    header, results = read(done.stdout)
+    model = header["models"][0]
+    assert (model["normalization"], model["run"], model["id"]) == ("other", 0, "other.pt")
+    assert "other.json" in [i["name"] for i in header["provenance"][-1]["inputs"]]
+
+    def scores(split):
+        volumes, truth = pixels(study / "manifest.json", split=split)
+        x = torch.from_numpy(np.concatenate(volumes)).repeat(1, channels, 1, 1)
+        with torch.no_grad():
+            z = net.head(torch.relu(net.norm(net.conv(x))).mean((2, 3)))
+        if not plain:
+            z = z.reshape(-1, 2, 2)[:, :, 1] - z.reshape(-1, 2, 2)[:, :, 0]
+        return z.numpy().T, truth.T
+
+    want, _ = scores("test")
+    np.testing.assert_allclose(results["other.pt", "clean", "", 0][0], want, rtol=1e-4, atol=1e-5)
+    val, truth = scores("val")
+    for l, t in enumerate(model["thresholds"]):
+        positives = np.sort(val[l][truth[l] == 1])[::-1]
+        assert t == pytest.approx(positives[int(np.ceil(0.8 * len(positives))) - 1], abs=1e-5)
+
+
+def test_foreign_classifiers_must_be_as_they_are_said_to_be(fails, study, tmp_path):
+    import torch
+
+    class Wide(torch.nn.Module):
+        def forward(self, x):
+            return x.mean((1, 2, 3))[:, None].repeat(1, 3) + 2
+
+    torch.jit.script(Wide()).save(str(tmp_path / "foreign.pt"))
+    good = {"schema": "mr-foreign/1", "output": "logit",
+            "preprocessing": {"standardisation": "volume-percentile", "size": list(SIZE),
+                              "spacing_mm": None, "neighbours": 1, "depth": None}}
+
+    def described(**changes):
+        (tmp_path / "d.json").write_text(json.dumps({**good, **changes}))
+        return ["mr-eval", "-m", tmp_path / "foreign.pt", "--foreign", tmp_path / "d.json",
+                study / "manifest.json"]
+
+    fails(["mr-eval", "-m", tmp_path / "foreign.pt", study / "manifest.json"], 65, "foreign.pt",
+          "mr.json", "--foreign")
+    fails(described(), 65, "foreign.pt", "32 x 3", "2 labels")
+    fails(described(output="sigmoid"), 65, "d.json", "'sigmoid'", "probability")
+    fails(described(channels=0), 65, "d.json", "channels")
+    fails(described(operating_rule="best"), 65, "d.json", "best")
+    fails(described(preprocessing={"size": [8, 8]}), 65, "d.json", "preprocessing", "standardisation")
+    fails(described(schema="mr-foreign/2"), 65, "d.json", "mr-foreign")
+    fails([*described(), "--adapt", "batch-stats"], 64, "--adapt", "batch norm")
+
+    class Twice(torch.nn.Module):
+        def forward(self, x):
+            return x.mean((1, 2, 3))[:, None].repeat(1, 2) + 2
+
+    torch.jit.script(Twice()).save(str(tmp_path / "foreign.pt"))
+    fails(described(output="probability"), 65, "foreign.pt", "no probability")
 
 
 def test_label_with_one_class_has_no_auroc(run, study, tmp_path):
