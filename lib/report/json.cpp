@@ -148,6 +148,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"threshold_loss", threshold_loss_json(scope)},
       {"calibration", calibrations_json(scope)},
       {"decision_curves", decision_curves_json(scope)},
+      {"detections", detections_json(scope)},
       {"subgroups", subgroups_json(scope)},
       {"blocks", blocks_json(scope)},
       {"exchanges", exchanges_json(scope)},

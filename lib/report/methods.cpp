@@ -350,12 +350,26 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
                       plural(scope.study.conditions().size(), "condition") + ", " +
                       plural(common.subjects.size(), "subject") + ", " +
                       plural(common.sample_ids.size(), "sample");
-  for (auto& section :
-       {verdict(scope), summary(scope), performance(scope), leaderboard(scope), heat_maps(scope),
-        degradation(scope), paired_differences(scope), decomposition(scope), operating_point(scope),
-        calibration(scope), decision_curves(scope), subgroups(scope), shortcuts(scope),
-        image_changes(scope), training(trainings), methods(scope), limitations(scope),
-        checklist(scope, provenance), origin(scope, provenance)})
+  for (auto& section : {verdict(scope),
+                        summary(scope),
+                        performance(scope),
+                        leaderboard(scope),
+                        heat_maps(scope),
+                        degradation(scope),
+                        paired_differences(scope),
+                        decomposition(scope),
+                        operating_point(scope),
+                        calibration(scope),
+                        decision_curves(scope),
+                        detection(scope),
+                        subgroups(scope),
+                        shortcuts(scope),
+                        image_changes(scope),
+                        training(trainings),
+                        methods(scope),
+                        limitations(scope),
+                        checklist(scope, provenance),
+                        origin(scope, provenance)})
     if (!section.blocks.empty()) document.sections.push_back(section);
   return document;
 }

@@ -18,6 +18,7 @@ Section decomposition(const Scope& scope);    // gain and structure
 Section operating_point(const Scope& scope);  // at frozen thresholds
 Section calibration(const Scope& scope);      // of the stated probabilities
 Section decision_curves(const Scope& scope);  // net benefit
+Section detection(const Scope& scope);        // of artifacts, by the scores
 Section subgroups(const Scope& scope);        // by attribute of the images
 Section shortcuts(const Scope& scope);        // of facts beside the image
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
@@ -34,6 +35,7 @@ Json decomposition_json(const Scope& scope);
 Json threshold_loss_json(const Scope& scope);
 Json calibrations_json(const Scope& scope);
 Json decision_curves_json(const Scope& scope);
+Json detections_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
 Json blocks_json(const Scope& scope);
 Json exchanges_json(const Scope& scope);

@@ -1,7 +1,11 @@
 #include "results/scored.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/threads.h"
 #include "stats/resampled.h"
+#include "stats/threshold.h"
 
 namespace mr::results {
 namespace {
@@ -141,6 +145,62 @@ void set_points(DecisionCurve& curve, const Scored& scored) {
         {p, net_benefit(scored, p), prevalence - (1 - prevalence) * p / (1 - p)});
 }
 
+/// Mean over labels of the entropy, in nats, of the probability that a score states; none where the
+/// network was not evaluated so.
+std::vector<float> doubt(const Study& study, const std::string& arm, std::int64_t run,
+                         const Condition& condition) {
+  std::vector<double> sums;
+  for (std::size_t l = 0; l < study.labels().size(); ++l) {
+    const auto cases = study.cases(arm, run, condition, l);
+    if (!cases) return {};
+    sums.resize(cases->scores.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const double a = std::abs(static_cast<double>(cases->scores[i]));
+      // softplus(-a) + a sigmoid(-a), which is 0 where a is infinite
+      if (std::isfinite(a)) sums[i] += std::log1p(std::exp(-a)) + a / (1 + std::exp(a));
+    }
+  }
+  return {sums.begin(), sums.end()};
+}
+
+void detect(const Study& study, Detection& found) {
+  const Condition worst{Kind::artifact, found.artifact, study.severities(found.artifact).back()};
+  const auto& common = study.common();
+  stats::Arm arm;
+  std::int64_t subjects = 0;
+  double flagged = 0;
+  for (const auto run : study.runs(found.arm)) {
+    stats::Cases cases;
+    cases.subjects = static_cast<std::int32_t>(common.subjects.size());
+    for (const bool corrupted : {false, true}) {
+      const auto doubts = doubt(study, found.arm, run, corrupted ? worst : Condition{});
+      if (doubts.empty()) {
+        found.auroc.reason = "run " + std::to_string(run) + " of " + found.arm +
+                             " was not evaluated at " + name(corrupted ? worst : Condition{});
+        return;
+      }
+      cases.scores.insert(cases.scores.end(), doubts.begin(), doubts.end());
+      cases.truth.insert(cases.truth.end(), doubts.size(), corrupted ? 1 : 0);
+      cases.subject.insert(cases.subject.end(), common.sample_subject.begin(),
+                           common.sample_subject.end());
+    }
+    const auto one = stats::linearize(Metric::auroc, cases);
+    arm.values.push_back(*one.value);
+    arm.influences.push_back(one.influence);
+    subjects = one.subjects;
+    const double threshold =
+        *stats::choose_threshold(cases.scores, cases.truth,
+                                 {stats::OperatingRule::Kind::sensitivity_at_least, detected_share})
+             .value;
+    const auto clean = cases.scores.begin() + static_cast<std::ptrdiff_t>(cases.scores.size() / 2);
+    flagged += static_cast<double>(std::count_if(cases.scores.begin(), clean,
+                                                 [&](float d) { return d >= threshold; })) /
+               static_cast<double>(cases.scores.size() / 2);
+  }
+  found.auroc = stats::estimate({arm}, subjects, stats::Scale::logit);
+  found.false_positive_rate = flagged / static_cast<double>(arm.values.size());
+}
+
 }  // namespace
 
 std::vector<Images> scored_images(const Study& study) {
@@ -191,6 +251,16 @@ std::vector<DecisionCurve> decision_curves(const Study& study) {
     curve.reason = scored.reason;
     if (scored.reason.empty()) set_points(curve, scored);
   });
+}
+
+std::vector<Detection> detections(const Study& study) {
+  std::vector<Detection> all;
+  if (!study.has_clean()) return all;
+  for (const auto& arm : study.arms())
+    for (const auto& artifact : study.artifacts()) all.push_back({arm, artifact, {}, {}});
+  parallel_for(available_threads(), static_cast<std::int64_t>(all.size()),
+               [&](std::int64_t i) { detect(study, all[static_cast<std::size_t>(i)]); });
+  return all;
 }
 
 }  // namespace mr::results

@@ -56,4 +56,15 @@ inline constexpr std::int64_t most_exchanges = 2000;
 /// Empty where the baseline has several runs, as for arms that have.
 std::vector<Exchange> exchanges(const Study& study, const std::string& baseline);
 
+/// How well one arm's doubt tells an artifact's samples, at its highest severity, from clean ones
+/// (Hendrycks and Gimpel 2017). Doubt: mean over labels of the entropy of the stated probability.
+struct Detection {
+  std::string arm, artifact;
+  stats::Estimate auroc;                      // over subjects and runs; a reason holds for both
+  std::optional<double> false_positive_rate;  // share of clean samples flagged where 95 % of the
+                                              // artifact's are; mean over runs
+};
+inline constexpr double detected_share = 0.95;
+std::vector<Detection> detections(const Study& study);
+
 }  // namespace mr::results

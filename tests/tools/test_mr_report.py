@@ -1013,3 +1013,44 @@ def test_shortcuts_are_the_aurocs_of_facts_beside_the_image(report, schema):
 
 def test_without_attributes_in_the_file_there_are_no_shortcuts(study):
     assert study.json["shortcuts"] == [] and "## Shortcuts" not in study.markdown
+
+
+# --- artifact detection
+
+
+def test_doubt_detects_artifacts_as_in_scikit_learn(study):
+    """Mean entropy over labels, clean against the highest severity; the AUROC's interval by subjects and
+    runs from its definition; false alarms where 95 % of the artifact's samples are flagged."""
+    cohort = study.cohort
+
+    def doubt(arm, run, artifact, severity):
+        p = 1 / (1 + np.exp(-np.abs(cohort.scores(arm, run, artifact, severity).astype(float))))
+        entropy = -p * np.log(p) - (1 - p) * np.log1p(-p)
+        return entropy.mean(0).astype("<f4")
+
+    rows = {(d["arm"], d["artifact"]): d for d in study.json["detections"]}
+    assert set(rows) == {(arm, a) for arm in ARMS for a in ARTIFACTS}
+    for arm, artifact in (("batch", "motion"), ("group(8)", "spike"), ("layer", "bias")):
+        found = rows[arm, artifact]
+        assert found["severity"] == 5
+        values, U, alarms = [], [], []
+        for run in (1, 2, 3):
+            clean, corrupted = doubt(arm, run, None, 0), doubt(arm, run, artifact, 5)
+            truth = np.repeat([0, 1], len(clean))
+            both = np.concatenate([clean, corrupted])
+            values.append(roc_auc_score(truth, both))
+            U.append(auroc_and_influences(both, truth, np.tile(cohort.subject, 2),
+                                          len(cohort.subjects))[1])
+            limit = np.sort(corrupted)[::-1][int(np.ceil(0.95 * len(corrupted))) - 1]
+            alarms.append((clean >= limit).mean())
+        assert found["auroc"]["value"] == pytest.approx(np.mean(values), abs=1e-6)
+        assert found["false_positive_rate"] == pytest.approx(np.mean(alarms), abs=1e-6)
+        U, I = np.array(U), len(cohort.subjects)
+        v_s, v_r = (U.mean(0) ** 2).sum(), np.var(values, ddof=1) / 3
+        total = max(v_s, v_s + v_r - ((U - U.mean(0)) ** 2).sum() / 6)
+        df = total ** 2 / (v_s ** 2 / (I - 1) + v_r ** 2 / 2)
+        a = np.mean(values)
+        half = stats.t.ppf(0.975, df) * np.sqrt(total) / (a * (1 - a))
+        low, high = (1 / (1 + np.exp(-(np.log(a / (1 - a)) + s * half))) for s in (-1, 1))
+        assert (found["auroc"]["low"], found["auroc"]["high"]) == pytest.approx((low, high), abs=1e-5)
+    assert "## Artifact detection" in study.markdown
