@@ -37,6 +37,7 @@ std::vector<Subgroup> make_subgroups(const Header& header, const std::vector<std
   std::vector<Subgroup> groups;
   if (by.empty()) return groups;
   const auto known = attribute_names(header);
+  if (known.empty()) throw UsageError("--by: the images have no attributes");
   for (const auto& attribute : by) {
     if (std::find(known.begin(), known.end(), attribute) == known.end())
       throw UsageError("--by: " + unknown("attribute", attribute, known));

@@ -1018,6 +1018,11 @@ def test_without_attributes_in_the_file_there_are_no_shortcuts(study):
 # --- artifact detection
 
 
+def test_attributes_that_no_image_has_are_refused(fails, tmp_path):
+    (tmp_path / "x.eval").write_text(evaluation(Cohort(subjects=12, slices=4), ["batch"], [1], GRID))
+    fails(["mr-report", "--by", "sex", tmp_path / "x.eval"], 64, "--by", "no attributes")
+
+
 def test_doubt_detects_artifacts_as_in_scikit_learn(study):
     """Mean entropy over labels, clean against the highest severity; the AUROC's interval by subjects and
     runs from its definition; false alarms where 95 % of the artifact's samples are flagged."""
