@@ -112,13 +112,19 @@ FigureGroup reliability_figures(const Scope& scope) {
 
 Section calibration(const Scope& scope) {
   Section section{"calibration", "Calibration", {}};
+  const bool recalibrated = scope.study.recalibrated() != results::Recalibrate::no;
   section.blocks.emplace_back(Paragraph{
       "The probability that a model states is 1 / (1 + exp(−score)). Brier score and log "
       "loss are its mean squared error and its mean −log of the truth's: lower is better. "
       "Calibration in the large is the intercept a of logit P = a + score: below 0, fewer "
       "positives than stated. The slope b is that of logit P = a + b score: below 1, too "
-      "sure (Cox 1958). A sampler that balances classes in training shifts a, and no model "
-      "was recalibrated: compare arms and severities."});
+      "sure (Cox 1958). " +
+      std::string(
+          recalibrated
+              ? "Scores were recalibrated on clean validation samples: what is left is what "
+                "that does not mend."
+              : "A sampler that balances classes in training shifts a, and no model was "
+                "recalibrated: compare arms and severities.")});
   if (scope.graded())
     section.blocks.emplace_back(calibration_figures(scope));
   else

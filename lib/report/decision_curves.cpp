@@ -101,8 +101,9 @@ Section decision_curves(const Scope& scope) {
       "positive from a stated probability of p on (Vickers and Elkin 2006): p is how sure one "
       "wants "
       "to be before acting. An arm is worth using at p where it lies above 0 (dotted: nobody is "
-      "called) and above the line of calling all. Ribbons: pointwise 95 % intervals. No model was "
-      "recalibrated.";
+      "called) and above the line of calling all. Ribbons: pointwise 95 % intervals.";
+  if (scope.study.recalibrated() == results::Recalibrate::no)
+    group.caption += " No model was recalibrated.";
   for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     while (end < all.size() && all[end].label == all[begin].label &&
            all[end].images == all[begin].images)

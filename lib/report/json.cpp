@@ -144,6 +144,8 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"protocol", protocol_json(scope)},
       {"rule", results::to_json(scope.rule())},
       {"verdicts", verdicts_json(scope)},
+      {"remedies", remedies_json(scope)},
+      {"augmentation_gaps", augmentation_gaps_json(scope)},
       {"decomposition", decomposition_json(scope)},
       {"threshold_loss", threshold_loss_json(scope)},
       {"calibration", calibrations_json(scope)},

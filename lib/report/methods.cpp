@@ -357,6 +357,7 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
                         heat_maps(scope),
                         degradation(scope),
                         paired_differences(scope),
+                        remedies(scope),
                         decomposition(scope),
                         operating_point(scope),
                         calibration(scope),

@@ -15,6 +15,7 @@ Section heat_maps(const Scope& scope);    // artifact x severity
 Section degradation(const Scope& scope);  // curves over severity
 Section paired_differences(const Scope& scope);
 Section decomposition(const Scope& scope);    // gain and structure
+Section remedies(const Scope& scope);         // adaptation and augmentation
 Section operating_point(const Scope& scope);  // at frozen thresholds
 Section calibration(const Scope& scope);      // of the stated probabilities
 Section decision_curves(const Scope& scope);  // net benefit
@@ -35,6 +36,8 @@ Json decomposition_json(const Scope& scope);
 Json threshold_loss_json(const Scope& scope);
 Json calibrations_json(const Scope& scope);
 Json decision_curves_json(const Scope& scope);
+Json remedies_json(const Scope& scope);
+Json augmentation_gaps_json(const Scope& scope);
 Json detections_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
 Json blocks_json(const Scope& scope);

@@ -193,3 +193,60 @@ def test_threshold_loss_is_told_from_ranking_loss(run, tmp_path, schema):
     assert rows["batch", "motion"]["threshold"]["low"] > 0.05
     assert abs(rows["batch", "motion"]["ranking"]["value"]) < 0.03
     assert "Ranking and threshold" in done.stdout.decode()
+
+
+# --- adaptation and augmentation
+
+REMEDIES = ["batch", "batch+batch-stats:volume", "batch+recalibrate", "batch/gain", "layer",
+            "layer/gain"]
+
+
+class Remedied(Cohort):
+    fragility = dict(zip(REMEDIES, (0.8, 0.3, 0.75, 0.35, 0.4, 0.33)))
+
+    def scores(self, arm, run, artifact, severity):
+        own = np.random.default_rng([run, sum(map(ord, arm.split("+")[0]))]).normal(
+            size=self.case.shape) * 0.25
+        noise = np.random.default_rng([7, sum(map(ord, artifact or "clean"))]).normal(
+            size=self.case.shape)
+        price = 0.2 if "batch-stats" in arm else 0
+        return (self.case + own + (self.fragility[arm] * severity + price) * noise).astype("<f4")
+
+
+def test_remedies_are_what_they_win_and_cost(run, tmp_path, schema):
+    cohort = Remedied(subjects=40)
+    grid = [(None, 0)] + [(a, s) for a in ARTIFACTS for s in (1, 2)]
+    (tmp_path / "x.eval").write_text(evaluation(cohort, REMEDIES, [1, 2, 3], grid, thumbnails=False))
+    done = run(["mr-report", "-o", tmp_path / "report", tmp_path / "x.eval"])
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    schema("mr-report")(report)
+
+    def corrupted(arm, sign=1):
+        return mean_of(arm, sign, "all", ARTIFACTS)
+
+    def clean(arm, sign=1):
+        return mean_of(arm, sign, "clean", ARTIFACTS)
+
+    rows = {r["arm"]: r for r in report["remedies"]}
+    assert {arm: r["from"] for arm, r in rows.items()} == {
+        "batch+batch-stats:volume": "batch", "batch+recalibrate": "batch", "batch/gain": "batch",
+        "layer/gain": "layer"}
+    own = "batch+batch-stats:volume"  # shares its trained networks with batch: one family
+    adapted = rows[own]
+    agree(adapted["won"], combine(cohort, [corrupted(own) + corrupted("batch", -1)]))
+    agree(adapted["price"], combine(cohort, [clean("batch") + clean(own, -1)]))
+    agree(adapted["over_recalibration"],
+          combine(cohort, [corrupted(own) + corrupted("batch+recalibrate", -1)]))
+    assert adapted["won"]["low"] > 0 and adapted["price"]["low"] > 0
+    augmented = rows["batch/gain"]  # other networks: another family
+    agree(augmented["won"], combine(cohort, [corrupted("batch/gain"), corrupted("batch", -1)]))
+    assert "over_recalibration" not in augmented
+    assert "over_recalibration" not in rows["batch+recalibrate"]
+    gap, = report["augmentation_gaps"]
+    assert (gap["arm"], gap["reference"], gap["augmentation"]) == ("layer", "batch", "gain")
+    agree(gap["without"], combine(cohort, [corrupted("layer"), corrupted("batch", -1)]))
+    agree(gap["with"], combine(cohort, [corrupted("layer/gain"), corrupted("batch/gain", -1)]))
+    agree(gap["change"], combine(cohort, [corrupted("layer/gain"), corrupted("batch/gain", -1),
+                                          corrupted("layer", -1), corrupted("batch")]))
+    markdown = done.stdout.decode()
+    assert "## What helps" in markdown and "Does augmentation close the gap to batch?" in markdown
