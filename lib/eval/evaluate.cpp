@@ -384,7 +384,8 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
                              : grid_conditions(options);
   test.plan.recipes = options.recipes;
   for (const auto& condition : test.plan.conditions)
-    if (condition.kind == Kind::clean || (options.decompose && condition.part == Part::all))
+    if (condition.kind == Kind::clean ||
+        (options.decompose && condition.kind == Kind::artifact && condition.part == Part::all))
       validation.plan.conditions.push_back(condition);
   if (validation.plan.conditions.empty()) validation.plan.conditions = {Condition{}};
 
