@@ -12,6 +12,7 @@
 #include "stats/bootstrap.h"
 #include "stats/calibration.h"
 #include "stats/contrast.h"
+#include "stats/correlation.h"
 #include "stats/decision.h"
 #include "stats/distribution.h"
 #include "stats/influence.h"
@@ -1170,4 +1171,16 @@ TEST_CASE("with twice the subjects and a variance over them alone, half of it is
         (student_t_quantile(.975, df) + student_t_quantile(.8, df)) * std::sqrt(total);
     CHECK(*more_data(e, 60, margin + 1e-12, .025).subjects == wanted);
   }
+}
+
+TEST_CASE("Spearman's correlation is that of mid-ranks") {
+  const std::vector<double> x = {1, 2, 2, 4, 9};
+  CHECK(*spearman(x, {0, 1, 1, 5, 6}) == doctest::Approx(1));
+  CHECK(*spearman(x, {3, 2, 2, -1, -8}) == doctest::Approx(-1));
+  // Ranks 1, 2.5, 2.5, 4, 5 and 5, 1, 3, 3, 3: sums of products of their distances from 3.
+  CHECK(*spearman(x, {7, 0, 1, 1, 1}) == doctest::Approx(-3 / std::sqrt(9.5 * 8)));
+  CHECK(!spearman(x, {2, 2, 2, 2, 2}));
+  CHECK(!spearman({}, {}));
+  CHECK_THROWS_AS(spearman(x, {1, 2}), mr::DataError);
+  CHECK_THROWS_AS(spearman({1, 2}, {1, std::nan("")}), mr::DataError);
 }
