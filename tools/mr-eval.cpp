@@ -65,6 +65,11 @@ void declare(CLI::App& app, Options& o) {
          "hand: batch-stats, n-prior, tent or recalibrate, on each slice, volume, mixed:N, all "
          "or crossfit; repeatable")
       ->allow_extra_args(false);
+  app.add_option("--explain", o.eval.explain,
+                 "Condition, such as motion:3, to say of why models lose under it: statistics of "
+                 "their batch norms, scores with these put in layer by layer, and answers to exact "
+                 "changes of clean images; repeatable")
+      ->allow_extra_args(false);
   app.add_option("--split", o.eval.split, "Split to evaluate, or all")->capture_default_str();
   app.add_option("-o,--output", o.eval.output, "Evaluation file (default: standard output)");
   app.add_option("--root", o.eval.root,
@@ -175,6 +180,8 @@ void run(const CLI::App& app, Options& o, const mr::Run& this_run, const mr::Mes
     if (!o.eval.recipes.emplace(name, mr::artifact::read_recipe(text)).second)
       throw mr::UsageError("--recipe: '" + name + "' twice");
   }
+  if (!o.eval.explain.empty() && o.eval.artifacts.empty() && o.eval.recipes.empty())
+    throw mr::UsageError("--explain: takes a --grid, a --protocol or a --recipe");
   if (!o.ladder.empty())
     o.eval.ladder = std::make_shared<const mr::artifact::Ladder>(
         mr::artifact::ladder_from_json(mr::read_json(o.ladder), o.ladder));

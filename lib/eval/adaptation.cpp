@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "base/random.h"
 #include "base/text.h"
 
 namespace mr::eval {
@@ -136,6 +135,15 @@ std::vector<std::string> adaptation_names() {
         names.push_back(scheme + ":" + policy);
   }
   return names;
+}
+
+std::vector<std::size_t> draw_samples(std::size_t n, std::size_t at_most, const RandomKey& key) {
+  std::vector<std::size_t> order(n);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  shuffle(key, order);
+  order.resize(std::min(n, at_most));
+  std::sort(order.begin(), order.end());
+  return order;
 }
 
 std::vector<std::vector<std::size_t>> mixed_sets(std::size_t samples, std::int64_t size,

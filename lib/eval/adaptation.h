@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "dataset/loader.h"
 
 namespace mr::eval {
@@ -49,6 +50,9 @@ Json to_json(const Adaptation& adaptation);  // null for none
 
 /// The words that parse_adaptation takes, for completion.
 std::vector<std::string> adaptation_names();
+
+/// At most so many of n samples, drawn without replacement, ascending.
+std::vector<std::size_t> draw_samples(std::size_t n, std::size_t at_most, const RandomKey& key);
 
 constexpr int mixed_partitions = 5;
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "dataset/loader.h"
+#include "eval/explain.h"
 #include "eval/networks.h"
 #include "eval/scoring.h"
 #include "image/image_file.h"
@@ -268,8 +269,14 @@ Json make_notes(const Options& options, const Plan& plan) {
   return notes;
 }
 
+/// What was explained, and on which samples.
+struct Why {
+  std::vector<std::size_t> conditions, samples;  // indices into those of the test set
+  Explained explained;
+};
+
 results::Header make_header(const Options& options, const Evaluated& test,
-                            const Evaluated* validation, const Json& provenance) {
+                            const Evaluated* validation, const Why& why, const Json& provenance) {
   results::Header header;
   static_cast<results::Samples&>(header) = describe(test.plan.samples);
   if (validation) header.validation = describe(validation->plan.samples);
@@ -287,12 +294,14 @@ results::Header make_header(const Options& options, const Evaluated& test,
       {"catalogue", ladders(options)},
       {"recipes", recipes},
       {"ladder", options.ladder ? "calibrated" : "physical"}};
+  if (!why.conditions.empty())
+    header.grid["explained"] = {{"samples", why.samples}, {"swap_set", swap_set}};
   header.notes = make_notes(options, test.plan);
   header.provenance = provenance;
   return header;
 }
 
-void write_evaluation(const Evaluated& test, const Evaluated* validation,
+void write_evaluation(const Evaluated& test, const Evaluated* validation, const Why& why,
                       const results::Header& header, const results::EvaluationWriter::Sink& sink) {
   results::EvaluationWriter writer(sink, header);
   const auto& plan = test.plan;
@@ -317,12 +326,30 @@ void write_evaluation(const Evaluated& test, const Evaluated* validation,
       writer.write(result);
     }
   }
+  for (const auto c : why.conditions)
+    for (std::size_t v = 0; v < variants; ++v) {
+      const auto& variant = plan.networks.variants[v];
+      const auto found = why.explained.find({c, variant.model});
+      if (variant.adaptation.scheme == Scheme::none && found != why.explained.end())
+        writer.write(results::Explanation{v, plan.conditions[c], found->second});
+    }
   for (std::size_t c = 0; c < plan.conditions.size(); ++c)
     for (const auto& block : test.scored.blocks)
       if (!block[c].thumbnail.empty())
         writer.write(results::Thumbnail{plan.conditions[c], plan.samples.id(*plan.thumbnail),
                                         block[c].thumbnail});
   writer.finish();
+}
+
+void explain_models(const Plan& plan, Why& why, const std::function<void(const Json&)>& finished,
+                    const Messages& messages) {
+  const auto samples = subset(plan.samples, why.samples);
+  const Plan some{samples,     plan.networks, plan.conditions, plan.recipes,
+                  plan.ladder, plan.seed,     plan.threads,    {}};
+  results::Header header;
+  static_cast<results::Samples&>(header) = describe(samples);
+  for (const auto& label : samples.label_names()) header.labels.push_back(label.name);
+  explain(some, header, why.conditions, why.explained, finished, messages);
 }
 
 SampleSet choose_split(const dataset::LoadedManifest& loaded, const std::string& split) {
@@ -365,6 +392,14 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   const auto loaded = dataset::load_manifest(options.manifest, options.root, {""});
   const auto samples = choose_split(loaded, options.split);
   if (samples.label_names().empty()) throw DataError(loaded.name + ": has no labels to evaluate");
+  const auto conditions = options.artifacts.empty() && options.recipes.empty()
+                              ? std::vector<Condition>{condition_as_given(samples)}
+                              : grid_conditions(options);
+  Why why;
+  if (!options.explain.empty())
+    why = {explained_conditions(options.explain, conditions),
+           choose_explained(samples, options.seed),
+           {}};
   const auto validation_samples = choose_validation(loaded, options.split);
   const Networks networks(options, samples, loaded.splits[0], loaded.name);
   Evaluated test{{samples,
@@ -379,9 +414,7 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   Evaluated validation{
       {validation_samples, networks, {}, {}, options.ladder, options.seed, options.threads, {}},
       {}};
-  test.plan.conditions = options.artifacts.empty() && options.recipes.empty()
-                             ? std::vector<Condition>{condition_as_given(samples)}
-                             : grid_conditions(options);
+  test.plan.conditions = conditions;
   test.plan.recipes = options.recipes;
   for (const auto& condition : test.plan.conditions)
     if (condition.kind == Kind::clean ||
@@ -401,27 +434,35 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
 
   Partial partial(options.output, provenance.back(), options.resume);
   for (const auto& line : partial.finished()) {
+    if (line.value("set", "") == "explanation") {
+      add_explained(why.explained, line, partial.path());
+      continue;
+    }
     auto& part = line.value("set", "") == "validation" ? validation : test;
     add_finished(part.scored, line, part.plan, partial.path());
   }
-  const auto run_part = [&](Evaluated& part, const char* set, const std::string& what) {
-    const auto keep = [&](Json line) {
+  const auto keep = [&](const char* set) {
+    return [&partial, set](Json line) {
       line["set"] = set;
       partial.append(line);
     };
-    score(part.plan, part.scored, keep, messages, what);
+  };
+  const auto run_part = [&](Evaluated& part, const char* set, const std::string& what) {
+    score(part.plan, part.scored, keep(set), messages, what);
   };
   const bool validated = validation_samples.size() > 0;
   if (validated) run_part(validation, "validation", "validation images");
   run_part(test, "test", "evaluating");
+  if (!why.conditions.empty()) explain_models(test.plan, why, keep("explanation"), messages);
   const auto* judged = validated ? &validation : nullptr;
-  const auto header = make_header(options, test, judged, provenance);
+  const auto header = make_header(options, test, judged, why, provenance);
   if (to_file) {
     AtomicFile file(options.output, options.overwrite);
-    write_evaluation(test, judged, header, [&](std::string_view bytes) { file.write(bytes); });
+    write_evaluation(test, judged, why, header, [&](std::string_view bytes) { file.write(bytes); });
     file.commit();
   } else {
-    write_evaluation(test, judged, header, [](std::string_view bytes) { write_stdout(bytes); });
+    write_evaluation(test, judged, why, header,
+                     [](std::string_view bytes) { write_stdout(bytes); });
   }
   partial.remove();
 }

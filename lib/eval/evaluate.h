@@ -28,6 +28,7 @@ struct Options {
   bool decompose = false;
   std::map<std::string, artifact::Recipe> recipes;  // by name: a condition each
   bool clinic_mix = false;                          // of the grid: a condition
+  std::vector<std::string> explain;                 // conditions, by results::name
   std::shared_ptr<const artifact::Ladder>
       ladder;  // severities in place of the catalogue's; or null
   std::string device = "cpu";
@@ -43,10 +44,9 @@ struct Options {
 std::vector<std::string> parse_grid(const std::string& text);
 
 /// Scores of the split under every condition, and of the clean images of split val, which operating
-/// points and calibration are fitted on. A finished block is appended to OUTPUT.partial; --resume
-/// goes on there.
-/// throws DataError (labels of model and manifest differ, no batch norm to adapt, ...),
-/// InterruptedError
+/// points and calibration are fitted on; and why the models do so under the conditions to explain.
+/// A finished block is appended to OUTPUT.partial; --resume goes on there. throws DataError (labels
+/// of model and manifest differ, no batch norm to adapt, ...), InterruptedError
 void evaluate(const Options& options, const Run& run, const Messages& messages);
 
 }  // namespace mr::eval

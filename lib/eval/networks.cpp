@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/json.h"
-#include "base/random.h"
 #include "nn/adaptation.h"
 #include "nn/device.h"
 #include "nn/model.h"
@@ -37,15 +35,6 @@ void require_labels(const Json& info, const SampleSet& samples, const std::strin
   };
   throw DataError(manifest + ": its labels (" + joined(found) + ") differ from those of " + model +
                   " (" + joined(wanted) + ")");
-}
-
-std::vector<std::size_t> recalibration_order(std::size_t samples, std::uint64_t seed) {
-  std::vector<std::size_t> order(samples);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  shuffle(random_key(seed, {"adapt", "recalibrate"}), order);
-  order.resize(std::min(samples, recalibration_samples));
-  std::sort(order.begin(), order.end());
-  return order;
 }
 
 double prior_of(const Adaptation& adaptation) {
@@ -109,6 +98,8 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
   const Variant plain{index, place, {}, nullptr, model.network};
   variants.push_back(
       {index, place, {}, nullptr, ours ? nn::for_inference(model.network) : model.network});
+  variants.push_back({index, place, {}, nullptr, nn::for_inference(model.network)});
+  if (!options.explain.empty()) trained.push_back(model.network);
   const bool adaptable = !nn::batch_norms(model.network).empty();
   for (const auto& adaptation : options.adaptations) {
     if (!adaptable) break;
@@ -128,7 +119,8 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
 
 void Networks::add_recalibrated(const Options& options, const SampleSet& training,
                                 const Variant& plain) {
-  const auto order = recalibration_order(training.size(), seed_);
+  const auto order = draw_samples(training.size(), recalibration_samples,
+                                  random_key(seed_, {"adapt", "recalibrate"}));
   dataset::BatchLoader loader(training, preprocessings[plain.preprocess], {options.threads, {}, 0});
   loader.start(order, options.batch_size, 0);
   std::vector<torch::Tensor> batches;
@@ -151,7 +143,6 @@ std::size_t Networks::pixels_of(const Variant& variant) const {
   return dataset::input_elements(preprocessings[variant.preprocess]);
 }
 
-/// The samples as a tensor on the device; `pad_to` > n repeats the last one.
 torch::Tensor Networks::batch(const Variant& variant, const float* pixels, std::size_t n,
                               std::size_t pad_to) const {
   auto shape = dataset::input_shape(preprocessings[variant.preprocess]);
@@ -219,10 +210,15 @@ void Networks::run(const Variant& variant, Module network, const torch::Tensor& 
   }
 }
 
-void Networks::score(const Variant& variant, const float* pixels, std::size_t n,
-                     std::vector<float>& scores) const {
+std::unique_lock<std::mutex> Networks::device_lock() const {
   std::unique_lock<std::mutex> alone(*alone_, std::defer_lock);
   if (device_.is_cuda()) alone.lock();
+  return alone;
+}
+
+void Networks::score(const Variant& variant, const float* pixels, std::size_t n,
+                     std::vector<float>& scores) const {
+  const auto alone = device_lock();
   const auto& adaptation = variant.adaptation;
   if (adaptation.scheme == Scheme::none || adaptation.scheme == Scheme::recalibrate) {
     const auto each = pixels_of(variant);
@@ -256,8 +252,7 @@ Module Networks::adapted_on(const Variant& variant, const std::vector<float>& pi
     const auto some = std::min(batch_, n - s);
     batches.push_back(batch(variant, pixels.data() + s * pixels_of(variant), some, some));
   }
-  std::unique_lock<std::mutex> alone(*alone_, std::defer_lock);
-  if (device_.is_cuda()) alone.lock();
+  const auto alone = device_lock();
   auto network = variant.network.deepcopy();
   nn::recalibrate(network, batches, prior_of(variant.adaptation));
   return network;

@@ -41,24 +41,39 @@ class Networks {
   std::vector<float> score_over_images(const Variant& variant, const std::vector<float>& pixels,
                                        const dataset::SampleSet& samples) const;
 
+  /// Pixels of one sample.
+  std::size_t pixels_of(const Variant& variant) const;
+
+  /// Those of a set of samples, indices into pixels [N, H, W].
+  std::vector<float> gather(const Variant& variant, const std::vector<float>& pixels,
+                            const std::vector<std::size_t>& set) const;
+
+  /// Samples as a tensor on the device; `pad_to` > n repeats the last one.
+  at::Tensor batch(const Variant& variant, const float* pixels, std::size_t n,
+                   std::size_t pad_to) const;
+
+  /// Adds scores [n, L] of the first n samples of `input` to `scores`. network: the variant's own,
+  /// or a changed copy of it.
+  void run(const Variant& variant, torch::jit::Module network, const at::Tensor& input,
+           std::size_t n, std::vector<float>& scores) const;
+
+  /// To be held while a network runs: one at a time on CUDA.
+  std::unique_lock<std::mutex> device_lock() const;
+
   std::size_t labels() const { return labels_; }
+  std::size_t batch_size() const { return batch_; }
 
   std::vector<Json> infos;                          // mr.json of each model
   std::vector<dataset::Preprocess> preprocessings;  // the distinct ones
   std::vector<Variant> variants;
+  std::vector<torch::jit::Module>
+      trained;  // of each model, as loaded; empty unless one is explained
 
  private:
   void add_model(const Options& options, const dataset::SampleSet& samples,
                  const dataset::SampleSet& images, const std::string& manifest, std::size_t index);
   void add_recalibrated(const Options& options, const dataset::SampleSet& training,
                         const Variant& plain);
-  at::Tensor batch(const Variant& variant, const float* pixels, std::size_t n,
-                   std::size_t pad_to) const;
-  void run(const Variant& variant, torch::jit::Module network, const at::Tensor& input,
-           std::size_t n, std::vector<float>& scores) const;
-  std::size_t pixels_of(const Variant& variant) const;
-  std::vector<float> gather(const Variant& variant, const std::vector<float>& pixels,
-                            const std::vector<std::size_t>& set) const;
   torch::jit::Module adapted_on(const Variant& variant, const std::vector<float>& pixels,
                                 std::size_t n) const;
   std::vector<float> score_mixed(const Variant& variant, const std::vector<float>& pixels,

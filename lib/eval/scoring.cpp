@@ -251,10 +251,9 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
   return results;
 }
 
-/// A group of conditions by the variants that adapt over images: OverImages of each.
-std::vector<OverImages> run_over_images(const Work& work, std::size_t group) {
+/// All pixels under a group of conditions: [conditions][preprocessings][samples x H x W].
+std::vector<std::vector<std::vector<float>>> pixels_of_group(const Work& work, std::size_t group) {
   const auto& plan = work.plan;
-  const auto& variants = plan.networks.variants;
   const auto conditions = work.end_of_group(group) - work.groups[group];
   std::vector<std::vector<std::vector<float>>> pixels(
       conditions, std::vector<std::vector<float>>(plan.networks.preprocessings.size()));
@@ -275,6 +274,15 @@ std::vector<OverImages> run_over_images(const Work& work, std::size_t group) {
             pixels[c][p].insert(pixels[c][p].end(), prepared[c].pixels[p].begin(),
                                 prepared[c].pixels[p].end());
       });
+  return pixels;
+}
+
+/// A group of conditions by the variants that adapt over images: OverImages of each.
+std::vector<OverImages> run_over_images(const Work& work, std::size_t group) {
+  const auto& plan = work.plan;
+  const auto& variants = plan.networks.variants;
+  const auto pixels = pixels_of_group(work, group);
+  const auto conditions = pixels.size();
   std::vector<OverImages> scores(conditions, OverImages(variants.size()));
   const auto tasks = conditions * variants.size();
   parallel_for(plan.threads, static_cast<std::int64_t>(tasks), [&](std::int64_t i) {
@@ -420,6 +428,21 @@ void score(const Plan& plan, Scored& scored, const std::function<void(const Json
   }
 }
 
+std::vector<std::vector<float>> pixels_under(const Plan& plan, std::size_t condition) {
+  const Work work(plan);
+  const auto after = std::upper_bound(work.groups.begin(), work.groups.end(), condition);
+  const auto group = static_cast<std::size_t>(after - work.groups.begin()) - 1;
+  return pixels_of_group(work, group)[condition - work.groups[group]];
+}
+
+std::vector<float> by_label(const std::vector<float>& scores, std::size_t labels) {
+  const auto n = scores.size() / labels;
+  std::vector<float> turned(scores.size());
+  for (std::size_t sample = 0; sample < n; ++sample)
+    for (std::size_t l = 0; l < labels; ++l) turned[l * n + sample] = scores[sample * labels + l];
+  return turned;
+}
+
 std::vector<float> scores_of(const Plan& plan, const Scored& scored, std::size_t condition,
                              std::size_t variant) {
   std::vector<float> values;  // [samples x labels]
@@ -430,11 +453,7 @@ std::vector<float> scores_of(const Plan& plan, const Scored& scored, std::size_t
       const auto& own = block[condition].scores[variant];
       values.insert(values.end(), own.begin(), own.end());
     }
-  const auto n = plan.samples.size(), labels = plan.samples.label_names().size();
-  std::vector<float> by_label(labels * n);
-  for (std::size_t sample = 0; sample < n; ++sample)
-    for (std::size_t l = 0; l < labels; ++l) by_label[l * n + sample] = values[sample * labels + l];
-  return by_label;
+  return by_label(values, plan.samples.label_names().size());
 }
 
 }  // namespace mr::eval

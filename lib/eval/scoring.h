@@ -28,8 +28,8 @@ struct Plan {
   /// The parts of an artifact at a severity stand side by side: they share its corruption.
   std::vector<results::Condition> conditions;
   std::map<std::string, artifact::Recipe> recipes;  // of conditions of kind recipe, by name
-  std::shared_ptr<const artifact::Ladder> ladder;  // or null
-  std::uint64_t seed = 0;                          // of the artifacts
+  std::shared_ptr<const artifact::Ladder> ladder;   // or null
+  std::uint64_t seed = 0;                           // of the artifacts
   int threads = 1;
   std::optional<std::size_t> thumbnail;  // sample whose picture is wanted
 };
@@ -63,6 +63,12 @@ void add_finished(Scored& scored, const Json& line, const Plan& plan, const std:
 /// done, as add_finished takes it. throws InterruptedError, DataError
 void score(const Plan& plan, Scored& scored, const std::function<void(const Json&)>& finished,
            const Messages& messages, const std::string& what);
+
+/// The pixels of all samples under one condition: [preprocessings][samples x H x W].
+std::vector<std::vector<float>> pixels_under(const Plan& plan, std::size_t condition);
+
+/// [labels x samples] of [samples x labels].
+std::vector<float> by_label(const std::vector<float>& scores, std::size_t labels);
 
 /// [labels x samples] of one variant under one condition.
 std::vector<float> scores_of(const Plan& plan, const Scored& scored, std::size_t condition,

@@ -18,7 +18,7 @@ void record(Module& layer, bool on) {
 
 /// Mean and biased variance [C] over all that `layer` recorded: rows count, mean, variance of each
 /// batch. Chan et al. 1979, eq. 2.1, in double precision.
-std::pair<torch::Tensor, torch::Tensor> pooled(const Module& layer) {
+Statistics pooled(const Module& layer) {
   const auto list = layer.attr("recorded").toTensorVector();
   const auto all = torch::stack(list).to(torch::kFloat64);  // [batches, 3, C]
   const auto count = all.select(1, 0), mean = all.select(1, 1), variance = all.select(1, 2);
@@ -28,15 +28,19 @@ std::pair<torch::Tensor, torch::Tensor> pooled(const Module& layer) {
   return {centre, spread};
 }
 
-void replace_statistics(Module& layer, double prior, double images) {
+bool adaptable(const Module& module) {
+  return module.hasattr("prior") && !module.attr("frozen").toBool();
+}
+
+void replace_statistics(Module& layer, double prior, double images, Replaced replaced) {
   const auto [mean, variance] = pooled(layer);
   record(layer, false);
   const auto mix = [&](const char* name, const torch::Tensor& target) {
     auto running = layer.attr(name).toTensor();
     running.copy_((prior * running.to(torch::kFloat64) + images * target) / (prior + images));
   };
-  mix("running_mean", mean);
-  mix("running_var", variance);
+  if (replaced != Replaced::variance) mix("running_mean", mean);
+  if (replaced != Replaced::mean) mix("running_var", variance);
 }
 
 /// softplus(-a) + a sigmoid(-a), a = |z|: of the two forms the one that keeps the small entropies
@@ -51,8 +55,15 @@ torch::Tensor mean_entropy(const torch::Tensor& logits) {
 std::vector<Module> batch_norms(const Module& network) {
   std::vector<Module> layers;
   for (const auto& module : network.modules())
-    if (module.hasattr("prior") && !module.attr("frozen").toBool()) layers.push_back(module);
+    if (adaptable(module)) layers.push_back(module);
   return layers;
+}
+
+std::vector<std::string> batch_norm_names(const Module& network) {
+  std::vector<std::string> names;
+  for (const auto& module : network.named_modules())
+    if (adaptable(module.value)) names.push_back(module.name);
+  return names;
 }
 
 void freeze(Module& network) {
@@ -63,13 +74,29 @@ void set_prior(Module& network, double prior) {
   for (auto& layer : batch_norms(network)) layer.setattr("prior", prior);
 }
 
-void recalibrate(Module& network, const std::vector<torch::Tensor>& batches, double prior) {
+std::vector<Statistics> input_statistics(Module& network,
+                                         const std::vector<torch::Tensor>& batches) {
+  const torch::NoGradGuard no_grad;
+  auto layers = batch_norms(network);
+  set_prior(network, running_statistics);
+  for (auto& layer : layers) record(layer, true);
+  for (const auto& batch : batches) network.forward({batch});
+  std::vector<Statistics> all;
+  for (auto& layer : layers) {
+    all.push_back(pooled(layer));
+    record(layer, false);
+  }
+  return all;
+}
+
+void recalibrate(Module& network, const std::vector<torch::Tensor>& batches, double prior,
+                 Replaced replaced) {
   const torch::NoGradGuard no_grad;
   auto layers = batch_norms(network);
   std::int64_t images = 0;
   for (const auto& batch : batches) images += batch.size(0);
   const auto n = static_cast<double>(images);
-  const bool together = batches.size() == 1;
+  const bool together = batches.size() == 1 && replaced == Replaced::both;
   set_prior(network, together ? prior : running_statistics);
   if (together) {
     for (auto& layer : layers) record(layer, true);
@@ -80,7 +107,7 @@ void recalibrate(Module& network, const std::vector<torch::Tensor>& batches, dou
       record(layer, true);
       for (const auto& batch : batches) network.forward({batch});
     }
-    replace_statistics(layer, prior, n);
+    replace_statistics(layer, prior, n, replaced);
   }
   set_prior(network, running_statistics);
 }

@@ -3,7 +3,7 @@
 #pragma once
 #include <torch/types.h>
 
-#include <functional>
+#include <string>
 #include <vector>
 
 #include "nn/model.h"
@@ -13,6 +13,9 @@ namespace mr::nn {
 /// The layers of a network that keep running statistics and are not frozen, in the order in which
 /// they are run.
 std::vector<torch::jit::Module> batch_norms(const torch::jit::Module& network);
+
+/// Their names in the network, in the same order: "stage1_block1.norm1".
+std::vector<std::string> batch_norm_names(const torch::jit::Module& network);
 
 /// Makes batch norms affine maps for good: running statistics in training too, and no adaptation.
 void freeze(torch::jit::Module& network);
@@ -25,13 +28,25 @@ constexpr double running_statistics = -1, batch_statistics = 0;
 /// 2020, eq. 2). Running statistics are not touched.
 void set_prior(torch::jit::Module& network, double prior);
 
+/// Mean and biased variance, [C] each in double precision, of what a layer is given.
+struct Statistics {
+  torch::Tensor mean, variance;
+};
+
+/// Those of every batch norm over all images of `batches`, pooled, while all of them normalise with
+/// their running statistics: one pass. `network` is in evaluation mode and ends as it was.
+std::vector<Statistics> input_statistics(torch::jit::Module& network,
+                                         const std::vector<torch::Tensor>& batches);
+
+enum class Replaced { both, mean, variance };
+
 /// Replaces the running statistics by mean and biased variance over all images of `batches`, pooled
 /// (the variance of the batches' means is in it), mixed with the old ones by a prior N >= 0 as
 /// above. Each layer's are measured with the layers before it already replaced: one pass for each
-/// layer, one in all where there is one batch. `network` is in evaluation mode; afterwards it
-/// normalises with its running statistics.
+/// layer, one in all where there is one batch and both are replaced. `network` is in evaluation
+/// mode; afterwards it normalises with its running statistics.
 void recalibrate(torch::jit::Module& network, const std::vector<torch::Tensor>& batches,
-                 double prior = 0);
+                 double prior = 0, Replaced replaced = Replaced::both);
 
 /// TENT (Wang et al. 2021), episodic: a copy of the network that normalises with the batch at hand,
 /// after `steps` of Adam (betas 0.9 and 0.999) on weights and biases of its batch norms, down the

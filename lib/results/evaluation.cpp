@@ -218,6 +218,8 @@ class Reader {
         read_thumbnail(line["thumbnail"]);
       else if (line.is_object() && line.contains("validation"))
         read_validation(line["validation"]);
+      else if (line.is_object() && line.contains("explanation"))
+        read_explanation(line["explanation"]);
       else
         read_result(line);
     }
@@ -277,6 +279,15 @@ class Reader {
     if (visitor_.result) visitor_.result(std::move(result));
   }
 
+  void read_explanation(const Json& json) {
+    Explanation explanation;
+    explanation.model = model_of(json);
+    explanation.condition = to_condition(member(json, "condition", where()), where());
+    explanation.findings = to_findings(json, where());
+    ++explanations_;
+    if (visitor_.explanation) visitor_.explanation(std::move(explanation));
+  }
+
   void read_thumbnail(const Json& json) {
     Thumbnail thumbnail;
     thumbnail.condition = to_condition(member(json, "condition", where()), where());
@@ -287,18 +298,18 @@ class Reader {
   }
 
   void finish(const Json& end) {
-    const auto results = integer_member(end, "results", where());
-    const auto thumbnails = integer_member(end, "thumbnails", where());
-    const auto validations =
-        end.contains("validations") ? integer_member(end, "validations", where()) : 0;
-    const auto counts = [](std::int64_t v, std::int64_t r, std::int64_t t) {
-      return std::to_string(v) + " validations, " + std::to_string(r) + " results and " +
-             std::to_string(t) + " thumbnails";
+    const auto optional = [&](const char* key) {
+      return end.contains(key) ? integer_member(end, key, where()) : 0;
     };
-    if (results != results_ || thumbnails != thumbnails_ || validations != validations_)
-      throw DataError(where() + ": the end line counts " +
-                      counts(validations, results, thumbnails) + ", the file has " +
-                      counts(validations_, results_, thumbnails_));
+    const auto counts = [](std::int64_t v, std::int64_t r, std::int64_t e, std::int64_t t) {
+      return std::to_string(v) + " validations, " + std::to_string(r) + " results, " +
+             std::to_string(e) + " explanations and " + std::to_string(t) + " thumbnails";
+    };
+    const auto said = counts(optional("validations"), integer_member(end, "results", where()),
+                             optional("explanations"), integer_member(end, "thumbnails", where()));
+    const auto found = counts(validations_, results_, explanations_, thumbnails_);
+    if (said != found)
+      throw DataError(where() + ": the end line counts " + said + ", the file has " + found);
     if (next()) throw DataError(where() + ": text after the end line");
   }
 
@@ -307,7 +318,7 @@ class Reader {
   const Visitor& visitor_;
   std::string text_;
   std::size_t number_ = 0;
-  std::int64_t validations_ = 0, results_ = 0, thumbnails_ = 0;
+  std::int64_t validations_ = 0, results_ = 0, explanations_ = 0, thumbnails_ = 0;
   Header header_;
   std::map<std::string, std::size_t> index_;  // of a model by its id
 };
@@ -417,6 +428,14 @@ void EvaluationWriter::write(const Result& result) {
   ++results_;
 }
 
+void EvaluationWriter::write(const Explanation& explanation) {
+  Json json{{"model", header_.models.at(explanation.model).id},
+            {"condition", to_json(explanation.condition)}};
+  json.update(to_json(explanation.findings));
+  write_line({{"explanation", std::move(json)}});
+  ++explanations_;
+}
+
 void EvaluationWriter::write(const Thumbnail& thumbnail) {
   write_line({{"thumbnail",
                {{"condition", to_json(thumbnail.condition)},
@@ -426,9 +445,11 @@ void EvaluationWriter::write(const Thumbnail& thumbnail) {
 }
 
 void EvaluationWriter::finish() {
-  write_line(
-      {{"end",
-        {{"validations", validations_}, {"results", results_}, {"thumbnails", thumbnails_}}}});
+  write_line({{"end",
+               {{"validations", validations_},
+                {"results", results_},
+                {"explanations", explanations_},
+                {"thumbnails", thumbnails_}}}});
 }
 
 void read_evaluation(const std::string& path, const Visitor& visitor) {

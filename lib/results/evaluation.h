@@ -1,6 +1,6 @@
 // results/: the evaluation file mr-eval/1 (JSON Lines): reader, writer, contrasts over it.
 // Line 1 is the header; then the models' scores on clean validation images, one line per model and
-// condition, thumbnails, and an end line.
+// condition, explanations, thumbnails, and an end line.
 // Shapes: L labels, N samples, P subjects; V samples of the clean validation images.
 #pragma once
 #include <functional>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "results/explanation.h"
 
 namespace mr::results {
 
@@ -89,6 +90,13 @@ struct ValidationScores {
   std::vector<float> scores;  // L x V logits, row-major
 };
 
+/// Why a model does as it does under a condition.
+struct Explanation {
+  std::size_t model = 0;  // index into header.models
+  Condition condition;
+  Findings findings;
+};
+
 struct Thumbnail {
   Condition condition;
   std::string sample_id;
@@ -102,6 +110,7 @@ class EvaluationWriter {
   EvaluationWriter(Sink sink, const Header& header);  // throws DataError where lengths disagree
   void write(const ValidationScores& scores);         // likewise; before the results
   void write(const Result& result);                   // likewise
+  void write(const Explanation& explanation);
   void write(const Thumbnail& thumbnail);
   void finish();
 
@@ -110,7 +119,7 @@ class EvaluationWriter {
 
   Sink sink_;
   Header header_;
-  std::int64_t validations_ = 0, results_ = 0, thumbnails_ = 0;
+  std::int64_t validations_ = 0, results_ = 0, explanations_ = 0, thumbnails_ = 0;
 };
 
 /// What a reader does with each part, in the order of the file; a part without one is passed over.
@@ -118,6 +127,7 @@ struct Visitor {
   std::function<void(const Header&)> header;
   std::function<void(ValidationScores&&)> validation;
   std::function<void(Result&&)> result;
+  std::function<void(Explanation&&)> explanation;
   std::function<void(Thumbnail&&)> thumbnail;
 };
 

@@ -1,5 +1,7 @@
 #include "results/measure.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/threads.h"
@@ -61,6 +63,28 @@ stats::Linearized linearize(stats::Metric metric, const Header& header, const Re
                             std::size_t label, const std::vector<std::int8_t>& truth,
                             const stats::OperatingPoint& at) {
   return stats::linearize(metric, cases_of(header, result, label, truth), at);
+}
+
+stats::Linearized macro_auroc(const Header& header, const Result& result) {
+  stats::Linearized mean;
+  double labels = 0;
+  for (std::size_t l = 0; l < header.labels.size(); ++l) {
+    const auto one = linearize(stats::Metric::auroc, header, result, l, header.truth.at(l));
+    if (!one.value) {
+      if (!mean.value) mean.reason = one.reason;
+      continue;
+    }
+    mean.subjects = mean.value ? std::min(mean.subjects, one.subjects) : one.subjects;
+    mean.value = mean.value.value_or(0) + *one.value;
+    mean.influence.resize(one.influence.size());
+    for (std::size_t p = 0; p < one.influence.size(); ++p) mean.influence[p] += one.influence[p];
+    mean.reason.clear();
+    ++labels;
+  }
+  if (!mean.value) return mean;
+  *mean.value /= labels;
+  for (double& u : mean.influence) u /= labels;
+  return mean;
 }
 
 std::vector<std::optional<double>> choose_thresholds(const Model& model, const Samples& validation,

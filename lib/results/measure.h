@@ -20,6 +20,9 @@ stats::Linearized linearize(stats::Metric metric, const Header& header, const Re
                             std::size_t label, const std::vector<std::int8_t>& truth,
                             const stats::OperatingPoint& at = {});
 
+/// Mean of the labels' AUROC, of those that have one, with its influences.
+stats::Linearized macro_auroc(const Header& header, const Result& result);
+
 /// Operating points by the rule of the model's training (info.operating_points), which its scores
 /// [L x V] on validation samples give.
 /// throws  DataError where the model does not say its rule

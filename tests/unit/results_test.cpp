@@ -229,6 +229,50 @@ TEST_CASE("a writer refuses results that do not fit the header") {
   CHECK_THROWS_WITH_AS(measure(h, r), "clean: scores: want 180, got 179", DataError);
 }
 
+TEST_CASE("what was found of a model comes back as it was written") {
+  Scratch scratch;
+  const auto h = header({model("batch", 1)});
+  Explanation written;
+  written.condition = grid[1];
+  written.findings.samples = 90;
+  // Channels: moved by a running deviation; four times the variance; eps alone; constant in t.
+  written.findings.layers.push_back(compare_statistics("stem.norm", {{3, 0, 1, 0}, {4, 16, 1, 0}},
+                                                       {{1, 0, 0, 0}, {4, 4, 1e-6, 4}}, 1e-5));
+  const mr::stats::Linearized as_it_is{0.75, {0.1, -0.1, 0.2}, 3, ""},
+      swapped{0.5, {0, 0.1, 0.1}, 3, ""};
+  written.findings.swaps.push_back({effect(swapped, as_it_is), Swap::Kind::only, "stem.norm"});
+  written.findings.probes.push_back({effect(swapped, as_it_is), 0.5, 0, 0.25, std::nullopt});
+  std::string text;
+  EvaluationWriter writer([&](std::string_view l) { text += l; }, h);
+  writer.write(written);
+  writer.finish();
+  Visitor visitor;
+  int seen = 0;
+  visitor.explanation = [&](Explanation&& read) {
+    ++seen;
+    CHECK(read.model == 0);
+    CHECK(read.condition == grid[1]);
+    CHECK(to_json(read.findings) == to_json(written.findings));
+  };
+  read_evaluation(scratch.write("x.eval", text), visitor);
+  CHECK(seen == 1);
+
+  const auto& layer = written.findings.layers[0];
+  CHECK(layer.channels == 4);
+  CHECK(layer.below_eps == 1);
+  CHECK(layer.below_10_eps == 1);
+  CHECK(*layer.w2.median == doctest::Approx(1));                          // 1, 1 and 1
+  CHECK(*layer.kl.median == doctest::Approx(0.5 * (3 - std::log(4.0))));  // 1/2, this, infinite
+  CHECK(!layer.kl.p95);
+  const auto& change = written.findings.swaps[0].change;
+  CHECK(*change.value == -0.25);
+  CHECK(change.variance.subjects == doctest::Approx(0.01 + 0.04 + 0.01));
+
+  CHECK(message(scratch, replaced(text, R"("swap":"only")", R"("swap":"lonely")")) ==
+        "line 2: unknown swap 'lonely'");
+  CHECK(message(scratch, replaced(text, R"("samples":90,)", "")) == "line 2: lacks \"samples\"");
+}
+
 TEST_CASE("a file that is not a whole evaluation is refused, and the message says why") {
   Scratch scratch;
   const auto good = evaluation(header({model("batch", 1)}));
@@ -249,8 +293,8 @@ TEST_CASE("a file that is not a whole evaluation is refused, and the message say
             .compare(0, 19, "line 3, column 10: ") == 0);
   CHECK(message(scratch, good + end_line) == "line 8: text after the end line");
   CHECK(message(scratch, header_line + result_line + end_line) ==
-        "line 3: the end line counts 0 validations, 4 results and 1 thumbnails, the file has 0 "
-        "validations, 1 results and 0 thumbnails");
+        "line 3: the end line counts 0 validations, 4 results, 0 explanations and 1 thumbnails, "
+        "the file has 0 validations, 1 results, 0 explanations and 0 thumbnails");
   CHECK(message(scratch, replaced(good, "{\"model\":\"batch-s1\"", "{\"model\":\"b\"")) ==
         "line 2: model 'b' is not in the header");
   CHECK(message(scratch, replaced(good, R"("kind":"clean")", R"("kind":"dirty")")) ==
