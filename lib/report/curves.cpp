@@ -27,26 +27,6 @@ std::vector<std::pair<double, Contrast>> over_severity(const Scope& scope, const
   return all;
 }
 
-/// From a little below the lowest value or bound to a little above the highest.
-void fit_range(Curves& curves) {
-  std::optional<double> low = curves.reference, high = curves.reference;
-  const auto see = [&](const std::optional<double>& v) {
-    if (!v) return;
-    low = std::min(low.value_or(*v), *v);
-    high = std::max(high.value_or(*v), *v);
-  };
-  for (const auto& series : curves.series) {
-    for (const auto& p : series.points)
-      for (const auto& v : {p.value, p.low, p.high}) see(v);
-    for (const auto& run : series.runs)
-      for (const auto& p : run) see(p.value);
-  }
-  if (!low) return;  // nothing to draw
-  const double margin = std::max(0.05 * (*high - *low), 1e-3);
-  curves.y_low = *low - margin;
-  curves.y_high = *high + margin;
-}
-
 }  // namespace
 
 std::vector<std::string> severity_names(const Scope& scope) {
@@ -71,6 +51,25 @@ Curves::Series series_of(const Scope& scope, const std::string& arm,
       series.runs[r].push_back(point(x, r < single.size() ? single[r] : Estimate{}));
   }
   return series;
+}
+
+void fit_range(Curves& curves) {
+  std::optional<double> low = curves.reference, high = curves.reference;
+  const auto see = [&](const std::optional<double>& v) {
+    if (!v) return;
+    low = std::min(low.value_or(*v), *v);
+    high = std::max(high.value_or(*v), *v);
+  };
+  for (const auto& series : curves.series) {
+    for (const auto& p : series.points)
+      for (const auto& v : {p.value, p.low, p.high}) see(v);
+    for (const auto& run : series.runs)
+      for (const auto& p : run) see(p.value);
+  }
+  if (!low) return;  // nothing to draw
+  const double margin = std::max(0.05 * (*high - *low), 1e-3);
+  curves.y_low = *low - margin;
+  curves.y_high = *high + margin;
 }
 
 void share_range(FigureGroup& group) {

@@ -17,6 +17,10 @@ Curves::Series series_of(const Scope& scope, const std::string& arm,
                          const std::vector<std::pair<double, Contrast>>& contrasts, Label label,
                          Metric metric);
 
+/// The range of y: from a little below the lowest value, bound or reference to a little above the
+/// highest.
+void fit_range(Curves& curves);
+
 /// One range of y for all panels of a group, from the lowest value or bound to the highest.
 void share_range(FigureGroup& group);
 

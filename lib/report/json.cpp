@@ -155,6 +155,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"blocks", blocks_json(scope)},
       {"exchanges", exchanges_json(scope)},
       {"shortcuts", shortcuts_json(scope)},
+      {"diagnostics", diagnostics_json(scope)},
       {"level", results::name(study.level())},
       {"pool",
        study.level() == results::Level::sample ? Json() : Json(results::name(study.pool()))},

@@ -22,6 +22,7 @@ Section decision_curves(const Scope& scope);  // net benefit
 Section detection(const Scope& scope);        // of artifacts, by the scores
 Section subgroups(const Scope& scope);        // by attribute of the images
 Section shortcuts(const Scope& scope);        // of facts beside the image
+Section diagnostics(const Scope& scope);      // why: statistics of batch norms, swaps, probes
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
 Section methods(const Scope& scope);
 Section limitations(const Scope& scope);
@@ -45,6 +46,7 @@ Json exchanges_json(const Scope& scope);
 Json shortcuts_json(const Scope& scope);
 Json leaderboard_json(const Scope& scope);
 Json checklist_json(const Scope& scope, const Json& provenance);
+Json diagnostics_json(const Scope& scope);
 
 /// The whole report. provenance: that of the study with this run's entry last.
 Document make_document(const Scope& scope, const Trainings& trainings, const Json& provenance);

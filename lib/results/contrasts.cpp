@@ -192,6 +192,11 @@ void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
                own == retuned.end() ? Thresholds() : own->second);
     if (result_seen) result_seen(header, result);
   };
+  visitor.explanation = [&](Explanation&& explanation) {
+    const auto& model = header.models[explanation.model];
+    explained_.push_back(
+        {arm(model), model.run, explanation.condition, std::move(explanation.findings)});
+  };
   visitor.thumbnail = [&](Thumbnail&& thumbnail) {
     const auto same = [&](const Thumbnail& t) {
       return t.condition == thumbnail.condition && t.sample_id == thumbnail.sample_id;
@@ -301,6 +306,7 @@ void Study::keep(const std::vector<std::string>& arms) {
     list.erase(std::remove_if(list.begin(), list.end(), condition), list.end());
   };
   forget(models_, [&](const Model& model) { return lacks(arms, arm(model)); });
+  forget(explained_, [&](const ExplainedRun& one) { return lacks(arms, one.arm); });
   const auto unseen = [&](const Condition& condition) {
     for (const auto& [arm, runs] : trained_)
       for (const auto& [run, trained] : runs)

@@ -57,6 +57,14 @@ struct Subgroup {
 /// throws  UsageError on an attribute that no image has, or with more than 20 values
 std::vector<Subgroup> make_subgroups(const Header& header, const std::vector<std::string>& by);
 
+/// Why one run of an arm does as it does under a condition, sample by sample whatever the level.
+struct ExplainedRun {
+  std::string arm;
+  std::int64_t run = 0;
+  Condition condition;
+  Findings findings;
+};
+
 /// All samples, or an index into Study::subgroups(), where the AUROC is known.
 using Among = std::optional<std::size_t>;
 inline constexpr std::nullopt_t all_samples = std::nullopt;
@@ -114,6 +122,8 @@ class Study {
   bool has_retuned() const { return has_retuned_; }
   const std::vector<Subgroup>& subgroups() const { return subgroups_; }
   std::optional<double> prevalence() const { return reading_.prevalence; }
+  /// Of all files, in their order; none where none was asked for.
+  const std::vector<ExplainedRun>& explained() const { return explained_; }
   bool has_clean() const;
   std::vector<std::string> artifacts() const;                         // in order of appearance
   std::vector<double> severities(const std::string& artifact) const;  // ascending
@@ -222,6 +232,7 @@ class Study {
   std::vector<std::string> arms_;
   std::vector<Condition> conditions_, parts_;
   bool has_retuned_ = false;
+  std::vector<ExplainedRun> explained_;
   std::vector<Thumbnail> thumbnails_;
   std::map<std::string, Json> fidelity_;  // by the condition's name
   Json notes_ = Json::array(), provenance_ = Json::array();
