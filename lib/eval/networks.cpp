@@ -98,7 +98,6 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
   const Variant plain{index, place, {}, nullptr, model.network};
   variants.push_back(
       {index, place, {}, nullptr, ours ? nn::for_inference(model.network) : model.network});
-  variants.push_back({index, place, {}, nullptr, nn::for_inference(model.network)});
   if (!options.explain.empty()) trained.push_back(model.network);
   const bool adaptable = !nn::batch_norms(model.network).empty();
   for (const auto& adaptation : options.adaptations) {

@@ -365,8 +365,6 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
                         detection(scope),
                         subgroups(scope),
                         shortcuts(scope),
-                        subgroups(scope),
-                        shortcuts(scope),
                         diagnostics(scope),
                         image_changes(scope),
                         training(trainings),
