@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "stats/calibration.h"
 #include "stats/multiplicity.h"
 
 namespace mr::results {
@@ -65,31 +64,6 @@ void adjust(std::vector<Comparison>& family,
     if (member.difference.p) member.p_adjusted = *next++;
 }
 
-using Scaling = std::vector<stats::Recalibration>;      // [L]
-using Thresholds = std::vector<std::optional<double>>;  // [L]
-
-Scaling fit(const std::string& path, Recalibrate how, const Model& model,
-            const std::vector<std::string>& labels, const Samples& validation,
-            const std::vector<float>& scores) {
-  Scaling scaling;
-  const auto n = static_cast<std::ptrdiff_t>(validation.sample_ids.size());
-  for (std::size_t l = 0; l < validation.truth.size(); ++l) {
-    const auto first = scores.begin() + static_cast<std::ptrdiff_t>(l) * n;
-    const std::vector<float> own(first, first + n);
-    scaling.push_back(how == Recalibrate::platt
-                          ? stats::platt_scaling(own, validation.truth[l])
-                          : stats::temperature_scaling(own, validation.truth[l]));
-    if (!scaling.back().reason.empty())
-      throw DataError(path + ": model " + model.id + ": " + labels[l] +
-                      " cannot be recalibrated: " + scaling.back().reason);
-  }
-  return scaling;
-}
-
-double rescaled(const stats::Recalibration& by, double score) {
-  return by.intercept + by.slope * score;
-}
-
 /// SHA-256 of the file that training wrote: of a converted model, that of its source.
 std::string trained_file(const Model& model) {
   const auto conversion = model.info.find("conversion");
@@ -99,18 +73,6 @@ std::string trained_file(const Model& model) {
 }
 
 }  // namespace
-
-const char* name(Recalibrate how) {
-  return how == Recalibrate::platt         ? "platt"
-         : how == Recalibrate::temperature ? "temperature"
-                                           : "no";
-}
-
-Recalibrate parse_recalibrate(const std::string& text) {
-  for (const auto how : {Recalibrate::no, Recalibrate::temperature, Recalibrate::platt})
-    if (text == name(how)) return how;
-  throw UsageError(unknown("recalibration", text, {"temperature", "platt"}));
-}
 
 Contrast operator+(Contrast a, const Contrast& b) {
   a.terms.insert(a.terms.end(), b.terms.begin(), b.terms.end());
@@ -133,67 +95,37 @@ Study::Study(const std::vector<std::string>& paths, const ResultSeen& result_see
 }
 
 void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
-  Header header;
-  std::optional<Pooling> test, validation;
-  std::map<std::size_t, Scaling> scalings;                            // by model
-  std::map<std::pair<std::size_t, std::string>, Thresholds> retuned;  // by model and condition
+  const auto where = display(path);
+  const auto with_path = [&](const auto& what) {
+    try {
+      what();
+    } catch (const DataError& e) {
+      throw DataError(where + ": " + e.what());
+    }
+  };
+  std::optional<Units> units;
   Visitor visitor;
   visitor.header = [&](const Header& read) {
-    if (first_path_.empty())
-      level_ = reading_.level ? *reading_.level : choose_level(read, read.labels, why_not_pooled_);
-    header = read;
-    try {
-      test.emplace(read, level_, reading_.pool);
-      validation.emplace(read.validation,
-                         read.validation.sample_ids.empty() ? Level::sample : level_,
-                         reading_.pool);
-    } catch (const DataError& e) {
-      throw DataError(display(path) + ": " + e.what());
-    }
-    static_cast<Samples&>(header) = test->units();
-    header.validation = validation->units();
-    if (level_ != Level::sample)  // those of the models are for samples
-      for (auto& model : header.models) model.thresholds.assign(header.labels.size(), std::nullopt);
-    add_header(display(path), header);
+    with_path([&] {
+      if (first_path_.empty())
+        level_ =
+            reading_.level ? *reading_.level : choose_level(read, read.labels, why_not_pooled_);
+      units.emplace(read, level_, reading_);
+    });
+    add_header(where, units->header());
   };
   visitor.validation = [&](ValidationScores&& scores) {
-    auto& model = header.models[scores.model];
-    const auto pooled = validation->pooled(scores.scores);
-    const bool clean = scores.condition.kind == Kind::clean;
-    if (clean && reading_.recalibrate != Recalibrate::no)
-      scalings[scores.model] =
-          fit(display(path), reading_.recalibrate, model, header.labels, header.validation, pooled);
-    auto thresholds = clean && level_ == Level::sample
-                          ? model.thresholds
-                          : choose_thresholds(model, header.validation, pooled);
-    if (const auto scaling = scalings.find(scores.model); scaling != scalings.end())
-      for (std::size_t l = 0; l < thresholds.size(); ++l)
-        if (thresholds[l])
-          thresholds[l] = static_cast<float>(rescaled(scaling->second[l], *thresholds[l]));
-    if (clean)
-      set_thresholds(model, std::move(thresholds));
-    else
-      retuned[{scores.model, name(scores.condition)}] = std::move(thresholds);
+    with_path([&] { units->see(scores); });
+    take_thresholds(units->header().models[scores.model]);
   };
   visitor.result = [&](Result&& result) {
-    result.scores = test->pooled(result.scores);
-    if (reading_.recalibrate != Recalibrate::no) {
-      const auto scaling = scalings.find(result.model);
-      if (scaling == scalings.end())
-        throw DataError(display(path) + ": model " + header.models[result.model].id +
-                        " has no scores on clean validation images to recalibrate with");
-      const auto n = header.sample_ids.size();
-      for (std::size_t i = 0; i < result.scores.size(); ++i)
-        result.scores[i] = static_cast<float>(
-            rescaled(scaling->second[i / n], static_cast<double>(result.scores[i])));
-    }
-    const auto own = retuned.find({result.model, name(result.condition)});
-    add_result(display(path), header.models[result.model], header, result,
-               own == retuned.end() ? Thresholds() : own->second);
+    with_path([&] { units->transform(result); });
+    const auto& header = units->header();
+    add_result(where, header.models[result.model], header, result, units->retuned(result));
     if (result_seen) result_seen(header, result);
   };
   visitor.explanation = [&](Explanation&& explanation) {
-    const auto& model = header.models[explanation.model];
+    const auto& model = units->header().models[explanation.model];
     explained_.push_back(
         {arm(model), model.run, explanation.condition, std::move(explanation.findings)});
   };
@@ -223,8 +155,7 @@ void Study::add_header(const std::string& path, const Header& header) {
   for (const auto& model : header.models) add_model(path, model);
 }
 
-void Study::set_thresholds(Model& model, std::vector<std::optional<double>> thresholds) {
-  model.thresholds = std::move(thresholds);
+void Study::take_thresholds(const Model& model) {
   for (auto& known : models_)
     if (arm(known) == arm(model) && known.run == model.run) known.thresholds = model.thresholds;
 }

@@ -4,7 +4,7 @@
 #pragma once
 #include "results/evaluation.h"
 #include "results/measure.h"
-#include "results/pooling.h"
+#include "results/reading.h"
 #include "stats/contrast.h"
 #include "stats/robustness.h"
 
@@ -68,21 +68,6 @@ struct ExplainedRun {
 /// All samples, or an index into Study::subgroups(), where the AUROC is known.
 using Among = std::optional<std::size_t>;
 inline constexpr std::nullopt_t all_samples = std::nullopt;
-
-/// What is done to scores before anything is computed from them: fitted on each model's scores on
-/// clean validation samples, label by label. Ranks and decisions at the thresholds stay.
-enum class Recalibrate { no, temperature, platt };
-const char* name(Recalibrate how);                       // "no", "temperature", "platt"
-Recalibrate parse_recalibrate(const std::string& text);  // throws UsageError
-
-/// How a study reads its evaluations.
-struct Reading {
-  Recalibrate recalibrate = Recalibrate::no;
-  std::optional<Level> level;  // none: choose_level
-  Pool pool = Pool::top3;
-  std::vector<std::string> by = {};       // attributes to make subgroups of
-  std::optional<double> prevalence = {};  // for the predictive values; none: that of the samples
-};
 
 /// A set of evaluations of the same samples. Holds influences, and scores of few conditions: its
 /// size is models x conditions x labels x subjects.
@@ -208,10 +193,10 @@ class Study {
 
   void add_file(const std::string& path, const ResultSeen& result_seen);
   void add_header(const std::string& path, const Header& header);
-  void set_thresholds(Model& model, std::vector<std::optional<double>> thresholds);
+  void take_thresholds(const Model& model);
   void add_model(const std::string& path, const Model& model);
   void add_result(const std::string& path, const Model& model, const Header& header,
-                  const Result& result, const std::vector<std::optional<double>>& retuned);
+                  const Result& result, const Thresholds& retuned);
   const std::map<std::int64_t, Trained>& networks(const std::string& arm) const;
   std::vector<Family> families(const Contrast& contrast) const;
   std::size_t cell_index(std::size_t label, Metric metric, Among among) const;
