@@ -227,15 +227,18 @@ void run_tasks(const Case& one, int threads, Progress& progress) {
 
 std::vector<std::size_t> explained_conditions(const std::vector<std::string>& names,
                                               const std::vector<results::Condition>& conditions) {
-  std::vector<std::string> known;
-  for (const auto& condition : conditions)
-    known.push_back(condition.part == results::Part::all ? results::name(condition) : "");
+  std::map<std::string, std::size_t> known;
+  for (std::size_t c = 0; c < conditions.size(); ++c)
+    if (conditions[c].part == results::Part::all) known[results::name(conditions[c])] = c;
   std::set<std::size_t> chosen;
   const auto choose = [&](const std::string& text) {
-    const auto found = std::find(known.begin(), known.end(), text);
-    if (found == known.end())
-      throw UsageError("--explain: " + unknown("condition of the grid", text, known));
-    chosen.insert(static_cast<std::size_t>(found - known.begin()));
+    const auto found = known.find(text);
+    if (found == known.end()) {
+      std::vector<std::string> all;
+      for (const auto& [name, unused] : known) all.push_back(name);
+      throw UsageError("--explain: " + unknown("condition of the grid", text, all));
+    }
+    chosen.insert(found->second);
   };
   choose(results::name(results::Condition{}));
   for (const auto& text : names) choose(text);

@@ -396,6 +396,8 @@ def test_what_is_not_evaluated_is_a_usage_error(fails, study):
     grid = [*command, "--grid", "bias", "--severities", "1,5"]
     fails([*grid, "--explain", "bias:3"], 64, "--explain", "'bias:3'")
     fails([*grid, "--explain", "bais:5"], 64, "did you mean 'bias:5'")
+    for part in ("bias:5 gain-matched", ""):
+        fails([*grid, "--decompose", "--explain", part], 64, f"'{part}'")
 
 
 def test_without_it_nothing_is_explained(run, study):
