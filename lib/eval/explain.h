@@ -38,9 +38,10 @@ void add_explained(Explained& explained, const Json& line, const std::string& na
 
 /// Explains each model as it is under each condition, unless `explained` has it; one without batch
 /// norm on clean images alone. A condition's pixels are in memory together; `finished` gets each
-/// model's findings as add_explained takes them. plan    of the samples that are explained, with
-/// all conditions of the evaluation header  of the same samples: labels, truth, subjects throws
-/// InterruptedError, DataError
+/// model's findings as add_explained takes them.
+/// plan    of the samples that are explained, with all conditions of the evaluation
+/// header  of the same samples: labels, truth, subjects
+/// throws  InterruptedError, DataError
 void explain(const Plan& plan, const results::Header& header,
              const std::vector<std::size_t>& conditions, Explained& explained,
              const std::function<void(const Json&)>& finished, const Messages& messages);
