@@ -581,6 +581,13 @@ def test_foreign_classifiers_are_evaluated(run, study, schema, tmp_path, how):
     header, results = read(done.stdout)
     model = header["models"][0]
     assert (model["normalization"], model["run"], model["id"]) == ("other", 0, "other.pt")
+    if how == "logit":  # explained by probes alone
+        text = run(["mr-eval", "-m", tmp_path / "other.pt", "--foreign", tmp_path / "other.json", "--grid",
+                    "bias", "--severities", "3", "--explain", "bias:3", study / "manifest.json"]).stdout
+        found = [json.loads(line)["explanation"] for line in text.decode().splitlines()
+                 if line.startswith('{"explanation"')]
+        assert [e["model"] for e in found] == ["other.pt"] and found[0]["probes"]
+        assert not found[0]["layers"] and not found[0]["swaps"]
     assert "other.json" in [i["name"] for i in header["provenance"][-1]["inputs"]]
 
     def scores(split):
