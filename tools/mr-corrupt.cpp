@@ -130,12 +130,6 @@ void declare_calibrate(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
-std::vector<std::string> recipe_names() {
-  std::vector<std::string> names;
-  for (const auto& ready : mr::artifact::ready_recipes()) names.push_back(ready.name);
-  return names;
-}
-
 std::string list_json() {
   mr::Json rows = mr::Json::array();
   for (const auto& row : mr::artifact::catalogue()) rows.push_back(mr::artifact::to_json(row));
@@ -384,11 +378,12 @@ int main(int argc, char** argv) {
       "calibrate", "Solve the strengths at which artifacts damage a data set equally");
   sub->fallthrough();  // to -o, --seed, --threads and the like
   declare_calibrate(*sub, o);
-  return mr::tool_main(app, argc, argv,
-                       [&](const mr::Run& this_run, const mr::Messages& messages) {
-                         if (sub->parsed()) return calibrate(o, this_run, messages);
-                         o.seed_given = app.count("--seed") > 0;
-                         run(o, this_run, messages);
-                       },
-                       {{"--artifact", mr::artifact::names()}, {"--recipe", recipe_names()}});
+  return mr::tool_main(
+      app, argc, argv,
+      [&](const mr::Run& this_run, const mr::Messages& messages) {
+        if (sub->parsed()) return calibrate(o, this_run, messages);
+        o.seed_given = app.count("--seed") > 0;
+        run(o, this_run, messages);
+      },
+      {{"--artifact", mr::artifact::names()}, {"--recipe", mr::artifact::ready_recipe_names()}});
 }

@@ -63,17 +63,20 @@ const std::vector<ReadyRecipe>& ready_recipes() {
   return all;
 }
 
+std::vector<std::string> ready_recipe_names() {
+  std::vector<std::string> names;
+  for (const auto& ready : ready_recipes()) names.push_back(ready.name);
+  return names;
+}
+
 Recipe read_recipe(const std::string& path_or_name) {
   if (path_or_name == "-" || exists(path_or_name))
     return recipe_from_json(read_json(path_or_name), path_or_name);
-  std::vector<std::string> names;
-  for (const auto& ready : ready_recipes()) {
+  for (const auto& ready : ready_recipes())
     if (ready.name == path_or_name)
       return recipe_from_json(parse_json(ready.text, ready.name), ready.name);
-    names.push_back(ready.name);
-  }
   throw MissingInputError(path_or_name + ": no such file; " +
-                          unknown("ready recipe", path_or_name, names));
+                          unknown("ready recipe", path_or_name, ready_recipe_names()));
 }
 
 }  // namespace mr::artifact

@@ -13,6 +13,7 @@ struct ReadyRecipe {
   std::string text;     // mr-recipe/1
 };
 const std::vector<ReadyRecipe>& ready_recipes();
+std::vector<std::string> ready_recipe_names();
 
 /// A file of that path, else a ready recipe of that name.
 /// throws MissingInputError that names the ready recipes; DataError as recipe_from_json

@@ -56,6 +56,14 @@ void set_value(Adaptation& adaptation, const std::string& whole, const std::stri
     throw UsageError("--adapt " + whole + ": n-prior and tent have a value, this has none");
 }
 
+/// 0 .. n - 1 in an order that the key gives.
+std::vector<std::size_t> shuffled(std::size_t n, const RandomKey& key) {
+  std::vector<std::size_t> order(n);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  shuffle(key, order);
+  return order;
+}
+
 }  // namespace
 
 bool Adaptation::within_image() const {
@@ -138,9 +146,7 @@ std::vector<std::string> adaptation_names() {
 }
 
 std::vector<std::size_t> draw_samples(std::size_t n, std::size_t at_most, const RandomKey& key) {
-  std::vector<std::size_t> order(n);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  shuffle(key, order);
+  auto order = shuffled(n, key);
   order.resize(std::min(n, at_most));
   std::sort(order.begin(), order.end());
   return order;
@@ -148,9 +154,7 @@ std::vector<std::size_t> draw_samples(std::size_t n, std::size_t at_most, const 
 
 std::vector<std::vector<std::size_t>> mixed_sets(std::size_t samples, std::int64_t size,
                                                  std::uint64_t seed, int partition) {
-  std::vector<std::size_t> order(samples);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  shuffle(random_key(seed, {"adapt", std::to_string(partition)}), order);
+  const auto order = shuffled(samples, random_key(seed, {"adapt", std::to_string(partition)}));
   const auto each = static_cast<std::size_t>(size);
   std::vector<std::vector<std::size_t>> sets;
   for (std::size_t i = 0; i < samples; i += each) {
@@ -169,9 +173,7 @@ std::vector<int> subject_folds(const dataset::SampleSet& samples, std::uint64_t 
   const auto n = samples.subjects().size();
   if (n < 2)
     throw DataError("--adapt crossfit: want two subjects at least, got " + std::to_string(n));
-  std::vector<std::size_t> order(n);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  shuffle(random_key(seed, {"adapt", "crossfit"}), order);
+  const auto order = shuffled(n, random_key(seed, {"adapt", "crossfit"}));
   std::vector<int> fold_of_subject(n);
   for (std::size_t i = 0; i < n; ++i) fold_of_subject[order[i]] = i < n / 2 ? 0 : 1;
   std::vector<int> folds(samples.size());

@@ -184,8 +184,10 @@ std::size_t validated_variant(const Networks& networks, std::size_t v) {
   return v;
 }
 
+/// described: the validation samples, where there are any
 std::vector<results::Model> describe_models(const Options& options, const Networks& networks,
-                                            const Evaluated* validation) {
+                                            const Evaluated* validation,
+                                            const results::Samples& described) {
   std::vector<results::Model> models;
   for (std::size_t v = 0; v < networks.variants.size(); ++v) {
     const auto& variant = networks.variants[v];
@@ -199,7 +201,7 @@ std::vector<results::Model> describe_models(const Options& options, const Networ
       model.adaptation = converted + (model.adaptation.empty() ? "" : "+" + model.adaptation);
     }
     model.run = integer_member(member(info, "training", path), "seed", path);
-    model.sha256 = sha256_file(path);
+    model.sha256 = networks.sha256[variant.model];
     const auto adaptation = name(variant.adaptation);
     model.id = file_name(path) + (adaptation.empty() ? "" : "+" + adaptation);
     for (const auto& point : member(info, "operating_points", path)) {
@@ -215,9 +217,8 @@ std::vector<results::Model> describe_models(const Options& options, const Networ
     // foreign model has none.
     if (validation && (variant.adaptation.scheme != Scheme::none || info.contains("foreign")) &&
         validated_variant(networks, v) == v)
-      model.thresholds =
-          results::choose_thresholds(model, describe(validation->plan.samples),
-                                     scores_of(validation->plan, validation->scored, 0, v));
+      model.thresholds = results::choose_thresholds(
+          model, described, scores_of(validation->plan, validation->scored, 0, v));
     models.push_back(std::move(model));
   }
   return models;
@@ -280,7 +281,7 @@ results::Header make_header(const Options& options, const Evaluated& test,
   results::Header header;
   static_cast<results::Samples&>(header) = describe(test.plan.samples);
   if (validation) header.validation = describe(validation->plan.samples);
-  header.models = describe_models(options, test.plan.networks, validation);
+  header.models = describe_models(options, test.plan.networks, validation, header.validation);
   for (const auto& label : test.plan.samples.label_names()) header.labels.push_back(label.name);
   Json recipes = Json::object();
   for (const auto& [name, recipe] : options.recipes) recipes[name] = artifact::to_json(recipe);
@@ -316,12 +317,13 @@ void write_evaluation(const Evaluated& test, const Evaluated* validation, const 
     std::vector<Json> fidelity;
     for (const auto& block : test.scored.blocks)
       fidelity.insert(fidelity.end(), block[c].fidelity.begin(), block[c].fidelity.end());
+    const auto medians = median_fidelity(fidelity);
     for (std::size_t v = 0; v < variants; ++v) {
       results::Result result;
       result.model = v;
       result.condition = plan.conditions[c];
       result.scores = scores_of(plan, test.scored, c, v);
-      result.fidelity = median_fidelity(fidelity);
+      result.fidelity = medians;
       results::measure(header, result);
       writer.write(result);
     }
@@ -425,7 +427,8 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   auto provenance = loaded.provenance;
   std::vector<std::pair<std::string, std::string>> inputs = {
       {file_name(loaded.name), loaded.sha256}};
-  for (const auto& path : options.models) inputs.emplace_back(file_name(path), sha256_file(path));
+  for (std::size_t m = 0; m < options.models.size(); ++m)
+    inputs.emplace_back(file_name(options.models[m]), networks.sha256[m]);
   if (!options.foreign.empty())
     inputs.emplace_back(file_name(options.foreign), sha256_file(options.foreign));
   if (!options.protocol.empty())

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "nn/adaptation.h"
 #include "nn/device.h"
 #include "nn/model.h"
@@ -114,6 +115,7 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
     variants.push_back({index, place, adaptation, to_json(adaptation), network});
   }
   infos.push_back(std::move(model.info));
+  sha256.push_back(sha256_file(path));
 }
 
 void Networks::add_recalibrated(const Options& options, const SampleSet& training,

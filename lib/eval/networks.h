@@ -63,6 +63,7 @@ class Networks {
   std::size_t labels() const { return labels_; }
   std::size_t batch_size() const { return batch_; }
 
+  std::vector<std::string> sha256;                  // of each model's file
   std::vector<Json> infos;                          // mr.json of each model
   std::vector<dataset::Preprocess> preprocessings;  // the distinct ones
   std::vector<Variant> variants;

@@ -152,32 +152,42 @@ std::vector<Prepared> prepare(const Work& work, const dataset::CleanImage& clean
   const auto& wanted = plan.conditions[first];
   std::vector<Prepared> all;
   const auto add = [&](const image::Volume& volume, Json fidelity) {
-    all.push_back({pixels_of(work, volume, image), std::move(fidelity), ""});
-    if (all.size() == 1 && work.shows(image))
-      all.back().thumbnail =
-          thumbnail_png(volume, plan.samples.sample(*plan.thumbnail).slice, white);
-  };
-  const auto recipe = recipe_of(plan, wanted, entry.id);
-  if (!recipe) {
     try {
-      add(clean.volume, wanted.kind == Kind::as_given && entry.extra.contains("fidelity")
-                            ? entry.extra["fidelity"]
-                            : Json());
+      all.push_back({pixels_of(work, volume, image), std::move(fidelity), ""});
+      if (all.size() == 1 && work.shows(image))
+        all.back().thumbnail =
+            thumbnail_png(volume, plan.samples.sample(*plan.thumbnail).slice, white);
     } catch (const DataError& e) {
       throw DataError(entry.file + ": " + e.what());
     }
+  };
+  const auto recipe = recipe_of(plan, wanted, entry.id);
+  if (!recipe) {
+    add(clean.volume, wanted.kind == Kind::as_given && entry.extra.contains("fidelity")
+                          ? entry.extra["fidelity"]
+                          : Json());
     return all;
   }
   const auto draw = dataset::draw_of(entry, *recipe, recipe->seed.value_or(plan.seed));
   const auto corrupted = dataset::corrupt_image(clean, *recipe, draw, entry.file, end > first + 1);
-  try {
-    add(corrupted.volume, artifact::to_json(corrupted.fidelity));
-    for (auto c = first + 1; c < end; ++c)
-      add(plan.conditions[c].part == Part::structure ? *corrupted.structure : *corrupted.gain, {});
-  } catch (const DataError& e) {
-    throw DataError(entry.file + ": " + e.what());
-  }
+  add(corrupted.volume, artifact::to_json(corrupted.fidelity));
+  for (auto c = first + 1; c < end; ++c)
+    add(plan.conditions[c].part == Part::structure ? *corrupted.structure : *corrupted.gain, {});
   return all;
+}
+
+/// [conditions][preprocessings][samples x H x W] of a group.
+using GroupPixels = std::vector<std::vector<std::vector<float>>>;
+
+GroupPixels no_pixels(const Work& work, std::size_t group) {
+  return GroupPixels(work.end_of_group(group) - work.groups[group],
+                     std::vector<std::vector<float>>(work.plan.networks.preprocessings.size()));
+}
+
+void append(GroupPixels& pixels, const std::vector<Prepared>& image) {
+  for (std::size_t c = 0; c < pixels.size(); ++c)
+    for (std::size_t p = 0; p < pixels[c].size(); ++p)
+      pixels[c][p].insert(pixels[c][p].end(), image[c].pixels[p].begin(), image[c].pixels[p].end());
 }
 
 // ---- scores ----
@@ -214,15 +224,14 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
   const auto& plan = work.plan;
   const auto& block = images.block();
   const auto& variants = plan.networks.variants;
-  const auto conditions = work.end_of_group(group) - work.groups[group];
+  auto pixels = no_pixels(work, group);
+  const auto conditions = pixels.size();
   BlockScores results(conditions);
   for (auto& result : results) result.scores.resize(variants.size());
-  // [conditions][preprocessings]
-  std::vector<std::vector<std::vector<float>>> pixels(
-      conditions, std::vector<std::vector<float>>(plan.networks.preprocessings.size()));
   for (std::size_t image = block.first_image; image < block.end_image; ++image) {
     const auto i = image - block.first_image;
     auto prepared = prepare(work, images.clean[i], image, group, images.whites[i]);
+    append(pixels, prepared);
     const auto n = plan.samples.images()[image].samples.size();
     for (std::size_t c = 0; c < conditions; ++c) {
       auto& result = results[c];
@@ -234,9 +243,6 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
           plan.networks.score(variants[v], own.data() + s * (own.size() / n), each,
                               result.scores[v]);
       }
-      for (std::size_t p = 0; p < pixels[c].size(); ++p)
-        pixels[c][p].insert(pixels[c][p].end(), prepared[c].pixels[p].begin(),
-                            prepared[c].pixels[p].end());
       if (!prepared[c].fidelity.is_null())
         result.fidelity.push_back(std::move(prepared[c].fidelity));
       if (!prepared[c].thumbnail.empty()) result.thumbnail = std::move(prepared[c].thumbnail);
@@ -251,12 +257,10 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
   return results;
 }
 
-/// All pixels under a group of conditions: [conditions][preprocessings][samples x H x W].
-std::vector<std::vector<std::vector<float>>> pixels_of_group(const Work& work, std::size_t group) {
+/// All pixels under a group of conditions.
+GroupPixels pixels_of_group(const Work& work, std::size_t group) {
   const auto& plan = work.plan;
-  const auto conditions = work.end_of_group(group) - work.groups[group];
-  std::vector<std::vector<std::vector<float>>> pixels(
-      conditions, std::vector<std::vector<float>>(plan.networks.preprocessings.size()));
+  auto pixels = no_pixels(work, group);
   std::size_t next = 0;
   ordered_pipeline(
       plan.threads,
@@ -268,12 +272,7 @@ std::vector<std::vector<std::vector<float>>> pixels_of_group(const Work& work, s
         const auto clean = dataset::read_clean(plan.samples.images()[image], work.maps);
         return prepare(work, clean, image, group, 1);
       },
-      [&](const std::vector<Prepared>& prepared) {
-        for (std::size_t c = 0; c < conditions; ++c)
-          for (std::size_t p = 0; p < pixels[c].size(); ++p)
-            pixels[c][p].insert(pixels[c][p].end(), prepared[c].pixels[p].begin(),
-                                prepared[c].pixels[p].end());
-      });
+      [&](const std::vector<Prepared>& prepared) { append(pixels, prepared); });
   return pixels;
 }
 
