@@ -206,8 +206,6 @@ int main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   auto grids = mr::artifact::names();
   grids.insert(grids.begin(), "study");
-  std::vector<std::string> recipes;
-  for (const auto& ready : mr::artifact::ready_recipes()) recipes.push_back(ready.name);
   return mr::tool_main(app, argc, argv,
                        [&](const mr::Run& this_run, const mr::Messages& messages) {
                          if (!protocol_app->parsed()) return run(app, o, this_run, messages);
@@ -215,8 +213,8 @@ int main(int argc, char** argv) {
                          write_protocol(protocol, this_run, messages);
                        },
                        {{"--grid", grids},
-                        {"--recipe", recipes},
+                        {"--recipe", mr::artifact::ready_recipe_names()},
                         {"--adapt", mr::eval::adaptation_names()},
-                        {"--level", {"sample", "volume", "subject"}},
-                        {"--pool", {"top3", "max", "noisy-or"}}});
+                        {"--level", mr::results::level_names()},
+                        {"--pool", mr::results::pool_names()}});
 }

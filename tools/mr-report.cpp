@@ -110,7 +110,7 @@ int main(int argc, char** argv) {
                          report.overwrite = options.force ? mr::Overwrite::yes : mr::Overwrite::no;
                          mr::report::write_report(report, run, mr::write_stdout);
                        },
-                       {{"--level", {"sample", "volume", "subject"}},
-                        {"--pool", {"top3", "max", "noisy-or"}},
+                       {{"--level", mr::results::level_names()},
+                        {"--pool", mr::results::pool_names()},
                         {"--recalibrate", {"temperature", "platt"}}});
 }

@@ -108,14 +108,10 @@ ScoresCsv::ScoresCsv(std::function<void(std::string_view)> sink) : sink_(std::mo
 
 void ScoresCsv::add(const results::Header& header, const results::Result& result) {
   const auto& model = header.models[result.model];
-  // A part of what an artifact did goes by its whole name, so that it is no step of the ladder.
-  const bool graded = result.condition.kind == results::Kind::artifact &&
-                      result.condition.part == results::Part::all;
+  const auto [artifact, severity] = columns_of(result.condition);
   std::string begin;
-  for (const auto& field :
-       {results::arm(model), model.normalization, model.adaptation, std::to_string(model.run),
-        model.id, graded ? result.condition.artifact : results::name(result.condition),
-        graded ? shortest(result.condition.severity) : ""})
+  for (const auto& field : {results::arm(model), model.normalization, model.adaptation,
+                            std::to_string(model.run), model.id, artifact, number(severity)})
     begin += csv_field(field) + ",";
   const auto samples = header.sample_ids.size();
   std::string block;

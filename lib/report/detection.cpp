@@ -6,7 +6,7 @@
 namespace mr::report {
 namespace {
 
-Table detection_table(const Scope& scope, const std::vector<results::Detection>& all) {
+Table detection_table(const Scope& scope) {
   Table table;
   table.title = "Artifacts told from clean images by doubt";
   table.caption =
@@ -17,7 +17,7 @@ Table detection_table(const Scope& scope, const std::vector<results::Detection>&
   table.columns = {"Arm", "Artifact", "AUROC", "False alarms"};
   table.heads = 2;
   for (const auto& arm : scope.arms())
-    for (const auto& d : all)
+    for (const auto& d : scope.detections)
       if (d.arm == arm)
         table.rows.push_back({{arm_name(arm)},
                               {d.artifact},
@@ -31,21 +31,20 @@ Table detection_table(const Scope& scope, const std::vector<results::Detection>&
 
 Section detection(const Scope& scope) {
   Section section{"detection", "Artifact detection", {}};
-  const auto all = results::detections(scope.study);
-  if (all.empty()) return section;
+  if (scope.detections.empty()) return section;
   section.blocks.emplace_back(Paragraph{
       "A network that fails under an artifact does little harm where its own doubt says so. Doubt "
       "is "
       "the mean over labels of the entropy of the stated probability (Hendrycks and Gimpel 2017). "
       "An AUROC near 0.5, or below it, says that a quality check by the network's scores would let "
       "the artifact pass."});
-  section.blocks.emplace_back(detection_table(scope, all));
+  section.blocks.emplace_back(detection_table(scope));
   return section;
 }
 
 Json detections_json(const Scope& scope) {
   Json all = Json::array();
-  for (const auto& d : results::detections(scope.study))
+  for (const auto& d : scope.detections)
     all.push_back({{"arm", d.arm},
                    {"artifact", d.artifact},
                    {"severity", scope.study.severities(d.artifact).back()},

@@ -438,11 +438,9 @@ Json diagnostics_json(const Scope& scope) {
   Json runs = Json::array(), all = Json::array();
   for (const auto& arm : scope.arms())
     for (const auto* one : explained(scope, arm)) {
-      const bool graded = one->condition.kind == results::Kind::artifact;
-      Json entry = {{"arm", arm},
-                    {"run", one->run},
-                    {"artifact", graded ? one->condition.artifact : results::name(one->condition)},
-                    {"severity", graded ? Json(one->condition.severity) : Json(nullptr)}};
+      const auto [artifact, severity] = columns_of(one->condition);
+      Json entry = {
+          {"arm", arm}, {"run", one->run}, {"artifact", artifact}, {"severity", or_null(severity)}};
       entry.update(results::to_json(one->findings));
       runs.push_back(std::move(entry));
     }

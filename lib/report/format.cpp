@@ -101,6 +101,12 @@ std::string in_words(const Json& value) {
   return text;
 }
 
+ConditionColumns columns_of(const results::Condition& condition) {
+  if (condition.kind == results::Kind::artifact && condition.part == results::Part::all)
+    return {condition.artifact, condition.severity};
+  return {results::name(condition), {}};
+}
+
 std::string escape_xml(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -27,6 +27,14 @@ std::string condition_name(const results::Condition& condition);
 /// A JSON value as a person would write it: "size 64, 48; spacing_mm –".
 std::string in_words(const Json& value);
 
+/// What stands in the columns "artifact" and "severity" of a condition: one that is no artifact as
+/// drawn at a severity has its whole name, and no severity.
+struct ConditionColumns {
+  std::string artifact;
+  std::optional<double> severity;
+};
+ConditionColumns columns_of(const results::Condition& condition);
+
 std::string escape_xml(std::string_view text);       // for elements and quoted attributes
 std::string escape_markdown(std::string_view text);  // one line
 std::string csv_field(std::string_view text);        // RFC 4180

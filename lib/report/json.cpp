@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "report/format.h"
 #include "report/records.h"
 #include "report/sections.h"
 #include "stats/influence.h"
@@ -55,10 +56,8 @@ Json arms_json(const Study& study) {
 
 Json labels_json(const Study& study) {
   Json labels = Json::array();
-  const auto& common = study.common();
   for (std::size_t l = 0; l < study.labels().size(); ++l) {
-    const auto n = stats::count(common.truth[l], common.sample_subject,
-                                static_cast<std::int32_t>(common.subjects.size()));
+    const auto& n = study.counts(l);
     labels.push_back({{"name", study.labels()[l]},
                       {"positives", n.positives},
                       {"negatives", n.negatives},
@@ -71,9 +70,9 @@ Json labels_json(const Study& study) {
 Json conditions_json(const Study& study) {
   Json conditions = Json::array();
   for (const auto& condition : study.conditions()) {
-    const bool graded = condition.kind == results::Kind::artifact;
-    conditions.push_back({{"artifact", graded ? condition.artifact : results::name(condition)},
-                          {"severity", graded ? Json(condition.severity) : Json(nullptr)},
+    const auto [artifact, severity] = columns_of(condition);
+    conditions.push_back({{"artifact", artifact},
+                          {"severity", or_null(severity)},
                           {"fidelity", study.fidelity(condition)}});
   }
   return conditions;

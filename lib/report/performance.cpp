@@ -29,10 +29,8 @@ std::string run_caveat(const Scope& scope) {
 /// Labels that the macro mean lacks, since the test set lacks one of their classes.
 std::optional<Notice> undefined_labels(const Study& study) {
   std::vector<std::string> names;
-  const auto& common = study.common();
   for (std::size_t l = 0; l < study.labels().size(); ++l) {
-    const auto n = stats::count(common.truth[l], common.sample_subject,
-                                static_cast<std::int32_t>(common.subjects.size()));
+    const auto& n = study.counts(l);
     if (n.positives == 0 || n.negatives == 0) names.push_back(study.labels()[l]);
   }
   if (names.empty()) return {};
@@ -120,9 +118,7 @@ Table baseline_table(const Scope& scope) {
 }
 
 std::string counts_text(const Study& study, std::size_t label) {
-  const auto& common = study.common();
-  const auto n = stats::count(common.truth[label], common.sample_subject,
-                              static_cast<std::int32_t>(common.subjects.size()));
+  const auto& n = study.counts(label);
   return std::to_string(n.positives) + " / " + std::to_string(n.negatives) + " (" +
          std::to_string(n.positive_subjects) + " / " + std::to_string(n.negative_subjects) + ")";
 }

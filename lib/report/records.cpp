@@ -1,5 +1,7 @@
 #include "report/records.h"
 
+#include "report/format.h"
+
 namespace mr::report {
 namespace {
 
@@ -15,10 +17,8 @@ std::vector<Question> questions(const Scope& scope) {
   const auto& study = scope.study;
   std::vector<Question> all;
   for (const auto& condition : study.conditions()) {
-    const bool graded = condition.kind == results::Kind::artifact;
-    all.push_back({graded ? condition.artifact : results::name(condition),
-                   graded ? std::optional<double>(condition.severity) : std::nullopt,
-                   condition.kind != results::Kind::clean,
+    const auto [artifact, severity] = columns_of(condition);
+    all.push_back({artifact, severity, condition.kind != results::Kind::clean,
                    [&study, condition](const auto& arm) { return study.at(arm, condition); }});
   }
   for (const auto& artifact : scope.artifacts)

@@ -1,6 +1,5 @@
 // What adaptation and augmentation win on corrupted images, what they cost on clean ones, and
 // whether they leave anything to the choice of the normalization.
-#include <algorithm>
 #include <set>
 
 #include "report/format.h"
@@ -8,11 +7,6 @@
 
 namespace mr::report {
 namespace {
-
-bool has(const Scope& scope, const std::string& arm) {
-  const auto& arms = scope.study.arms();
-  return std::find(arms.begin(), arms.end(), arm) != arms.end();
-}
 
 /// "batch/gain" is batch trained with augmentation "gain".
 std::string without_augmentation(const std::string& normalization) {
@@ -33,9 +27,9 @@ std::vector<Remedy> remedies_of(const Scope& scope) {
     const auto& model = any_model(scope.study, arm);
     const bool adapted = !model.adaptation.empty();
     const auto from = adapted ? model.normalization : without_augmentation(model.normalization);
-    if (from == arm || !has(scope, from)) continue;
+    if (from == arm || !scope.study.has(from)) continue;
     const auto recalibrated = model.normalization + "+recalibrate";
-    const bool compare = adapted && recalibrated != arm && has(scope, recalibrated);
+    const bool compare = adapted && recalibrated != arm && scope.study.has(recalibrated);
     all.push_back({arm, from, compare ? recalibrated : ""});
   }
   return all;
@@ -69,7 +63,7 @@ std::vector<Gap> gaps_of(const Scope& scope) {
   const auto& study = scope.study;
   for (const auto& arm : scope.candidates)
     for (const auto& augmentation : augmentations)
-      if (has(scope, arm + augmentation) && has(scope, scope.baseline + augmentation))
+      if (scope.study.has(arm + augmentation) && scope.study.has(scope.baseline + augmentation))
         all.push_back(
             {arm, augmentation.substr(1), study.endpoint(arm) - study.endpoint(scope.baseline),
              study.endpoint(arm + augmentation) - study.endpoint(scope.baseline + augmentation)});

@@ -20,10 +20,10 @@ struct Options {
   std::optional<results::Level> level;      // none: that of the protocol, else as it can be tested
   std::optional<results::Pool> pool;        // none: that of the protocol, else top3
   results::Recalibrate recalibrate = results::Recalibrate::no;
-  std::vector<std::string> by;              // attributes to make subgroups of
-  std::optional<double> prevalence;         // for the predictive values; none: of the samples
-  std::string folder;                       // "": Markdown alone
-  std::string scores;                       // CSV of every score; "": none
+  std::vector<std::string> by;       // attributes to make subgroups of
+  std::optional<double> prevalence;  // for the predictive values; none: of the samples
+  std::string folder;                // "": Markdown alone
+  std::string scores;                // CSV of every score; "": none
   Overwrite overwrite = Overwrite::no;
 };
 

@@ -26,16 +26,13 @@ PlannedStudy read_plan(const std::string& path) {
 
 Scope make_scope(const Study& study, const std::string& asked,
                  const std::optional<PlannedStudy>& protocol) {
-  Scope scope{study, asked, {}, study.artifacts(), {}, {}, protocol, {}, {}, {}, {}};
+  Scope scope{study, asked, {}, study.artifacts(), {}, {}, protocol, {}, {}, {}, {}, {}};
   const auto baseline = asked.empty() && scope.protocol ? scope.protocol->content.baseline : asked;
   scope.baseline = baseline;
   const auto& arms = study.arms();
-  const auto has = [&](const std::string& arm) {
-    return std::find(arms.begin(), arms.end(), arm) != arms.end();
-  };
   if (baseline.empty())
-    scope.baseline = has("batch") ? "batch" : arms.front();
-  else if (!has(baseline))
+    scope.baseline = study.has("batch") ? "batch" : arms.front();
+  else if (!study.has(baseline))
     throw UsageError((asked.empty() ? protocol->file + ": baseline: " : "--baseline: ") +
                      unknown("arm", baseline, arms));
   for (const auto& arm : arms)
@@ -50,6 +47,7 @@ Scope make_scope(const Study& study, const std::string& asked,
   if (scope.graded() && study.has_clean())
     scope.verdicts = results::decide(study, scope.baseline, scope.rule());
   scope.calibrations = results::binned_calibrations(study);
+  scope.detections = results::detections(study);
   scope.exchanges = results::exchanges(study, scope.baseline);
   scope.decision_curves = results::decision_curves(study);
   return scope;

@@ -37,6 +37,7 @@ struct Scope {
       verdicts;  // on the candidates; none without clean and graded images
   std::vector<results::BinnedCalibration> calibrations;
   std::vector<results::DecisionCurve> decision_curves;
+  std::vector<results::Detection> detections;
   std::vector<results::Exchange> exchanges;  // of single runs
 
   results::Rule rule() const { return protocol ? protocol->content.rule : results::Rule(); }

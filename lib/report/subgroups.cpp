@@ -12,7 +12,7 @@ std::string group_name(const results::Subgroup& group) {
 }
 
 std::string size_text(const results::Subgroup& group) {
-  return std::to_string(group.samples) + " (" + std::to_string(group.subjects) + ")";
+  return std::to_string(group.samples) + " (" + std::to_string(group.subjects.size()) + ")";
 }
 
 Contrast corrupted(const Scope& scope, const std::string& arm) {
@@ -113,7 +113,7 @@ Json subgroups_json(const Scope& scope) {
       Json entry = {{"attribute", group.attribute},
                     {"value", group.value},
                     {"samples", group.samples},
-                    {"subjects", group.subjects},
+                    {"subjects", group.subjects.size()},
                     {"arm", arm}};
       const auto put = [&](const char* name, const Contrast& contrast) {
         entry[name] =

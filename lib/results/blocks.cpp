@@ -10,7 +10,7 @@ namespace {
 
 /// The first subject of `group` that is in `seen`, which grows by the group's.
 std::optional<std::int32_t> shared_subject(const Subgroup& group, std::set<std::int32_t>& seen) {
-  for (const auto subject : group.subject)
+  for (const auto subject : group.subjects)
     if (!seen.insert(subject).second) return subject;
   return {};
 }

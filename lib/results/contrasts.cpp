@@ -143,9 +143,7 @@ void Study::add_header(const std::string& path, const Header& header) {
   if (first_path_.empty()) {
     first_path_ = path;
     common_ = header;
-    for (const auto& truth : common_.truth)
-      counts_.push_back(stats::count(truth, common_.sample_subject,
-                                     static_cast<std::int32_t>(common_.subjects.size())));
+    for (std::size_t l = 0; l < common_.labels.size(); ++l) counts_.push_back(count(common_, l));
     subgroups_ = make_subgroups(common_, reading_.by);
   } else {
     require_same(common_, first_path_, header, path);
@@ -253,6 +251,10 @@ const std::map<std::int64_t, Study::Trained>& Study::networks(const std::string&
   const auto found = trained_.find(arm);
   if (found == trained_.end()) throw DataError(unknown("arm", arm, arms_));
   return found->second;
+}
+
+bool Study::has(const std::string& arm) const {
+  return trained_.count(arm) != 0;
 }
 
 std::vector<std::int64_t> Study::runs(const std::string& arm) const {

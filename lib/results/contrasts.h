@@ -49,8 +49,8 @@ struct Subgroup {
   std::string attribute, value;                 // value "": the images that lack it
   std::vector<std::vector<std::int8_t>> truth;  // L x N; -1 outside
   std::vector<stats::Counts> counts;            // [L]
-  std::size_t samples = 0, subjects = 0;
-  std::vector<std::int32_t> subject;  // those, ascending
+  std::size_t samples = 0;
+  std::vector<std::int32_t> subjects;  // indices, ascending
 };
 
 /// In the order of `by`, values in that of their bytes.
@@ -96,9 +96,11 @@ class Study {
   /// Labels, samples (pooled to the level), subjects, truth and attributes, which all files share;
   /// the other members are those of the first file.
   const Header& common() const { return common_; }
+  const stats::Counts& counts(std::size_t label) const { return counts_.at(label); }
   const std::vector<Model>& models() const { return models_; }    // of all files
   const std::vector<std::string>& arms() const { return arms_; }  // in order of appearance
-  std::vector<std::int64_t> runs(const std::string& arm) const;   // ascending
+  bool has(const std::string& arm) const;
+  std::vector<std::int64_t> runs(const std::string& arm) const;  // ascending
   /// Without those that hold a part of what an artifact did.
   const std::vector<Condition>& conditions() const { return conditions_; }
   /// Of artifacts: their gain and structure alone.

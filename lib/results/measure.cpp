@@ -42,6 +42,11 @@ Json interval_json(const stats::Estimate& e) {
   return json;
 }
 
+stats::Counts count(const Samples& samples, std::size_t label) {
+  return stats::count(samples.truth.at(label), samples.sample_subject,
+                      static_cast<std::int32_t>(samples.subjects.size()));
+}
+
 std::vector<std::vector<stats::Linearized>> linearize(const Header& header, const Result& result,
                                                       std::optional<double> prevalence) {
   const auto samples = header.sample_ids.size();
@@ -109,8 +114,7 @@ void measure(const Header& header, Result& result) {
   result.metrics = Json::object();
   result.influence.clear();
   for (std::size_t l = 0; l < metrics.size(); ++l) {
-    const auto counts = stats::count(header.truth[l], header.sample_subject,
-                                     static_cast<std::int32_t>(header.subjects.size()));
+    const auto counts = count(header, l);
     Json json{{"positives", counts.positives},
               {"negatives", counts.negatives},
               {"positive_subjects", counts.positive_subjects},

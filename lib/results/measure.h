@@ -6,6 +6,9 @@
 
 namespace mr::results {
 
+/// Of one label, over all samples.
+stats::Counts count(const Samples& samples, std::size_t label);
+
 /// Every metric with its influences, from the scores, the truth and the model's operating points.
 /// prevalence  for the predictive values; none: that of the samples
 /// returns  [L], each with one Linearized per stats::all_metrics, in that order

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "stats/contrast.h"
-#include "stats/influence.h"
+#include "results/measure.h"
+#include "stats/calibration.h"
 
 namespace mr::results {
 namespace {
@@ -17,13 +17,17 @@ constexpr Level levels[] = {Level::sample, Level::volume, Level::subject};
 constexpr Pool pools[] = {Pool::top3, Pool::max, Pool::noisy_or};
 
 template <typename Choice, std::size_t n>
-Choice parse(const char* what, const std::string& text, const Choice (&choices)[n]) {
+std::vector<std::string> names_of(const Choice (&choices)[n]) {
   std::vector<std::string> names;
-  for (const auto choice : choices) {
+  for (const auto choice : choices) names.emplace_back(name(choice));
+  return names;
+}
+
+template <typename Choice, std::size_t n>
+Choice parse(const char* what, const std::string& text, const Choice (&choices)[n]) {
+  for (const auto choice : choices)
     if (text == name(choice)) return choice;
-    names.emplace_back(name(choice));
-  }
-  throw UsageError(unknown(what, text, names));
+  throw UsageError(unknown(what, text, names_of(choices)));
 }
 
 struct Images {
@@ -88,14 +92,10 @@ double top3(std::vector<double>& logits) {
   return sum / static_cast<double>(k);
 }
 
-double log_one_plus_exp(double z) {
-  return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
-}
-
 /// With s = sum log(1 + exp(z)) = -log prod(1 - p): logit(1 - exp(-s)) = log(exp(s) - 1).
 double noisy_or(const std::vector<double>& logits) {
   double s = 0;
-  for (const double z : logits) s += log_one_plus_exp(z);
+  for (const double z : logits) s += stats::softplus(z);
   return s + std::log(-std::expm1(-s));
 }
 
@@ -109,12 +109,20 @@ Level parse_level(const std::string& text) {
   return parse("level", text, levels);
 }
 
+std::vector<std::string> level_names() {
+  return names_of(levels);
+}
+
 const char* name(Pool pool) {
   return pool == Pool::top3 ? "top3" : pool == Pool::max ? "max" : "noisy-or";
 }
 
 Pool parse_pool(const std::string& text) {
   return parse("way of pooling", text, pools);
+}
+
+std::vector<std::string> pool_names() {
+  return names_of(pools);
 }
 
 Pooling::Pooling(const Samples& samples, Level level, Pool pool)
@@ -188,8 +196,7 @@ Level choose_level(const Samples& samples, const std::vector<std::string>& label
   const auto& units = volumes.units();
   if (units.sample_ids.size() == samples.sample_ids.size()) return Level::sample;
   for (std::size_t l = 0; l < labels.size(); ++l) {
-    const auto n = stats::count(units.truth[l], units.sample_subject,
-                                static_cast<std::int32_t>(units.subjects.size()));
+    const auto n = count(units, l);
     const auto fewest = std::min(n.positive_subjects, n.negative_subjects);
     if (fewest >= stats::fewest_subjects_for_p) continue;
     why =

@@ -9,6 +9,7 @@ namespace mr::results {
 enum class Level { sample, volume, subject };
 const char* name(Level level);               // "sample", "volume", "subject"
 Level parse_level(const std::string& text);  // throws UsageError
+std::vector<std::string> level_names();
 
 /// How the logits of a unit's samples become one.
 enum class Pool {
@@ -18,6 +19,7 @@ enum class Pool {
 };
 const char* name(Pool pool);               // "top3", "max", "noisy-or"
 Pool parse_pool(const std::string& text);  // throws UsageError
+std::vector<std::string> pool_names();
 
 class Pooling {
  public:

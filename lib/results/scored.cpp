@@ -157,7 +157,7 @@ std::vector<float> doubt(const Study& study, const std::string& arm, std::int64_
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const double a = std::abs(static_cast<double>(cases->scores[i]));
       // softplus(-a) + a sigmoid(-a), which is 0 where a is infinite
-      if (std::isfinite(a)) sums[i] += std::log1p(std::exp(-a)) + a / (1 + std::exp(a));
+      if (std::isfinite(a)) sums[i] += stats::softplus(-a) + a / (1 + std::exp(a));
     }
   }
   return {sums.begin(), sums.end()};

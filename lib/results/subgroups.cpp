@@ -13,7 +13,7 @@ constexpr std::size_t most_values = 20;
 
 Subgroup make_subgroup(const Header& header, const std::string& attribute, const std::string& value,
                        const std::vector<std::string>& of_sample) {
-  Subgroup group{attribute, value, header.truth, {}, 0, 0, {}};
+  Subgroup group{attribute, value, header.truth, {}, 0, {}};
   std::set<std::int32_t> subjects;
   for (std::size_t i = 0; i < of_sample.size(); ++i) {
     if (of_sample[i] == value) {
@@ -23,8 +23,7 @@ Subgroup make_subgroup(const Header& header, const std::string& attribute, const
     }
     for (auto& truth : group.truth) truth[i] = -1;
   }
-  group.subjects = subjects.size();
-  group.subject.assign(subjects.begin(), subjects.end());
+  group.subjects.assign(subjects.begin(), subjects.end());
   for (const auto& truth : group.truth)
     group.counts.push_back(stats::count(truth, header.sample_subject,
                                         static_cast<std::int32_t>(header.subjects.size())));

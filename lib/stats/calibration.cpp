@@ -15,11 +15,6 @@ double probability(double z) {
   return 1 / (1 + std::exp(-z));
 }
 
-/// log(1 + exp(z)) without overflow
-double softplus(double z) {
-  return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
-}
-
 SampleWise none(std::string reason) {
   return {{}, {}, std::move(reason)};
 }
@@ -153,6 +148,10 @@ LogisticFit fit_logistic(const std::vector<float>& scores, const std::vector<std
 }
 
 }  // namespace
+
+double softplus(double z) {
+  return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
+}
 
 SampleWise brier(const std::vector<float>& scores, const std::vector<std::int8_t>& truth) {
   return mean(known(scores, truth), truth.size(), [&](std::size_t i) {

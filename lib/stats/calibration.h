@@ -5,6 +5,9 @@
 
 namespace mr::stats {
 
+/// log(1 + exp(z)) without overflow: -log of the probability that a logit -z states.
+double softplus(double z);
+
 // scores [N] logits, truth [N] 1, 0 or -1 (left out). No value without samples of known truth.
 
 /// Mean of (probability - truth)^2 (Brier 1950).

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "stats/calibration.h"
 
 namespace mr::train {
 namespace {
@@ -30,8 +31,7 @@ double mean_cross_entropy(const std::vector<float>& logits, const Truth& truth) 
   std::size_t known = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (truth[i] < 0) continue;
-    const double margin = truth[i] == 1 ? logits[i] : -logits[i];
-    sum += std::max(0.0, -margin) + std::log1p(std::exp(-std::abs(margin)));
+    sum += stats::softplus(truth[i] == 1 ? -logits[i] : logits[i]);
     ++known;
   }
   return known > 0 ? sum / static_cast<double>(known) : 0;
