@@ -348,8 +348,7 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
   document.subtitle = listed(common.labels) + ": " + plural(scope.arms().size(), "arm") + ", " +
                       plural(scope.study.models().size(), "model") + ", " +
                       plural(scope.study.conditions().size(), "condition") + ", " +
-                      plural(common.subjects.size(), "subject") + ", " +
-                      plural(common.sample_ids.size(), "sample");
+                      size_of_test_set(scope.study);
   for (auto& section : {verdict(scope),
                         summary(scope),
                         performance(scope),

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "report/format.h"
 
 namespace mr::report {
 
@@ -61,6 +62,12 @@ std::string severity_range(const Scope& scope) {
   if (scope.severities.size() == 1) return "severity " + shortest(scope.severities.front());
   return "severities " + shortest(scope.severities.front()) + " to " +
          shortest(scope.severities.back());
+}
+
+std::string size_of_test_set(const Study& study) {
+  const auto subjects = plural(study.common().subjects.size(), "subject");
+  if (study.level() == results::Level::subject) return subjects;
+  return plural(study.common().sample_ids.size(), results::name(study.level())) + " of " + subjects;
 }
 
 std::vector<std::pair<std::string, Label>> all_labels(const Study& study) {

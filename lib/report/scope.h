@@ -57,6 +57,9 @@ Contrast change(const Scope& scope, const std::string& arm);
 /// "severities 1 to 5", as evaluated
 std::string severity_range(const Scope& scope);
 
+/// "125 volumes of 60 subjects", or at the level of subjects "60 subjects"
+std::string size_of_test_set(const Study& study);
+
 /// Labels, and after more than one of them macro: (name, label).
 std::vector<std::pair<std::string, Label>> all_labels(const Study& study);
 std::string label_name(const Study& study, Label label);

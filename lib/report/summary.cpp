@@ -20,8 +20,7 @@ std::string measure_name(const Scope& scope) {
 
 std::string what_was_tested(const Scope& scope) {
   const auto& common = scope.study.common();
-  std::string text = "The test set has " + plural(common.sample_ids.size(), "sample") + " of " +
-                     plural(common.subjects.size(), "subject") + " with " +
+  std::string text = "The test set has " + size_of_test_set(scope.study) + " with " +
                      plural(common.labels.size(), "label") + " (" + listed(common.labels) + "). ";
   std::vector<std::string> arms;
   for (const auto& arm : scope.arms())

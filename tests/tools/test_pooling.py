@@ -134,6 +134,9 @@ def test_volumes_are_the_level_where_they_can_be_tested(run, study, tmp_path):
     assert found["level"] == "volume" and found["samples"] == cohort.image.max() + 1
     text = (folder / "report" / "report.md").read_text()
     assert "A sample is a volume: its score is the mean of the three largest logits" in text
+    assert f"The test set has {found['samples']} volumes of 60 subjects with 2 labels" in text
+    report(run, folder, "--level", "subject")
+    assert "The test set has 60 subjects with 2 labels" in (folder / "report" / "report.md").read_text()
     everywhere = Volumes()
     everywhere.truth[0, ::SLICES] = 1  # each volume has a slice with it
     written(tmp_path, everywhere)
