@@ -202,12 +202,16 @@ double mean_ssim(const image::Volume& clean, const float* x, const float* y, con
   return ssim.value();
 }
 
-/// What has a gain of its own: each volume in 3-D, each slice in 2-D, frame after frame.
+bool has_gain_by_slice(const Roles& roles) {
+  return roles.mode == image::Mode::two_d;
+}
+
+/// The parts of an image that have a gain of their own, frame after frame.
 class GainUnits {
  public:
   explicit GainUnits(const image::Volume& volume) {
     const auto roles = roles_of(volume);
-    by_slice_ = roles.mode == image::Mode::two_d;
+    by_slice_ = has_gain_by_slice(roles);
     voxels_ = mr::count(volume.shape()) / volume.frames();
     slices_ = by_slice_ ? volume.length(roles.slice) : 1;
     step_ = by_slice_ ? stride(volume, roles.slice) : voxels_;
@@ -228,6 +232,10 @@ class GainUnits {
 };
 
 }  // namespace
+
+const char* gain_unit(const image::Volume& volume) {
+  return has_gain_by_slice(roles_of(volume)) ? "slice" : "volume";
+}
 
 Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts) {
   if (clean.shape() != corrupted.shape() || clean.shape() != facts.foreground.shape())

@@ -139,6 +139,9 @@ bool in_plane(const Recipe& recipe, const image::Volume& volume);
 Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
                    const Facts& facts, const Draw& draw, const Maps& maps = {});
 
+/// What has a gain of its own: "volume" in 3-D, "slice" in 2-D.
+const char* gain_unit(const image::Volume& volume);
+
 /// Fidelity of y to x in the foreground (artifacts.md §8).
 struct Fidelity {
   double gain = 1;             // least-squares g of y on x

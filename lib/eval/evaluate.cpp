@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "dataset/corrupt.h"
 #include "dataset/loader.h"
 #include "eval/explain.h"
 #include "eval/networks.h"
@@ -194,7 +195,7 @@ std::vector<results::Model> describe_models(const Options& options, const Networ
     const auto& path = options.models[variant.model];
     const auto& info = networks.infos[variant.model];
     results::Model model;
-    model.normalization = results::trained_as(info, path);
+    model.normalization = results::trained_as(info, path).name();
     model.adaptation = name(variant.adaptation);
     if (info.contains("conversion")) {
       const auto converted = string_member(info["conversion"], "to", path);
@@ -295,6 +296,10 @@ results::Header make_header(const Options& options, const Evaluated& test,
       {"catalogue", ladders(options)},
       {"recipes", recipes},
       {"ladder", options.ladder ? "calibrated" : "physical"}};
+  if (options.decompose) {
+    const auto first = dataset::read_clean(test.plan.samples.images()[0], {});
+    header.grid["gain_of"] = artifact::gain_unit(first.volume);
+  }
   if (!why.conditions.empty())
     header.grid["explained"] = {{"samples", why.samples}, {"swap_set", swap_set}};
   header.notes = make_notes(options, test.plan);

@@ -96,6 +96,7 @@ Section decomposition(const Scope& scope) {
     section.blocks.emplace_back(loss_table(scope));
     if (!scope.candidates.empty()) section.blocks.emplace_back(advantage_table(scope));
   }
+  for (auto& block : factorial_tables(scope)) section.blocks.push_back(std::move(block));
   if (has_threshold_loss(scope)) section.blocks.emplace_back(threshold_table(scope));
   return section;
 }

@@ -146,6 +146,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"remedies", remedies_json(scope)},
       {"augmentation_gaps", augmentation_gaps_json(scope)},
       {"decomposition", decomposition_json(scope)},
+      {"factorial", factorial_json(scope)},
       {"threshold_loss", threshold_loss_json(scope)},
       {"calibration", calibrations_json(scope)},
       {"decision_curves", decision_curves_json(scope)},

@@ -151,11 +151,10 @@ std::string adaptation_text(const Study& study) {
 std::string augmentation_text(const Study& study) {
   std::string text;
   for (const auto& arm : study.arms()) {
-    const auto& model = any_model(study, arm);
-    const auto slash = model.normalization.find('/');
-    if (slash == std::string::npos || !model.adaptation.empty()) continue;
+    const auto trained = plain_training(study, arm);
+    if (!trained || trained->augmentation.empty()) continue;
     text += (text.empty() ? "" : " ") + arm_name(arm) + ": trained on images changed by recipe " +
-            model.normalization.substr(slash + 1) + ", drawn anew in each epoch.";
+            trained->augmentation + ", drawn anew in each epoch.";
   }
   return text;
 }

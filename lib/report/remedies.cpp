@@ -8,9 +8,11 @@
 namespace mr::report {
 namespace {
 
-/// "batch/gain" is batch trained with augmentation "gain".
-std::string without_augmentation(const std::string& normalization) {
-  return normalization.substr(0, normalization.find('/'));
+/// The arm that differs by the augmentation alone.
+std::string with_augmentation(const std::string& normalization, const std::string& augmentation) {
+  auto trained = results::parse_training(normalization);
+  trained.augmentation = augmentation;
+  return trained.name();
 }
 
 /// An arm that is another one adapted or trained with augmentation.
@@ -26,7 +28,7 @@ std::vector<Remedy> remedies_of(const Scope& scope) {
   for (const auto& arm : scope.arms()) {
     const auto& model = any_model(scope.study, arm);
     const bool adapted = !model.adaptation.empty();
-    const auto from = adapted ? model.normalization : without_augmentation(model.normalization);
+    const auto from = adapted ? model.normalization : with_augmentation(model.normalization, "");
     if (from == arm || !scope.study.has(from)) continue;
     const auto recalibrated = model.normalization + "+recalibrate";
     const bool compare = adapted && recalibrated != arm && scope.study.has(recalibrated);
@@ -51,22 +53,30 @@ struct Gap {
   Contrast without, with;
 };
 
+/// Of one standardisation: a gap between two would be of both.
 std::vector<Gap> gaps_of(const Scope& scope) {
   std::vector<Gap> all;
   if (!scope.graded()) return all;
-  std::set<std::string> augmentations;
-  for (const auto& arm : scope.arms()) {
-    const auto& name = any_model(scope.study, arm).normalization;
-    if (const auto slash = name.find('/'); slash != std::string::npos)
-      augmentations.insert(name.substr(slash));
-  }
   const auto& study = scope.study;
+  const auto baseline = plain_training(study, scope.baseline);
+  if (!baseline || !baseline->augmentation.empty()) return all;
+  std::set<std::string> augmentations;
   for (const auto& arm : scope.candidates)
-    for (const auto& augmentation : augmentations)
-      if (scope.study.has(arm + augmentation) && scope.study.has(scope.baseline + augmentation))
-        all.push_back(
-            {arm, augmentation.substr(1), study.endpoint(arm) - study.endpoint(scope.baseline),
-             study.endpoint(arm + augmentation) - study.endpoint(scope.baseline + augmentation)});
+    if (const auto trained = plain_training(study, arm); trained && !trained->augmentation.empty())
+      augmentations.insert(trained->augmentation);
+  for (const auto& arm : scope.candidates) {
+    const auto trained = plain_training(study, arm);
+    if (!trained || !trained->augmentation.empty() ||
+        trained->standardisation != baseline->standardisation)
+      continue;
+    for (const auto& augmentation : augmentations) {
+      const auto with = with_augmentation(arm, augmentation);
+      const auto baseline_with = with_augmentation(scope.baseline, augmentation);
+      if (study.has(with) && study.has(baseline_with))
+        all.push_back({arm, augmentation, study.endpoint(arm) - study.endpoint(scope.baseline),
+                       study.endpoint(with) - study.endpoint(baseline_with)});
+    }
+  }
   return all;
 }
 

@@ -25,6 +25,19 @@ PlannedStudy read_plan(const std::string& path) {
   return {file_name(path), sha256_file(path), results::read_protocol(path)};
 }
 
+namespace {
+
+std::string default_baseline(const Study& study) {
+  if (study.has("batch")) return "batch";
+  for (const auto& arm : study.arms())
+    if (const auto trained = plain_training(study, arm);
+        trained && trained->norm == "batch" && trained->augmentation.empty())
+      return arm;
+  return study.arms().front();
+}
+
+}  // namespace
+
 Scope make_scope(const Study& study, const std::string& asked,
                  const std::optional<PlannedStudy>& protocol) {
   Scope scope{study, asked, {}, study.artifacts(), {}, {}, protocol, {}, {}, {}, {}, {}};
@@ -32,7 +45,7 @@ Scope make_scope(const Study& study, const std::string& asked,
   scope.baseline = baseline;
   const auto& arms = study.arms();
   if (baseline.empty())
-    scope.baseline = study.has("batch") ? "batch" : arms.front();
+    scope.baseline = default_baseline(study);
   else if (!study.has(baseline))
     throw UsageError((asked.empty() ? protocol->file + ": baseline: " : "--baseline: ") +
                      unknown("arm", baseline, arms));
@@ -85,6 +98,12 @@ const results::Model& any_model(const Study& study, const std::string& arm) {
   const auto& models = study.models();
   return *std::find_if(models.begin(), models.end(),
                        [&](const results::Model& m) { return results::arm(m) == arm; });
+}
+
+std::optional<results::Training> plain_training(const Study& study, const std::string& arm) {
+  const auto& model = any_model(study, arm);
+  if (!model.adaptation.empty()) return {};
+  return results::parse_training(model.normalization);
 }
 
 bool single_run(const Study& study) {

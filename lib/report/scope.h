@@ -46,7 +46,9 @@ struct Scope {
   std::size_t style(const std::string& arm) const;    // its place in arms(): colour, dash, marker
 };
 
-/// baseline  an arm, or "" for that of the protocol, else batch, else the first arm
+/// baseline  an arm, or "" for that of the protocol, else batch, else the first arm of batch norm
+/// as
+///           trained without augmentation, else the first arm
 /// throws    UsageError when the study lacks the baseline
 Scope make_scope(const Study& study, const std::string& baseline,
                  const std::optional<PlannedStudy>& protocol = {});
@@ -65,6 +67,9 @@ std::vector<std::pair<std::string, Label>> all_labels(const Study& study);
 std::string label_name(const Study& study, Label label);
 
 const results::Model& any_model(const Study& study, const std::string& arm);
+
+/// How the networks of an arm were trained; none of an adapted or converted one.
+std::optional<results::Training> plain_training(const Study& study, const std::string& arm);
 
 /// An arm with a single run, whose results speak of that network only.
 bool single_run(const Study& study);

@@ -30,10 +30,14 @@ Section checklist(const Scope& scope, const Json& provenance);  // CLAIM
 Section origin(const Scope& scope, const Json& provenance);     // models and provenance
 Section origin(const Json& provenance);                         // provenance alone
 
+/// Normalizations crossed with standardisations; part of decomposition().
+std::vector<Block> factorial_tables(const Scope& scope);
+
 /// In what the study is not as its protocol says; the scope has one.
 std::vector<std::string> protocol_deviations(const Scope& scope);
 Json verdicts_json(const Scope& scope);
 Json decomposition_json(const Scope& scope);
+Json factorial_json(const Scope& scope);
 Json threshold_loss_json(const Scope& scope);
 Json calibrations_json(const Scope& scope);
 Json decision_curves_json(const Scope& scope);

@@ -347,12 +347,30 @@ void require_lengths(const Samples& samples, std::size_t labels) {
 
 }  // namespace
 
-std::string trained_as(const Json& description, const std::string& where) {
-  const auto normalization = string_member(description, "normalization", where);
+std::string Training::name() const {
+  return norm + (standardisation == default_standardisation ? "" : ":" + standardisation) +
+         (augmentation.empty() ? "" : "/" + augmentation);
+}
+
+Training trained_as(const Json& description, const std::string& where) {
+  Training trained{string_member(description, "normalization", where),
+                   string_member(member(description, "preprocessing", where), "standardisation",
+                                 where + ": preprocessing"),
+                   ""};
   const auto& training = member(description, "training", where);
   const auto augment = training.find("augment_name");
-  if (augment == training.end() || !augment->is_string()) return normalization;
-  return normalization + "/" + augment->get<std::string>();
+  if (augment != training.end() && augment->is_string())
+    trained.augmentation = augment->get<std::string>();
+  return trained;
+}
+
+Training parse_training(const std::string& name) {
+  const auto slash = name.find('/');
+  const auto head = name.substr(0, slash);
+  const auto colon = head.find(':');
+  return {head.substr(0, colon),
+          colon == std::string::npos ? default_standardisation : head.substr(colon + 1),
+          slash == std::string::npos ? "" : name.substr(slash + 1)};
 }
 
 std::string arm(const Model& model) {

@@ -18,7 +18,7 @@ namespace mr::results {
 /// How a test-time scheme changed a model ("" none, "batch-stats:slice", "batch-stats:volume").
 struct Model {
   std::string id;             // unique in the file: "batch-s1", "batch-s1+batch-stats:volume"
-  std::string normalization;  // "batch", "group(8)"; "batch/gain": trained with augmentation "gain"
+  std::string normalization;  // how it was trained: as Training::name
   std::string adaptation;     // "" or as above
   std::int64_t run = 0;       // the training seed
   std::string sha256;         // of the model file
@@ -26,9 +26,24 @@ struct Model {
   Json info = Json::object();                     // architecture, preprocessing, training, ...
 };
 
-/// Model::normalization of a description of training (mr.json, or a log's header).
+/// What sets trained networks apart in contrasts.
+struct Training {
+  std::string norm;             // "batch", "group(8)"
+  std::string standardisation;  // of the input
+  std::string augmentation;     // the recipe's name; "" none
+
+  /// NORM[:STANDARDISATION][/AUGMENTATION], without the standardisation that is mr-train's default:
+  /// "batch", "group(8):scale:500/gain".
+  std::string name() const;
+};
+inline constexpr const char* default_standardisation = "volume-percentile";
+
+/// Of a description of training (mr.json, or a log's header).
 /// throws DataError that begins with `where`
-std::string trained_as(const Json& description, const std::string& where);
+Training trained_as(const Json& description, const std::string& where);
+
+/// Of a Model::normalization; the inverse of Training::name.
+Training parse_training(const std::string& name);
 
 /// The arm a model belongs to in contrasts: normalization, plus "+adaptation" where there is one.
 std::string arm(const Model& model);

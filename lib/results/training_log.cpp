@@ -25,7 +25,7 @@ Epoch to_epoch(const Json& line, std::int64_t expected, const std::string& where
 void read_header(const Json& header, TrainingLog& log) {
   require_schema(header, schema, log.path);
   log.header = header;
-  log.normalization = trained_as(header, log.path);
+  log.normalization = trained_as(header, log.path).name();
   const auto& training = member(header, "training", log.path);
   const auto where = log.path + ": training";
   const auto& seed = member(training, "seed", where);

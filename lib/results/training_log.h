@@ -18,7 +18,7 @@ struct Epoch {
 struct TrainingLog {
   std::string path;
   Json header;  // architecture, normalization, labels, preprocessing, training, provenance
-  std::string normalization;  // as trained_as: "batch", "group(8)", "batch/gain"
+  std::string normalization;  // as Training::name: "batch", "batch/gain"
   std::uint64_t seed = 0;
   double learning_rate = 0, weight_decay = 0;
   std::vector<Epoch> epochs;  // 1, 2, ...

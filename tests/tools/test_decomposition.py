@@ -19,21 +19,28 @@ WEIGHT = {"all": 1, "structure": 0.7, "gain": 0.4}
 class Parted(Cohort):
     """Scores whose disorder differs with the part; severities tell it, since conditions are said so."""
 
+    equal = False  # standardised input: gain-matched images are scored as those as drawn
+
     def scores(self, arm, run, artifact, severity):
         code, severity = divmod(severity, 100)
         part = list(PARTS)[int(code)]
         own = np.random.default_rng([run, sum(map(ord, arm))]).normal(size=self.case.shape) * 0.25
         noise = np.random.default_rng([7, sum(map(ord, artifact or "clean"))]).normal(
             size=self.case.shape)
-        fragility = {"batch": 0.8, "layer": 0.3}[arm]
+        fragility = {"batch": 0.8, "layer": 0.3, "batch:none": 1.2, "layer:none": 0.4,
+                     "layer:scale:500": 0.4}[arm]
+        if part == "structure" and ":" not in arm and self.equal:
+            part = "all"
         return (self.case + own + fragility * WEIGHT[part] * severity * noise
                 * (artifact is not None)).astype("<f4")
 
 
-def written(cohort, folder):
+def written(cohort, folder, arms=("batch", "layer"), gain_of=None):
     """evaluation() asks scores(None, severity) where the condition is a dict; put the parts' own there."""
     lines = [json.loads(line) for line in
-             evaluation(cohort, ["batch", "layer"], [1, 2, 3], GRID, thumbnails=False).splitlines()]
+             evaluation(cohort, list(arms), [1, 2, 3], GRID, thumbnails=False).splitlines()]
+    if gain_of:
+        lines[0]["grid"]["gain_of"] = gain_of
 
     for line in lines:
         c = line.get("condition", {})
@@ -118,6 +125,82 @@ def test_without_parts_there_is_no_such_section(run, tmp_path):
     done = run(["mr-report", "-o", tmp_path / "report", tmp_path / "x.eval"])
     assert "Gain and structure" not in done.stdout.decode()
     assert json.loads((tmp_path / "report" / "report.json").read_text())["decomposition"] == []
+
+
+# --- normalization x standardisation
+
+CROSSED = ["layer", "layer:none", "layer:scale:500", "batch:none", "batch"]
+
+
+@pytest.fixture(scope="module")
+def crossed(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crossed")
+    cohort = Parted(subjects=40)
+    cohort.equal = True
+    done = run(["mr-report", "-o", folder / "report", written(cohort, folder, CROSSED, "volume")])
+    return cohort, json.loads((folder / "report" / "report.json").read_text()), done.stdout.decode()
+
+
+def over(arm, part, sign=1):
+    return mean_of(arm, sign, part, ARTIFACTS)
+
+
+def test_normalizations_are_compared_within_a_standardisation(crossed, schema):
+    cohort, report, markdown = crossed
+    schema("mr-report")(report)
+    assert report["baseline"] == "batch"
+    rows = {r["standardisation"]: r for r in report["factorial"]["advantages"]}
+    assert set(rows) == {"volume-percentile", "none"}  # batch has no network of scale:500
+    for standardisation, suffix in (("volume-percentile", ""), ("none", ":none")):
+        row, a, b = rows[standardisation], "layer" + suffix, "batch" + suffix
+        assert row["normalization"] == "layer"
+        agree(row["as_drawn"], combine(cohort, [over(a, "all"), over(b, "all", -1)]))
+        agree(row["matched"], combine(cohort, [over(a, "structure"), over(b, "structure", -1)]))
+        if not suffix:  # percentiles see no gain: there is nothing to interact
+            assert row["interaction"]["value"] == pytest.approx(0, abs=1e-12)
+            continue
+        agree(row["interaction"],
+              combine(cohort, [over(a, "all") + over(a, "structure", -1),
+                               over(b, "all", -1) + over(b, "structure")]))
+    assert "Against the same standardisation of batch" in markdown
+
+
+def test_what_a_standardisation_takes_from_the_advantage(crossed):
+    cohort, report, markdown = crossed
+    row, = report["factorial"]["effects"]
+    assert (row["normalization"], row["standardisation"]) == ("layer", "volume-percentile")
+    none = [over("layer:none", "all"), over("batch:none", "all", -1)]
+    agree(row["without"], combine(cohort, none))
+    agree(row["with"], combine(cohort, [over("layer", "all"), over("batch", "all", -1)]))
+    agree(row["change"], combine(cohort, none + [over("layer", "all", -1), over("batch", "all")]))
+    assert "What standardisation takes" in markdown
+
+
+def test_cells_that_must_be_equal_are_tested_as_equal(run, crossed, tmp_path):
+    rows = {r["arm"]: r for r in crossed[1]["factorial"]["equalities"]}
+    assert set(rows) == {"batch", "layer"}  # percentiles of the volume scale with its gain
+    assert all(r["shown"] and abs(r["difference"]["value"]) < 1e-12 for r in rows.values())
+    # Scores that are not equal, though they must be: not shown, with p as TOST has it.
+    cohort = Parted(subjects=40)
+    run(["mr-report", "-o", tmp_path / "report", written(cohort, tmp_path, CROSSED, "volume")])
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    rows = {r["arm"]: r for r in report["factorial"]["equalities"]}
+    value, variance, df = combine(cohort, [over("batch", "all") + over("batch", "structure", -1)])
+    error = np.sqrt(variance)
+    p = max(stats.t.sf((value + 0.03) / error, df), stats.t.sf((0.03 - value) / error, df))
+    assert rows["batch"]["p"] == pytest.approx(p, abs=1e-6)
+    assert rows["batch"]["shown"] == (p < 0.025)
+    # A gain of each slice: percentiles of the volume do not scale with it.
+    (tmp_path / "two").mkdir()
+    run(["mr-report", "-o", tmp_path / "r2", written(cohort, tmp_path / "two", CROSSED, "slice")])
+    report = json.loads((tmp_path / "r2" / "report.json").read_text())
+    assert report["factorial"]["equalities"] == []
+
+
+def test_without_two_standardisations_there_is_no_such_table(study):
+    _, report, markdown = study
+    assert report["factorial"] == {"advantages": [], "effects": [], "equalities": []}
+    assert "Against the same standardisation" not in markdown
 
 
 # --- ranking and threshold

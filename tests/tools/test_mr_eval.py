@@ -407,6 +407,35 @@ def test_decomposition_evaluates_gain_and_structure_by_themselves(run, study, tm
         np.testing.assert_array_equal(scores, val[key][0])
 
 
+def test_standardisations_are_arms_of_their_own(run, study, tmp_path):
+    """Models that differ in their input's standardisation alone stand side by side; a z-score of each
+    slice makes drawn and gain-matched the same (but for rounding to the images' integers), no
+    standardisation does not."""
+    m = study / "manifest.json"
+    for how in ("none", "slice-zscore"):
+        run(["mr-train", "--norm", "batch", "--width", "4", "--size", "24x20", "--seed", "1",
+             "--epochs", "1", "--standardise", how, "-t", "1", m, "-o", tmp_path / f"{how}.pt"])
+    models = [study / "batch.pt", tmp_path / "none.pt", tmp_path / "slice-zscore.pt"]
+    run(["mr-eval", *(v for model in models for v in ("-m", model)), "--grid", "bias",
+         "--severities", "5", "--decompose", m, "-o", tmp_path / "x.eval"])
+    lines = [json.loads(line) for line in (tmp_path / "x.eval").read_text().splitlines()]
+    assert [model["normalization"] for model in lines[0]["models"]] == [
+        "batch", "batch:none", "batch:slice-zscore"]
+    assert lines[0]["grid"]["gain_of"] == "slice"
+    scores = {(line["model"], line["condition"].get("part", "all")):
+              np.frombuffer(base64.b64decode(line["scores"]), "<f4") for line in lines
+              if line.get("condition", {}).get("kind") == "artifact"}
+    np.testing.assert_allclose(scores["slice-zscore.pt", "all"],
+                               scores["slice-zscore.pt", "structure"], atol=0.05)
+    assert np.abs(scores["none.pt", "all"] - scores["none.pt", "structure"]).max() > 0.5
+    run(["mr-report", "-o", tmp_path / "report", tmp_path / "x.eval"])
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert [arm["arm"] for arm in report["arms"]] == ["batch", "batch:none", "batch:slice-zscore"]
+    equality, = report["factorial"]["equalities"]
+    assert equality["arm"] == "batch:slice-zscore"
+    assert equality["difference"]["value"] == pytest.approx(0, abs=1e-2)
+
+
 @pytest.mark.parametrize("artifact", ["rician", "motion", "ghosting", "spike", "bias"])
 def test_in_memory_equals_files(run, study, tmp_path, artifact):
     """Scores of the grid are the scores of the images that mr-corrupt writes, bit for bit."""
