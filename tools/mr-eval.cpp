@@ -50,6 +50,10 @@ void declare(CLI::App& app, Options& o) {
   app.add_flag("--clinic-mix", o.eval.clinic_mix,
                "Also evaluate all samples together, 60 % of the images clean and the others with a "
                "random artifact and severity of the grid");
+  app.add_flag("--controls", o.eval.controls,
+               "Also evaluate what a study of a grid should hold beside it: the clinic mix, gains "
+               "alone (gain-common, gain-random), batch-norm models recalibrated on clean training "
+               "images");
   app.add_flag("--decompose", o.eval.decompose,
                "Also evaluate each artifact's gain and its structure alone, and validation images "
                "under it: what a loss is made of (three evaluations for one)");
@@ -171,12 +175,14 @@ void run(const CLI::App& app, Options& o, const mr::Run& this_run, const mr::Mes
     o.eval.severities = protocol.severities;
   }
   for (const auto& [flag, set] :
-       {std::pair("--decompose", o.eval.decompose), std::pair("--clinic-mix", o.eval.clinic_mix)})
+       {std::pair("--decompose", o.eval.decompose), std::pair("--clinic-mix", o.eval.clinic_mix),
+        std::pair("--controls", o.eval.controls)})
     if (set && o.eval.artifacts.empty())
       throw mr::UsageError(std::string(flag) + ": takes a --grid or a --protocol");
   for (const auto& text : o.recipes) {
     const auto name = mr::file_stem(text);
-    if (name == "clinic-mix") throw mr::UsageError("--recipe: clinic-mix is a name of its own");
+    if (mr::results::is_own_name(name))
+      throw mr::UsageError("--recipe: " + name + " is a name of its own");
     if (!o.eval.recipes.emplace(name, mr::artifact::read_recipe(text)).second)
       throw mr::UsageError("--recipe: '" + name + "' twice");
   }

@@ -25,6 +25,20 @@ using results::Part;
 
 // ---- conditions ----
 
+/// Those that were asked for, and the controls of the gain.
+std::map<std::string, artifact::Recipe> all_recipes(const Options& options) {
+  auto recipes = options.recipes;
+  if (!options.controls) return recipes;
+  for (const char* artifact : results::gain_controls)
+    for (const double severity : options.severities) {
+      artifact::Recipe recipe;
+      recipe.steps.push_back({artifact, severity, {}});
+      recipe.per = "subject";
+      recipes[results::gain_control(artifact, severity).artifact] = recipe;
+    }
+  return recipes;
+}
+
 std::vector<Condition> grid_conditions(const Options& options) {
   std::vector<Condition> conditions{{Kind::clean, "", 0}};
   for (const auto& artifact : options.artifacts)
@@ -32,8 +46,10 @@ std::vector<Condition> grid_conditions(const Options& options) {
       for (const auto part : {Part::all, Part::structure, Part::gain})
         if (part == Part::all || options.decompose)
           conditions.push_back({Kind::artifact, artifact, severity, part});
-  for (const auto& [name, unused] : options.recipes) conditions.push_back({Kind::recipe, name, 0});
-  if (options.clinic_mix) conditions.push_back({Kind::recipe, clinic_mix, 0});
+  for (const auto& [name, unused] : all_recipes(options))
+    conditions.push_back({Kind::recipe, name, 0});
+  if (options.clinic_mix || options.controls)
+    conditions.push_back({Kind::recipe, results::clinic_mix, 0});
   return conditions;
 }
 
@@ -261,6 +277,14 @@ Json make_notes(const Options& options, const Plan& plan) {
     notes.push_back(
         "The manifest does not say which axis was phase-encoded; where the header is silent too, "
         "the rows of the image were taken.");
+  const auto& variants = plan.networks.variants;
+  const bool recalibrated = std::any_of(
+      variants.begin(), variants.end(),
+      [](const Variant& variant) { return variant.adaptation.scheme == Scheme::recalibrate; });
+  if (options.controls && !recalibrated)
+    notes.push_back(
+        "No control by clean recalibration: no model has batch norm, or the manifest has no "
+        "training images.");
   for (const auto& variant : plan.networks.variants)
     if (variant.adaptation.policy == Policy::all && variant.adaptation.over_images()) {
       notes.push_back(
@@ -285,8 +309,9 @@ results::Header make_header(const Options& options, const Evaluated& test,
   header.models = describe_models(options, test.plan.networks, validation, header.validation);
   for (const auto& label : test.plan.samples.label_names()) header.labels.push_back(label.name);
   Json recipes = Json::object();
-  for (const auto& [name, recipe] : options.recipes) recipes[name] = artifact::to_json(recipe);
-  if (options.clinic_mix) recipes[clinic_mix] = {{"clean", clinic_mix_clean}};
+  for (const auto& [name, recipe] : test.plan.recipes) recipes[name] = artifact::to_json(recipe);
+  if (options.clinic_mix || options.controls)
+    recipes[results::clinic_mix] = {{"clean", clinic_mix_clean}};
   header.grid = {
       {"artifacts", options.artifacts},
       {"severities", options.artifacts.empty() ? Json::array() : Json(options.severities)},
@@ -422,7 +447,7 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
       {validation_samples, networks, {}, {}, options.ladder, options.seed, options.threads, {}},
       {}};
   test.plan.conditions = conditions;
-  test.plan.recipes = options.recipes;
+  test.plan.recipes = all_recipes(options);
   for (const auto& condition : test.plan.conditions)
     if (condition.kind == Kind::clean ||
         (options.decompose && condition.kind == Kind::artifact && condition.part == Part::all))

@@ -28,6 +28,9 @@ struct Options {
   bool decompose = false;
   std::map<std::string, artifact::Recipe> recipes;  // by name: a condition each
   bool clinic_mix = false;                          // of the grid: a condition
+  /// What every study of a grid should hold beside it (analysis.md 5): the clinic mix, gains alone
+  /// at the grid's severities, and models with batch norm recalibrated on clean training images.
+  bool controls = false;
   std::vector<std::string> explain;                 // conditions, by results::name
   std::shared_ptr<const artifact::Ladder>
       ladder;  // severities in place of the catalogue's; or null

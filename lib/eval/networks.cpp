@@ -42,6 +42,11 @@ double prior_of(const Adaptation& adaptation) {
   return adaptation.scheme == Scheme::n_prior ? adaptation.prior : nn::batch_statistics;
 }
 
+bool asks_to_recalibrate(const Options& options) {
+  return std::any_of(options.adaptations.begin(), options.adaptations.end(),
+                     [](const Adaptation& a) { return a.scheme == Scheme::recalibrate; });
+}
+
 SampleSet training_split(const SampleSet& images, const std::string& manifest) {
   auto training = images.of_split("train");
   if (training.size() == 0)
@@ -113,6 +118,10 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
       nn::set_prior(network, prior_of(adaptation));
     }
     variants.push_back({index, place, adaptation, to_json(adaptation), network});
+  }
+  if (options.controls && adaptable && !asks_to_recalibrate(options)) {
+    const auto training = images.of_split("train");
+    if (training.size() > 0) add_recalibrated(options, training, plain);
   }
   infos.push_back(std::move(model.info));
   sha256.push_back(sha256_file(path));

@@ -25,7 +25,8 @@ struct Variant {
 
 class Networks {
  public:
-  /// Reads the models. Those with batch norm are there once more for each adaptation.
+  /// Reads the models. Those with batch norm are there once more for each adaptation; and, where
+  /// controls are wanted and there is a split train, recalibrated.
   /// images  of the manifest, all splits: recalibrate takes those of split train
   /// throws UsageError when there is an adaptation but no model with batch norm, DataError when a
   ///        model's labels are not those of `samples`, or there is no split train to recalibrate on

@@ -47,7 +47,7 @@ artifact::Recipe single_step(const Plan& plan, const Condition& condition) {
 
 /// What the clinic mix does to an image; none where it stays clean.
 std::optional<artifact::Recipe> draw_of_mix(const Plan& plan, const std::string& image) {
-  const auto key = random_key(plan.seed, {clinic_mix, image});
+  const auto key = random_key(plan.seed, {results::clinic_mix, image});
   if (uniform(key, 0) < clinic_mix_clean) return {};
   std::vector<std::string> artifacts;
   std::map<std::string, std::vector<Condition>> of_artifact;
@@ -66,7 +66,7 @@ std::optional<artifact::Recipe> recipe_of(const Plan& plan, const Condition& con
                                           const std::string& image) {
   if (condition.kind == Kind::artifact) return single_step(plan, condition);
   if (condition.kind != Kind::recipe) return {};
-  if (condition.artifact == clinic_mix) return draw_of_mix(plan, image);
+  if (condition.artifact == results::clinic_mix) return draw_of_mix(plan, image);
   return plan.recipes.at(condition.artifact);
 }
 

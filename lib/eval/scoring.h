@@ -16,9 +16,8 @@
 
 namespace mr::eval {
 
-/// The condition, by the name of a recipe, in which most images are clean and the others have an
-/// artifact of the conditions' grid: share of clean ones 0.6, artifacts and severities uniform.
-inline constexpr const char* clinic_mix = "clinic-mix";
+/// The share of clean images in results::clinic_mix; of the others, artifacts and severities of the
+/// conditions' grid are uniform.
 inline constexpr double clinic_mix_clean = 0.6;
 
 /// Which images are scored, by which networks, under which conditions.

@@ -154,6 +154,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"subgroups", subgroups_json(scope)},
       {"blocks", blocks_json(scope)},
       {"exchanges", exchanges_json(scope)},
+      {"controls", controls_json(scope)},
       {"shortcuts", shortcuts_json(scope)},
       {"diagnostics", diagnostics_json(scope)},
       {"level", results::name(study.level())},

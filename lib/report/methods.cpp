@@ -362,6 +362,7 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
                         decision_curves(scope),
                         detection(scope),
                         subgroups(scope),
+                        controls(scope),
                         shortcuts(scope),
                         diagnostics(scope),
                         image_changes(scope),

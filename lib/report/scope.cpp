@@ -40,7 +40,7 @@ std::string default_baseline(const Study& study) {
 
 Scope make_scope(const Study& study, const std::string& asked,
                  const std::optional<PlannedStudy>& protocol) {
-  Scope scope{study, asked, {}, study.artifacts(), {}, {}, protocol, {}, {}, {}, {}, {}};
+  Scope scope{study, asked, {}, study.artifacts(), {}, {}, {}, protocol, {}, {}, {}, {}, {}};
   const auto baseline = asked.empty() && scope.protocol ? scope.protocol->content.baseline : asked;
   scope.baseline = baseline;
   const auto& arms = study.arms();
@@ -56,7 +56,9 @@ Scope make_scope(const Study& study, const std::string& asked,
     for (const double s : study.severities(artifact)) severities.insert(s);
   scope.severities.assign(severities.begin(), severities.end());
   for (const auto& condition : study.conditions())
-    if (condition.kind == results::Kind::recipe || condition.kind == results::Kind::as_given)
+    if (results::is_gain_control(condition))
+      scope.gain_controls.push_back(condition);
+    else if (condition.kind == results::Kind::recipe || condition.kind == results::Kind::as_given)
       scope.others.push_back(condition);
   if (scope.graded() && study.has_clean())
     scope.verdicts = results::decide(study, scope.baseline, scope.rule());

@@ -31,7 +31,8 @@ struct Scope {
   std::vector<std::string> candidates;  // all other arms
   std::vector<std::string> artifacts;
   std::vector<double> severities;  // of any artifact, ascending
-  std::vector<Condition> others;   // neither clean nor an artifact at a severity
+  std::vector<Condition> others;   // neither clean, nor an artifact at a severity, nor these:
+  std::vector<Condition> gain_controls;
   std::optional<PlannedStudy> protocol;
   std::vector<results::Verdict>
       verdicts;  // on the candidates; none without clean and graded images

@@ -21,6 +21,7 @@ Section calibration(const Scope& scope);      // of the stated probabilities
 Section decision_curves(const Scope& scope);  // net benefit
 Section detection(const Scope& scope);        // of artifacts, by the scores
 Section subgroups(const Scope& scope);        // by attribute of the images
+Section controls(const Scope& scope);         // gain alone, and what was not evaluated
 Section shortcuts(const Scope& scope);        // of facts beside the image
 Section diagnostics(const Scope& scope);      // why: statistics of batch norms, swaps, probes
 Section image_changes(const Scope& scope);    // fidelity and contact sheet
@@ -47,6 +48,7 @@ Json detections_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
 Json blocks_json(const Scope& scope);
 Json exchanges_json(const Scope& scope);
+Json controls_json(const Scope& scope);
 Json shortcuts_json(const Scope& scope);
 Json leaderboard_json(const Scope& scope);
 Json checklist_json(const Scope& scope, const Json& provenance);

@@ -87,6 +87,15 @@ struct Condition {
     return kind == o.kind && artifact == o.artifact && severity == o.severity && part == o.part;
   }
 };
+/// Conditions of kind recipe that mr-eval has names of its own for. The clinic mix: most images are
+/// clean, the others have an artifact of the grid. The controls of the gain: an artifact at a
+/// severity ("gain-random:3") that is no part of the endpoint.
+inline constexpr const char* clinic_mix = "clinic-mix";
+inline constexpr const char* gain_controls[] = {"gain-common", "gain-random"};
+Condition gain_control(const std::string& artifact, double severity);
+bool is_gain_control(const Condition& condition);
+bool is_own_name(const std::string& recipe);  // of one of these
+
 std::string name(const Condition& condition);  // "clean", "motion:3", "motion:3 gain-matched", ...
 
 struct Result {

@@ -580,6 +580,49 @@ RETURNS = {"logit": "return z", "probability": "return torch.sigmoid(z)",
            "two_logit": "return z.reshape(-1, 2, 2)", "heads": "return z[:, :2], z[:, 2:]"}
 
 
+def test_controls_are_evaluated_by_one_option(run, fails, study, tmp_path, schema):
+    """Gain alone as mr-corrupt writes it, recalibration as --adapt makes it, the clinic mix; none of
+    them is an artifact of the endpoint."""
+    m = study / "manifest.json"
+    grid = ["--grid", "rician", "--severities", "2,5", "--seed", "7"]
+    command = ["mr-eval", "-m", study / "batch.pt", "-m", study / "group.pt", *grid]
+    header, found = read(run([*command, "--controls", m]).stdout)
+    schema("mr-eval")(header)
+    recipes = {"clinic-mix"} | {f"gain-{how}:{s}" for how in ("common", "random") for s in (2, 5)}
+    assert {key[2] for key in found if key[1] == "recipe"} == recipes == set(header["grid"]["recipes"])
+    assert {key[0] for key in found} == {"batch.pt", "batch.pt+recalibrate", "group.pt"}
+    _, same = read(run([*command, "--adapt", "recalibrate", "--clinic-mix", m]).stdout)
+    for key, (scores, _) in same.items():
+        np.testing.assert_array_equal(found[key][0], scores)
+    for how in ("common", "random"):
+        (tmp_path / f"{how}.json").write_text(json.dumps(
+            {"schema": "mr-recipe/1", "per": "subject",
+             "steps": [{"artifact": f"gain-{how}", "severity": 5}]}))
+        written = run(["mr-corrupt", "--recipe", tmp_path / f"{how}.json", "--seed", "7", "-o",
+                       tmp_path / how, m]).stdout
+        _, given = read(run(["mr-eval", "-m", study / "group.pt", "-"], stdin=written).stdout)
+        (want, _), = given.values()
+        np.testing.assert_array_equal(found["group.pt", "recipe", f"gain-{how}:5", 0][0], want)
+    run([*command, "--controls", m, "-o", tmp_path / "x.eval"])
+    done = run(["mr-report", "-o", tmp_path / "report", tmp_path / "x.eval"])
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    schema("mr-report")(report)
+    assert {e["artifact"] for e in report["verdicts"][0].get("harms", [])} <= {"rician"}
+    assert report["controls"]["missing"] == ["training with augmentation"]
+    # The mean over severities of the change, once more from the estimates of single conditions.
+    for row in report["controls"]["gains"]:
+        changes = [e["value"] for e in report["estimates"]
+                   if e["quantity"] == "change" and e["arm"] == row["arm"] and e["label"] == "macro"
+                   and e["metric"] == "auroc" and row["control"] + ":" in e["artifact"]]
+        assert len(changes) == 2
+        assert row["auroc"]["value"] == pytest.approx(np.mean(changes), abs=1e-12)
+    assert "## Controls" in done.stdout.decode() and "Gain alone" in done.stdout.decode()
+    fails(["mr-eval", "-m", study / "group.pt", "--controls", m], 64, "--controls", "--grid")
+    # Without batch norm there is nothing to recalibrate, and the evaluation says so.
+    header, _ = read(run(["mr-eval", "-m", study / "group.pt", *grid, "--controls", m]).stdout)
+    assert any("recalibration" in note for note in header["notes"])
+
+
 @pytest.mark.parametrize("how", RETURNS)
 def test_foreign_classifiers_are_evaluated(run, study, schema, tmp_path, how):
     """TorchScript that another program made, described by a person: scores are PyTorch's, thresholds

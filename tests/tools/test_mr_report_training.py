@@ -17,7 +17,7 @@ def training_log(norm, seed, epochs, rate=1e-3, end=True, stopped="patience"):
     auroc = np.round(0.5 + 0.3 * rng.random(epochs), 6)
     loss = np.round(1 / np.arange(1, epochs + 1), 6)
     lines = [dict(schema="mr-train-log/1", architecture={}, normalization=norm, labels=["tear"],
-                  preprocessing={},
+                  preprocessing={"standardisation": "volume-percentile"},
                   training=dict(seed=seed, learning_rate=rate, weight_decay=0.01, threads=1,
                                 device="cpu", libtorch="2"),
                   provenance=[dict(tool="mr-train", version="0.1.0", seed=seed,
