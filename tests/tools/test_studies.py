@@ -29,7 +29,8 @@ def test_quick_start(schema):
     report = study("quick-start")
     schema("mr-report")(report)
     aurocs = clean_macro(report)
-    assert set(aurocs) == {"batch", "group(8)", "layer_chw"}
+    assert set(aurocs) == {"batch", "batch+recalibrate", "group(8)", "layer_chw"}
+    assert report["controls"]["missing"] == ["training with augmentation"]
     assert all(0.80 <= a <= 0.97 for a in aurocs.values()), aurocs
 
 
