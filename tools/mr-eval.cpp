@@ -69,6 +69,10 @@ void declare(CLI::App& app, Options& o) {
          "hand: batch-stats, n-prior, tent or recalibrate, on each slice, volume, mixed:N, all "
          "or crossfit; repeatable")
       ->allow_extra_args(false);
+  app.add_flag(
+      "--distance", o.eval.distance,
+      "Also record, clean and under each artifact's highest severity, how far each sample's "
+      "statistics in batch norms are from those of training: a detector of artifacts");
   app.add_option("--explain", o.eval.explain,
                  "Condition, such as motion:3, to say of why models lose under it: statistics of "
                  "their batch norms, scores with these put in layer by layer, and answers to exact "
@@ -176,7 +180,7 @@ void run(const CLI::App& app, Options& o, const mr::Run& this_run, const mr::Mes
   }
   for (const auto& [flag, set] :
        {std::pair("--decompose", o.eval.decompose), std::pair("--clinic-mix", o.eval.clinic_mix),
-        std::pair("--controls", o.eval.controls)})
+        std::pair("--controls", o.eval.controls), std::pair("--distance", o.eval.distance)})
     if (set && o.eval.artifacts.empty())
       throw mr::UsageError(std::string(flag) + ": takes a --grid or a --protocol");
   for (const auto& text : o.recipes) {

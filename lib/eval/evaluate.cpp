@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 
 #include "artifact/catalogue.h"
 #include "base/error.h"
@@ -51,6 +52,21 @@ std::vector<Condition> grid_conditions(const Options& options) {
   if (options.clinic_mix || options.controls)
     conditions.push_back({Kind::recipe, results::clinic_mix, 0});
   return conditions;
+}
+
+/// Clean, and each artifact at its highest severity as drawn.
+std::set<std::size_t> clean_and_worst(const std::vector<Condition>& conditions) {
+  std::set<std::size_t> chosen;
+  std::map<std::string, std::size_t> worst;
+  for (std::size_t c = 0; c < conditions.size(); ++c) {
+    const auto& condition = conditions[c];
+    if (condition.kind == Kind::clean) chosen.insert(c);
+    if (condition.kind != Kind::artifact || condition.part != Part::all) continue;
+    const auto [known, is_new] = worst.emplace(condition.artifact, c);
+    if (!is_new && conditions[known->second].severity < condition.severity) known->second = c;
+  }
+  for (const auto& [artifact, c] : worst) chosen.insert(c);
+  return chosen;
 }
 
 /// The manifest as it stands: clean where nothing was done to any image; else named after what
@@ -353,6 +369,7 @@ void write_evaluation(const Evaluated& test, const Evaluated* validation, const 
       result.model = v;
       result.condition = plan.conditions[c];
       result.scores = scores_of(plan, test.scored, c, v);
+      result.distance = distances_of(test.scored, c, v);
       result.fidelity = medians;
       results::measure(header, result);
       writer.write(result);
@@ -448,6 +465,7 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
       {}};
   test.plan.conditions = conditions;
   test.plan.recipes = all_recipes(options);
+  if (options.distance) test.plan.distanced = clean_and_worst(conditions);
   for (const auto& condition : test.plan.conditions)
     if (condition.kind == Kind::clean ||
         (options.decompose && condition.kind == Kind::artifact && condition.part == Part::all))

@@ -26,12 +26,15 @@ struct Options {
   /// Beside each artifact at a severity, its gain and its structure alone; and clean validation
   /// images under it.
   bool decompose = false;
+  /// Clean and under each artifact's highest severity, how far the statistics of each sample are
+  /// from those that models with batch norm were trained on.
+  bool distance = false;
   std::map<std::string, artifact::Recipe> recipes;  // by name: a condition each
   bool clinic_mix = false;                          // of the grid: a condition
   /// What every study of a grid should hold beside it (analysis.md 5): the clinic mix, gains alone
   /// at the grid's severities, and models with batch norm recalibrated on clean training images.
   bool controls = false;
-  std::vector<std::string> explain;                 // conditions, by results::name
+  std::vector<std::string> explain;  // conditions, by results::name
   std::shared_ptr<const artifact::Ladder>
       ladder;  // severities in place of the catalogue's; or null
   std::string device = "cpu";

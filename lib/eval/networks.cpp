@@ -67,6 +67,9 @@ Networks::Networks(const Options& options, const SampleSet& samples, const Sampl
     add_model(options, samples, images, manifest, m);
   if (!options.adaptations.empty() && variants.size() == infos.size())
     throw UsageError("--adapt: no model has batch norm to adapt");
+  if (options.distance && std::none_of(variants.begin(), variants.end(),
+                                       [](const Variant& v) { return v.measures_distance; }))
+    throw UsageError("--distance: no model has batch norm");
 }
 
 void Networks::add_model(const Options& options, const SampleSet& samples, const SampleSet& images,
@@ -104,8 +107,9 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
   const Variant plain{index, place, {}, nullptr, model.network};
   variants.push_back(
       {index, place, {}, nullptr, ours ? nn::for_inference(model.network) : model.network});
-  if (!options.explain.empty()) trained.push_back(model.network);
+  if (!options.explain.empty() || options.distance) trained.push_back(model.network);
   const bool adaptable = !nn::batch_norms(model.network).empty();
+  variants.back().measures_distance = options.distance && adaptable;
   for (const auto& adaptation : options.adaptations) {
     if (!adaptable) break;
     if (adaptation.scheme == Scheme::recalibrate) {
@@ -147,6 +151,13 @@ void Networks::add_recalibrated(const Options& options, const SampleSet& trainin
   described["samples"] = order.size();
   variants.push_back(
       {plain.model, plain.preprocess, adaptation, described, nn::for_inference(network)});
+}
+
+std::vector<float> Networks::distances(const Variant& variant, const float* pixels,
+                                       std::size_t n) const {
+  const auto alone = device_lock();
+  auto network = trained[variant.model].deepcopy();
+  return nn::statistics_distances(network, batch(variant, pixels, n, n));
 }
 
 std::size_t Networks::pixels_of(const Variant& variant) const {

@@ -21,6 +21,7 @@ struct Variant {
   Adaptation adaptation;
   Json adapted_on;  // what the result says of the adaptation; null where there is none
   torch::jit::Module network;
+  bool measures_distance = false;  // it is plain, has batch norm, and distances are wanted
 };
 
 class Networks {
@@ -37,6 +38,9 @@ class Networks {
   /// samples; another one runs them in batches of one shape, whose last is padded.
   void score(const Variant& variant, const float* pixels, std::size_t n,
              std::vector<float>& scores) const;
+
+  /// How far the statistics of each sample are from those of training (nn::statistics_distances).
+  std::vector<float> distances(const Variant& variant, const float* pixels, std::size_t n) const;
 
   /// Scores [N, L] of all samples of a condition by a variant that adapts over images.
   std::vector<float> score_over_images(const Variant& variant, const std::vector<float>& pixels,
@@ -69,7 +73,7 @@ class Networks {
   std::vector<dataset::Preprocess> preprocessings;  // the distinct ones
   std::vector<Variant> variants;
   std::vector<torch::jit::Module>
-      trained;  // of each model, as loaded; empty unless one is explained
+      trained;  // of each model, as loaded; empty unless explained or asked for distances
 
  private:
   void add_model(const Options& options, const dataset::SampleSet& samples,

@@ -227,7 +227,10 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
   auto pixels = no_pixels(work, group);
   const auto conditions = pixels.size();
   BlockScores results(conditions);
-  for (auto& result : results) result.scores.resize(variants.size());
+  for (auto& result : results) {
+    result.scores.resize(variants.size());
+    result.distances.resize(variants.size());
+  }
   for (std::size_t image = block.first_image; image < block.end_image; ++image) {
     const auto i = image - block.first_image;
     auto prepared = prepare(work, images.clean[i], image, group, images.whites[i]);
@@ -254,6 +257,11 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
       if (!variants[v].adaptation.within_image() && !variants[v].adaptation.over_images())
         plan.networks.score(variants[v], pixels[c][variants[v].preprocess].data(), n,
                             results[c].scores[v]);
+  for (std::size_t c = 0; c < conditions; ++c)
+    for (std::size_t v = 0; v < variants.size(); ++v)
+      if (variants[v].measures_distance && plan.distanced.count(work.groups[group] + c) != 0)
+        results[c].distances[v] =
+            plan.networks.distances(variants[v], pixels[c][variants[v].preprocess].data(), n);
   return results;
 }
 
@@ -309,15 +317,25 @@ std::vector<float> unpack(const std::string& text, const std::string& name) {
   return values;
 }
 
+Json packed(const std::vector<std::vector<float>>& lists) {
+  Json all = Json::array();
+  for (const auto& values : lists) all.push_back(pack(values));
+  return all;
+}
+
+std::vector<std::vector<float>> unpacked(const Json& all, const std::string& name) {
+  std::vector<std::vector<float>> lists;
+  for (const auto& text : all) lists.push_back(unpack(text.get<std::string>(), name));
+  return lists;
+}
+
 Json to_json(const BlockScores& block, std::size_t index) {
   Json conditions = Json::array();
-  for (const auto& condition : block) {
-    Json scores = Json::array();
-    for (const auto& values : condition.scores) scores.push_back(pack(values));
-    conditions.push_back({{"scores", std::move(scores)},
+  for (const auto& condition : block)
+    conditions.push_back({{"scores", packed(condition.scores)},
+                          {"distances", packed(condition.distances)},
                           {"fidelity", condition.fidelity},
                           {"thumbnail", base64_encode(condition.thumbnail)}});
-  }
   return {{"block", index}, {"conditions", std::move(conditions)}};
 }
 
@@ -325,8 +343,8 @@ BlockScores block_from_json(const Json& line, const Plan& plan, const std::strin
   BlockScores block;
   for (const auto& object : member(line, "conditions", name)) {
     ConditionScores condition;
-    for (const auto& text : member(object, "scores", name))
-      condition.scores.push_back(unpack(text.get<std::string>(), name));
+    condition.scores = unpacked(member(object, "scores", name), name);
+    condition.distances = unpacked(member(object, "distances", name), name);
     const auto& fidelity = member(object, "fidelity", name);
     condition.fidelity.assign(fidelity.begin(), fidelity.end());
     condition.thumbnail = base64_decode(string_member(object, "thumbnail", name), name);
@@ -338,21 +356,15 @@ BlockScores block_from_json(const Json& line, const Plan& plan, const std::strin
 
 Json to_json(const std::vector<OverImages>& conditions, std::size_t group) {
   Json all = Json::array();
-  for (const auto& scores : conditions) {
-    Json packed = Json::array();
-    for (const auto& values : scores) packed.push_back(pack(values));
-    all.push_back(std::move(packed));
-  }
+  for (const auto& scores : conditions) all.push_back(packed(scores));
   return {{"group", group}, {"over_images", std::move(all)}};
 }
 
 std::vector<OverImages> over_images_from_json(const Json& line, const Plan& plan,
                                               const std::string& name) {
   std::vector<OverImages> conditions;
-  for (const auto& packed : member(line, "over_images", name)) {
-    conditions.emplace_back();
-    for (const auto& text : packed)
-      conditions.back().push_back(unpack(text.get<std::string>(), name));
+  for (const auto& lists : member(line, "over_images", name)) {
+    conditions.push_back(unpacked(lists, name));
     if (conditions.back().size() != plan.networks.variants.size())
       throw DataError(name + ": of another evaluation");
   }
@@ -440,6 +452,15 @@ std::vector<float> by_label(const std::vector<float>& scores, std::size_t labels
   for (std::size_t sample = 0; sample < n; ++sample)
     for (std::size_t l = 0; l < labels; ++l) turned[l * n + sample] = scores[sample * labels + l];
   return turned;
+}
+
+std::vector<float> distances_of(const Scored& scored, std::size_t condition, std::size_t variant) {
+  std::vector<float> values;
+  for (const auto& block : scored.blocks) {
+    const auto& own = block[condition].distances[variant];
+    values.insert(values.end(), own.begin(), own.end());
+  }
+  return values;
 }
 
 std::vector<float> scores_of(const Plan& plan, const Scored& scored, std::size_t condition,

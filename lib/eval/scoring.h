@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,14 +32,16 @@ struct Plan {
   std::uint64_t seed = 0;                           // of the artifacts
   int threads = 1;
   std::optional<std::size_t> thumbnail;  // sample whose picture is wanted
+  std::set<std::size_t> distanced = {};  // conditions under which distances are wanted
 };
 
 /// Some images under one condition.
 struct ConditionScores {
   // [variants][samples x labels]; empty where a variant adapts over images
   std::vector<std::vector<float>> scores;
-  std::vector<Json> fidelity;  // [images], as far as there is any
-  std::string thumbnail;       // PNG, "" where there is none
+  std::vector<std::vector<float>> distances;  // [variants][samples]; empty where not measured
+  std::vector<Json> fidelity;                 // [images], as far as there is any
+  std::string thumbnail;                      // PNG, "" where there is none
 };
 
 using BlockScores = std::vector<ConditionScores>;  // [conditions]
@@ -68,6 +71,9 @@ std::vector<std::vector<float>> pixels_under(const Plan& plan, std::size_t condi
 
 /// [labels x samples] of [samples x labels].
 std::vector<float> by_label(const std::vector<float>& scores, std::size_t labels);
+
+/// [samples] of one variant under one condition; empty where not measured.
+std::vector<float> distances_of(const Scored& scored, std::size_t condition, std::size_t variant);
 
 /// [labels x samples] of one variant under one condition.
 std::vector<float> scores_of(const Plan& plan, const Scored& scored, std::size_t condition,

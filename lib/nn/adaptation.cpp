@@ -89,6 +89,30 @@ std::vector<Statistics> input_statistics(Module& network,
   return all;
 }
 
+std::vector<float> statistics_distances(Module& network, const torch::Tensor& images) {
+  const torch::NoGradGuard no_grad;
+  auto layers = batch_norms(network);
+  set_prior(network, running_statistics);
+  std::vector<float> distances;
+  for (std::int64_t i = 0; i < images.size(0); ++i) {
+    for (auto& layer : layers) record(layer, true);
+    network.forward({images.narrow(0, i, 1)});
+    double sum = 0;
+    for (const auto& layer : layers) {
+      const auto [mean, variance] = pooled(layer);
+      const auto running = layer.attr("running_var").toTensor().to(torch::kFloat64);
+      const auto moved = mean - layer.attr("running_mean").toTensor();
+      const auto widened = variance.sqrt() - running.sqrt();
+      sum += ((moved.square() + widened.square()) / (running + layer.attr("eps").toDouble()))
+                 .mean()
+                 .item<double>();
+    }
+    distances.push_back(static_cast<float>(std::sqrt(sum / static_cast<double>(layers.size()))));
+  }
+  for (auto& layer : layers) record(layer, false);
+  return distances;
+}
+
 void recalibrate(Module& network, const std::vector<torch::Tensor>& batches, double prior,
                  Replaced replaced) {
   const torch::NoGradGuard no_grad;

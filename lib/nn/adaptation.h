@@ -38,6 +38,14 @@ struct Statistics {
 std::vector<Statistics> input_statistics(torch::jit::Module& network,
                                          const std::vector<torch::Tensor>& batches);
 
+/// How far what the batch norms are given of each image [n, C, H, W] is from their running
+/// statistics, in running standard deviations: the root of the mean over layers, each a mean over
+/// channels, of [(m - mu)^2 + (s - sigma)^2] / (sigma^2 + eps), the squared 2-Wasserstein distance
+/// of normal distributions (Dowson and Landau 1982, eq. 4) of the image's mean m and standard
+/// deviation s over positions from the running mu and sigma. Images pass one by one. `network` has
+/// batch norms, is in evaluation mode and ends as it was.
+std::vector<float> statistics_distances(torch::jit::Module& network, const torch::Tensor& images);
+
 enum class Replaced { both, mean, variance };
 
 /// Replaces the running statistics by mean and biased variance over all images of `batches`, pooled

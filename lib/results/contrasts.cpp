@@ -186,6 +186,7 @@ void Study::add_result(const std::string& path, const Model& model, const Header
   measured.path = path;
   measured.condition = result.condition;
   if (result.condition.part == Part::all) measured.scores = result.scores;
+  measured.distance = result.distance;
   const auto graded = [&](const Condition& c) {
     return c.kind == Kind::artifact && c.part == Part::all &&
            c.artifact == result.condition.artifact;
@@ -485,6 +486,13 @@ std::optional<stats::Cases> Study::cases(const std::string& arm, std::int64_t ru
                       common_.truth[label],
                       common_.sample_subject,
                       static_cast<std::int32_t>(common_.subjects.size())};
+}
+
+std::vector<float> Study::distances(const std::string& arm, std::int64_t run,
+                                    const Condition& condition) const {
+  const auto& at = networks(arm).at(run).at;
+  const auto measured = at.find(name(condition));
+  return measured == at.end() ? std::vector<float>() : measured->second.distance;
 }
 
 std::optional<stats::Curve> Study::curve(const std::string& arm, const std::string& artifact,

@@ -149,6 +149,11 @@ class Study {
   std::optional<stats::Cases> cases(const std::string& arm, std::int64_t run,
                                     const Condition& condition, std::size_t label) const;
 
+  /// How far each unit's statistics are from those that the network was trained on (a mean over its
+  /// samples); empty where it was not measured.
+  std::vector<float> distances(const std::string& arm, std::int64_t run,
+                               const Condition& condition) const;
+
   /// Mean performance over runs at clean and at each severity; none where a value is missing.
   std::optional<stats::Curve> curve(const std::string& arm, const std::string& artifact,
                                     Label label = macro, Metric metric = Metric::auroc) const;
@@ -172,9 +177,10 @@ class Study {
   struct Measured {
     std::string path;  // of the file it came from
     Condition condition;
-    std::vector<Cell> cells;    // [L x metrics], then [subgroups x L] of the AUROC
-    std::vector<float> scores;  // [L x N], or empty
-    std::vector<Cell> retuned;  // [L] balanced accuracy at thresholds of this condition; or empty
+    std::vector<Cell> cells;      // [L x metrics], then [subgroups x L] of the AUROC
+    std::vector<float> scores;    // [L x N], or empty
+    std::vector<float> distance;  // [N], or empty
+    std::vector<Cell> retuned;    // [L] balanced accuracy at thresholds of this condition; or empty
   };
   struct Trained {
     std::string path;

@@ -275,6 +275,8 @@ class Reader {
     const auto labels = header_.labels.size();
     result.influence = decode<double>(line, "influence", labels, header_.subjects.size(), where());
     result.scores = decode<float>(line, "scores", labels, header_.sample_ids.size(), where());
+    if (line.contains("distance"))
+      result.distance = decode<float>(line, "distance", 1, header_.sample_ids.size(), where());
     ++results_;
     if (visitor_.result) visitor_.result(std::move(result));
   }
@@ -453,12 +455,17 @@ void EvaluationWriter::write(const Result& result) {
   const auto labels = header_.labels.size();
   require_size(result.scores.size(), labels * header_.sample_ids.size(), "scores");
   require_size(result.influence.size(), labels * header_.subjects.size(), "influence");
-  write_line({{"model", header_.models.at(result.model).id},
-              {"condition", to_json(result.condition)},
-              {"metrics", result.metrics},
-              {"fidelity", result.fidelity},
-              {"influence", encode(result.influence)},
-              {"scores", encode(result.scores)}});
+  Json line{{"model", header_.models.at(result.model).id},
+            {"condition", to_json(result.condition)},
+            {"metrics", result.metrics},
+            {"fidelity", result.fidelity},
+            {"influence", encode(result.influence)},
+            {"scores", encode(result.scores)}};
+  if (!result.distance.empty()) {
+    require_size(result.distance.size(), header_.sample_ids.size(), "distances");
+    line["distance"] = encode(result.distance);
+  }
+  write_line(line);
   ++results_;
 }
 

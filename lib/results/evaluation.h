@@ -102,6 +102,7 @@ struct Result {
   std::size_t model = 0;  // index into header.models
   Condition condition;
   std::vector<float> scores;       // L x N logits, row-major
+  std::vector<float> distance;     // N, nn::statistics_distances; empty where not measured
   std::vector<double> influence;   // L x P, U_p of stats/; zeros where undefined
   Json metrics = Json::object();   // label -> ...; see measure.h
   Json fidelity = Json::object();  // medians over images: {gain, nrmse, nrmse_matched, ...}

@@ -189,6 +189,17 @@ std::vector<float> Pooling::pooled(const std::vector<float>& scores) const {
   return result;
 }
 
+std::vector<float> Pooling::averaged(const std::vector<float>& values) const {
+  if (as_they_are_ || values.empty()) return values;
+  std::vector<float> means;
+  for (const auto& members : members_) {
+    double sum = 0;
+    for (const auto i : members) sum += static_cast<double>(values.at(i));
+    means.push_back(static_cast<float>(sum / static_cast<double>(members.size())));
+  }
+  return means;
+}
+
 Level choose_level(const Samples& samples, const std::vector<std::string>& labels,
                    std::string& why) {
   if (!names_images(samples)) return Level::sample;

@@ -36,6 +36,9 @@ class Pooling {
   /// [L x N] logits to [L x units].
   std::vector<float> pooled(const std::vector<float>& scores) const;
 
+  /// [N] to [units]: the mean of what is no logit. Empty stays empty.
+  std::vector<float> averaged(const std::vector<float>& values) const;
+
  private:
   Pool pool_;
   bool as_they_are_;

@@ -75,6 +75,7 @@ void Units::see(const ValidationScores& validation) {
 
 void Units::transform(Result& result) const {
   result.scores = test_.pooled(result.scores);
+  result.distance = test_.averaged(result.distance);
   if (recalibrate_ == Recalibrate::no) return;
   const auto scaling = scalings_.find(result.model);
   if (scaling == scalings_.end())

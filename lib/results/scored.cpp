@@ -163,6 +163,12 @@ std::vector<float> doubt(const Study& study, const std::string& arm, std::int64_
   return {sums.begin(), sums.end()};
 }
 
+std::vector<float> values_of(const Study& study, const Detection& wanted, std::int64_t run,
+                             const Condition& condition) {
+  return wanted.sign == Sign::doubt ? doubt(study, wanted.arm, run, condition)
+                                    : study.distances(wanted.arm, run, condition);
+}
+
 void detect(const Study& study, Detection& found) {
   const Condition worst{Kind::artifact, found.artifact, study.severities(found.artifact).back()};
   const auto& common = study.common();
@@ -173,14 +179,15 @@ void detect(const Study& study, Detection& found) {
     stats::Cases cases;
     cases.subjects = static_cast<std::int32_t>(common.subjects.size());
     for (const bool corrupted : {false, true}) {
-      const auto doubts = doubt(study, found.arm, run, corrupted ? worst : Condition{});
-      if (doubts.empty()) {
-        found.auroc.reason = "run " + std::to_string(run) + " of " + found.arm +
-                             " was not evaluated at " + name(corrupted ? worst : Condition{});
+      const auto values = values_of(study, found, run, corrupted ? worst : Condition{});
+      if (values.empty()) {
+        found.auroc.reason = std::string(name(found.sign)) + " of run " + std::to_string(run) +
+                             " of " + found.arm + " was not evaluated at " +
+                             name(corrupted ? worst : Condition{});
         return;
       }
-      cases.scores.insert(cases.scores.end(), doubts.begin(), doubts.end());
-      cases.truth.insert(cases.truth.end(), doubts.size(), corrupted ? 1 : 0);
+      cases.scores.insert(cases.scores.end(), values.begin(), values.end());
+      cases.truth.insert(cases.truth.end(), values.size(), corrupted ? 1 : 0);
       cases.subject.insert(cases.subject.end(), common.sample_subject.begin(),
                            common.sample_subject.end());
     }
@@ -202,6 +209,10 @@ void detect(const Study& study, Detection& found) {
 }
 
 }  // namespace
+
+const char* name(Sign sign) {
+  return sign == Sign::doubt ? "doubt" : "distance";
+}
 
 std::vector<Images> scored_images(const Study& study) {
   std::vector<Images> all;
@@ -256,8 +267,15 @@ std::vector<DecisionCurve> decision_curves(const Study& study) {
 std::vector<Detection> detections(const Study& study) {
   std::vector<Detection> all;
   if (!study.has_clean()) return all;
-  for (const auto& arm : study.arms())
-    for (const auto& artifact : study.artifacts()) all.push_back({arm, artifact, {}, {}});
+  for (const auto& arm : study.arms()) {
+    const auto runs = study.runs(arm);
+    const bool measured = std::any_of(runs.begin(), runs.end(), [&](std::int64_t run) {
+      return !study.distances(arm, run, Condition{}).empty();
+    });
+    for (const auto& artifact : study.artifacts())
+      for (const auto sign : {Sign::doubt, Sign::distance})
+        if (sign == Sign::doubt || measured) all.push_back({arm, artifact, sign, {}, {}});
+  }
   parallel_for(available_threads(), static_cast<std::int64_t>(all.size()),
                [&](std::int64_t i) { detect(study, all[static_cast<std::size_t>(i)]); });
   return all;

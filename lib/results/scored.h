@@ -56,15 +56,22 @@ inline constexpr std::int64_t most_exchanges = 2000;
 /// Empty where the baseline has several runs, as for arms that have.
 std::vector<Exchange> exchanges(const Study& study, const std::string& baseline);
 
-/// How well one arm's doubt tells an artifact's samples, at its highest severity, from clean ones
-/// (Hendrycks and Gimpel 2017). Doubt: mean over labels of the entropy of the stated probability.
+/// What is taken for a sign of an artifact. doubt: mean over labels of the entropy of the stated
+/// probability (Hendrycks and Gimpel 2017). distance: that of the statistics in batch norms from
+/// those of training (Study::distances).
+enum class Sign { doubt, distance };
+const char* name(Sign sign);  // "doubt", "distance"
+
+/// How well one arm's sign tells an artifact's samples, at its highest severity, from clean ones.
 struct Detection {
   std::string arm, artifact;
+  Sign sign = Sign::doubt;
   stats::Estimate auroc;                      // over subjects and runs; a reason holds for both
   std::optional<double> false_positive_rate;  // share of clean samples flagged where 95 % of the
                                               // artifact's are; mean over runs
 };
 inline constexpr double detected_share = 0.95;
+/// By distance where it was measured.
 std::vector<Detection> detections(const Study& study);
 
 }  // namespace mr::results

@@ -497,6 +497,63 @@ def test_clinic_mix_draws_clean_and_corrupted_images_together(run, fails, study,
     fails(["mr-eval", "-m", study / "group.pt", "--clinic-mix", m], 64, "--clinic-mix", "--grid")
 
 
+def test_distance_from_training_statistics_is_pytorchs(run, fails, study, tmp_path, schema):
+    """The 2-Wasserstein distance from running statistics, sample by sample, by hooks in PyTorch; the
+    report ranks artifacts' samples by it as scikit-learn does."""
+    import torch
+    from sklearn.metrics import roc_auc_score
+    m = study / "manifest.json"
+    run(["mr-eval", "-m", study / "batch.pt", "-m", study / "group.pt", "--grid", "rician,bias",
+         "--severities", "2,5", "--distance", "--adapt", "batch-stats", m, "-o", tmp_path / "x.eval"])
+    check, distance = schema("mr-eval"), {}
+    for line in map(json.loads, (tmp_path / "x.eval").read_text().splitlines()):
+        check(line)
+        if "distance" in line:
+            c = line["condition"]
+            distance[line["model"], c.get("artifact", ""), c.get("severity", 0)] = np.frombuffer(
+                base64.b64decode(line["distance"]), "<f4")
+    assert set(distance) == {("batch.pt", "", 0), ("batch.pt", "rician", 5), ("batch.pt", "bias", 5)}
+    network = torch.jit.load(str(study / "batch.pt")).eval()
+    layers = [layer for layer in network.modules() if hasattr(layer, "running_var")]
+    assert len(layers) > 5
+    for layer in layers:
+        layer.recording = True
+    volumes, _ = pixels(m)
+    want = []
+    for x in np.concatenate(volumes):
+        for layer in layers:
+            layer.recorded = []
+        with torch.no_grad():
+            network(torch.from_numpy(x[None]))
+        parts = []
+        for layer in layers:
+            _, mean, variance = layer.recorded[0].double().numpy()
+            mu, v = layer.running_mean.double().numpy(), layer.running_var.double().numpy()
+            parts.append(np.mean(((mean - mu) ** 2 + (np.sqrt(variance) - np.sqrt(v)) ** 2)
+                                 / (v + layer.eps)))
+        want.append(np.sqrt(np.mean(parts)))
+    np.testing.assert_allclose(distance["batch.pt", "", 0], want, rtol=1e-4)
+    run(["mr-report", "--level", "sample", "-o", tmp_path / "report", tmp_path / "x.eval"])
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    schema("mr-report")(report)
+    rows = {(d["arm"], d["artifact"]): d for d in report["detections"] if d["by"] == "distance"}
+    assert set(rows) == {("batch", "rician"), ("batch", "bias")}
+    for artifact in ("rician", "bias"):
+        both = np.concatenate([distance["batch.pt", "", 0], distance["batch.pt", artifact, 5]])
+        truth = np.repeat([0, 1], len(want))
+        assert rows["batch", artifact]["auroc"]["value"] == pytest.approx(roc_auc_score(truth, both))
+    # Of volumes: the mean over their slices.
+    run(["mr-report", "--level", "volume", "-o", tmp_path / "volumes", tmp_path / "x.eval"])
+    report = json.loads((tmp_path / "volumes" / "report.json").read_text())
+    found, = [d for d in report["detections"] if d["by"] == "distance" and d["artifact"] == "rician"]
+    means = np.concatenate([distance["batch.pt", "", 0], distance["batch.pt", "rician", 5]])
+    means = means.reshape(-1, 6).mean(1)
+    assert found["auroc"]["value"] == pytest.approx(
+        roc_auc_score(np.repeat([0, 1], len(means) // 2), means), abs=1e-6)
+    fails(["mr-eval", "-m", study / "group.pt", "--grid", "bias", "--distance", m], 64, "--distance",
+          "batch norm")
+
+
 def test_threads_do_not_matter_to_the_corruption(run, study):
     """Scores agree to 1e-5 whatever the threads; fidelity and order to the bit."""
     outputs = [read(run(["mr-eval", "-m", study / "group.pt", "--grid", "motion", "-t", t,

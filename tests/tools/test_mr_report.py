@@ -1033,6 +1033,7 @@ def test_doubt_detects_artifacts_as_in_scikit_learn(study):
         entropy = -p * np.log(p) - (1 - p) * np.log1p(-p)
         return entropy.mean(0).astype("<f4")
 
+    assert {d["by"] for d in study.json["detections"]} == {"doubt"}
     rows = {(d["arm"], d["artifact"]): d for d in study.json["detections"]}
     assert set(rows) == {(arm, a) for arm in ARMS for a in ARTIFACTS}
     for arm, artifact in (("batch", "motion"), ("group(8)", "spike"), ("layer", "bias")):
