@@ -57,7 +57,8 @@ Table gain_table(const Scope& scope, const std::vector<GainControl>& controls) {
   table.title = "Gain alone";
   table.caption = "Change from clean, mean over labels and severities (" +
                   severities_of(controls.front()) +
-                  "), with 95 % interval, pointwise; at the frozen thresholds, taken as given.";
+                  "), with 95 % interval, pointwise; at the frozen thresholds, " +
+                  of_thresholds(scope.study) + ".";
   table.columns = {"Arm", "Control", "AUROC", "Sensitivity", "Specificity", "Alarm rate"};
   table.heads = 2;
   for (const auto& arm : scope.arms())

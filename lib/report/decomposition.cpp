@@ -66,8 +66,11 @@ Table threshold_table(const Scope& scope) {
   table.title = "Ranking and threshold";
   table.caption =
       "Loss of sensitivity + specificity − 1, mean over labels and severities, with 95 % interval, "
-      "pointwise, thresholds taken as given. Ranking: what is lost even with thresholds chosen on "
-      "validation images under the artifact; threshold: what those would win back.";
+      "pointwise, " +
+      of_thresholds(scope.study) +
+      ". Ranking: what is lost even with thresholds chosen on validation images under the "
+      "artifact; "
+      "threshold: what those would win back.";
   table.columns = {"Arm", "Artifact", "Loss", "Ranking", "Threshold"};
   table.heads = 2;
   for (const auto& arm : scope.arms())

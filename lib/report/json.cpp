@@ -33,11 +33,10 @@ Json estimate_json(const Record& record) {
   json["runs"] = e.runs;
   json["labels_used"] = e.labels_used;
   if (e.low)
-    json["variance"] = {{"subjects", e.variance.subjects},
-                        {"runs", e.variance.runs},
-                        {"interaction", e.variance.interaction},
-                        {"total", e.variance.total},
-                        {"df", e.variance.df}};
+    json["variance"] = {
+        {"subjects", e.variance.subjects},     {"runs", e.variance.runs},
+        {"validation", e.variance.validation}, {"interaction", e.variance.interaction},
+        {"total", e.variance.total},           {"df", e.variance.df}};
   if (!e.reason.empty()) json["reason"] = e.reason;
   return json;
 }

@@ -252,6 +252,15 @@ Section methods(const Scope& scope) {
       "runs, less the interaction that both contain; degrees of freedom after Satterthwaite "
       "(1946). "
       "An arm with one run adds no variance over runs and is about that network only.");
+  if (scope.study.resamples_thresholds())
+    say("Operating points",
+        "Each is chosen anew by its rule on " + std::to_string(results::validation_resamples) +
+            " resamples of the subjects of the clean validation images, the same ones for all "
+            "arms, "
+            "runs and conditions. The variance of a contrast of decisions over these is added to "
+            "that over test subjects and runs (less its interaction with runs, likewise), with "
+            "degrees of freedom of the validation subjects. No interval where more than 5 % of the "
+            "resamples have no threshold.");
   say("Tests",
       "Two-sided, of a difference against 0, with at least 10 positive and 10 negative subjects. "
       "Holm (1979) over the candidates on the endpoint; Benjamini and Hochberg (1995) over the "
@@ -307,9 +316,11 @@ Section limitations(const Scope& scope) {
   const auto say = [&](const std::string& term, const std::string& text) {
     list.items.emplace_back(term, text);
   };
-  say("Conditional",
-      "All numbers hold for one split of one data set, for thresholds taken as given, "
-      "and for one draw of each artifact per image.");
+  say("Conditional", "All numbers hold for one split of one data set, " +
+                         std::string(scope.study.resamples_thresholds()
+                                         ? "those of the deferral for thresholds taken as given, "
+                                         : "for thresholds taken as given, ") +
+                         "and for one draw of each artifact per image.");
   if (scope.graded()) {
     say("Simulation",
         "The artifacts are simulated. A simulated artifact is not the real one, and its severities "

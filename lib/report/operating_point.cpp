@@ -38,12 +38,13 @@ Table deferral_table(const Scope& scope) {
       "Where the decisions nearest to the threshold are handed over first. AUGRC: mean over the "
       "share that is kept of the errors among it, as a share of all samples (Traub et al. 2024); "
       "AURC: of the errors as a share of what is kept. Lower is better; half the square of the "
-      "error rate is the least possible AUGRC. With 95 % interval, pointwise.");
+      "error rate is the least possible AUGRC. With 95 % interval, pointwise, thresholds taken as "
+      "given.");
 }
 
 Table threshold_table(const Scope& scope) {
   return metric_table(scope, metrics, "At the frozen threshold, by label",
-                      "With 95 % interval, pointwise and conditional on the threshold.");
+                      "With 95 % interval, pointwise, " + of_thresholds(scope.study) + ".");
 }
 
 FigureGroup threshold_figures(const Scope& scope) {

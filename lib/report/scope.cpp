@@ -85,6 +85,12 @@ std::string size_of_test_set(const Study& study) {
   return plural(study.common().sample_ids.size(), results::name(study.level())) + " of " + subjects;
 }
 
+std::string of_thresholds(const Study& study) {
+  return study.resamples_thresholds()
+             ? "with the spread of thresholds over resampled validation subjects"
+             : "thresholds taken as given";
+}
+
 std::vector<std::pair<std::string, Label>> all_labels(const Study& study) {
   std::vector<std::pair<std::string, Label>> all;
   for (std::size_t l = 0; l < study.labels().size(); ++l) all.emplace_back(study.labels()[l], l);

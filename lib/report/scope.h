@@ -63,6 +63,9 @@ std::string severity_range(const Scope& scope);
 /// "125 volumes of 60 subjects", or at the level of subjects "60 subjects"
 std::string size_of_test_set(const Study& study);
 
+/// Whether intervals of decisions hold the spread of their operating points: a clause.
+std::string of_thresholds(const Study& study);
+
 /// Labels, and after more than one of them macro: (name, label).
 std::vector<std::pair<std::string, Label>> all_labels(const Study& study);
 std::string label_name(const Study& study, Label label);

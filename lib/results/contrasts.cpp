@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "stats/multiplicity.h"
+#include "stats/resampled.h"
 
 namespace mr::results {
 namespace {
@@ -64,6 +65,12 @@ void adjust(std::vector<Comparison>& family,
     if (member.difference.p) member.p_adjusted = *next++;
 }
 
+std::size_t place_of(Metric decision) {
+  const auto& all = stats::decision_metrics;
+  return static_cast<std::size_t>(std::find(std::begin(all), std::end(all), decision) -
+                                  std::begin(all));
+}
+
 /// SHA-256 of the file that training wrote: of a converted model, that of its source.
 std::string trained_file(const Model& model) {
   const auto conversion = model.info.find("conversion");
@@ -116,12 +123,16 @@ void Study::add_file(const std::string& path, const ResultSeen& result_seen) {
   };
   visitor.validation = [&](ValidationScores&& scores) {
     with_path([&] { units->see(scores); });
+    const auto& header = units->header();
+    for (std::size_t l = validation_counts_.size(); l < header.labels.size(); ++l)
+      validation_counts_.push_back(count(header.validation, l));
     take_thresholds(units->header().models[scores.model]);
   };
   visitor.result = [&](Result&& result) {
     with_path([&] { units->transform(result); });
     const auto& header = units->header();
-    add_result(where, header.models[result.model], header, result, units->retuned(result));
+    add_result(where, header.models[result.model], header, result, units->frozen(result),
+               units->retuned(result));
     if (result_seen) result_seen(header, result);
   };
   visitor.explanation = [&](Explanation&& explanation) {
@@ -175,7 +186,7 @@ void Study::add_model(const std::string& path, const Model& model) {
 }
 
 void Study::add_result(const std::string& path, const Model& model, const Header& header,
-                       const Result& result, const Thresholds& retuned) {
+                       const Result& result, const Tuned& frozen, const Tuned& retuned) {
   const auto condition = name(result.condition);
   auto& at = trained_.at(arm(model)).at(model.run).at;
   const auto known = at.find(condition);
@@ -201,20 +212,34 @@ void Study::add_result(const std::string& path, const Model& model, const Header
     return Cell{metric.value,
                 {metric.influence.begin(), metric.influence.end()},
                 metric.subjects,
-                metric.reason};
+                metric.reason,
+                {}};
   };
   const auto keep = [&](const stats::Linearized& metric) {
     measured.cells.push_back(cell_of(metric));
   };
   for (const auto& label : linearize(header, result, reading_.prevalence))
     for (const auto& metric : label) keep(metric);
+  const auto decisions = [&](const Tuned& tuned, std::size_t l) {
+    return stats::decisions_at(cases_of(header, result.scores, l, header.truth[l]),
+                               tuned.resampled[l], reading_.prevalence);
+  };
+  for (std::size_t l = 0; l < frozen.resampled.size(); ++l) {
+    auto values = decisions(frozen, l);
+    for (std::size_t m = 0; m < values.size(); ++m)
+      measured.cells[cell_index(l, stats::decision_metrics[m], all_samples)].resampled =
+          std::move(values[m]);
+  }
   for (const auto& group : subgroups_)
     for (std::size_t l = 0; l < header.labels.size(); ++l)
       keep(linearize(Metric::auroc, header, result, l, group.truth[l]));
-  for (std::size_t l = 0; l < retuned.size(); ++l)
+  for (std::size_t l = 0; l < retuned.chosen.size(); ++l) {
     measured.retuned.push_back(cell_of(linearize(Metric::balanced_accuracy, header, result, l,
-                                                 header.truth[l], {retuned[l], {}})));
-  has_retuned_ = has_retuned_ || !retuned.empty();
+                                                 header.truth[l], {retuned.chosen[l], {}})));
+    measured.retuned.back().resampled =
+        std::move(decisions(retuned, l)[place_of(Metric::balanced_accuracy)]);
+  }
+  has_retuned_ = has_retuned_ || !retuned.chosen.empty();
   append_new(result.condition.part == Part::all ? conditions_ : parts_, result.condition);
   if (!result.fidelity.empty()) fidelity_.emplace(condition, result.fidelity);
 }
@@ -395,6 +420,14 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
         sum.values.back() += term->weight * *cell.value;
         for (std::size_t p = 0; p < cell.influence.size(); ++p)
           sum.influences.back()[p] += term->weight * static_cast<double>(cell.influence[p]);
+        if (!cell.resampled.empty()) {
+          const auto j = sum.values.size();
+          sum.resampled.resize(j, std::vector<double>(cell.resampled.size()));
+          for (std::size_t b = 0; b < cell.resampled.size(); ++b)
+            sum.resampled.back()[b] += term->weight * static_cast<double>(cell.resampled[b]);
+          const auto& counts = validation_counts_[label];
+          formed.validation_subjects = std::min(counts.positive_subjects, counts.negative_subjects);
+        }
         formed.subjects = std::min(formed.subjects, cell.subjects);
       }
     }
@@ -431,9 +464,18 @@ Study::Formed Study::form(const Contrast& contrast, Label label, Metric metric, 
         for (std::size_t p = 0; p < influence.size(); ++p)
           influence[p] += defined[d].arms[g].influences[j][p];
       }
+      if (!mean.arms[g].resampled.empty())
+        for (std::size_t b = 0; b < mean.arms[g].resampled[j].size(); ++b) {
+          auto& at = mean.arms[g].resampled[j][b];
+          for (std::size_t d = 1; d < defined.size(); ++d) at += defined[d].arms[g].resampled[j][b];
+          at /= static_cast<double>(defined.size());
+        }
       value /= static_cast<double>(defined.size());
       for (double& u : influence) u /= static_cast<double>(defined.size());
     }
+  for (const auto& one : defined)
+    if (one.validation_subjects < mean.validation_subjects)
+      mean.validation_subjects = one.validation_subjects;
   for (const auto& one : defined)
     if (one.subjects < mean.subjects) {
       mean.subjects = one.subjects;
@@ -447,7 +489,8 @@ Estimate Study::estimate_formed(const Formed& formed, const std::vector<stats::A
   Estimate e;
   e.reason = formed.reason;
   if (!e.reason.empty()) return e;
-  static_cast<stats::Estimate&>(e) = stats::estimate(arms, formed.subjects, on);
+  static_cast<stats::Estimate&>(e) =
+      stats::estimate(arms, formed.subjects, on, formed.validation_subjects);
   e.labels_used = formed.labels_used;
   const auto& counts = (among ? subgroups_[*among].counts : counts_)[formed.scarcest_label];
   e.positives = counts.positives;
@@ -469,9 +512,11 @@ std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Met
                     std::to_string(formed.arms.size()));
   std::vector<Estimate> estimates;
   for (const auto& arm : formed.arms)
-    for (std::size_t j = 0; j < arm.values.size(); ++j)
-      estimates.push_back(estimate_formed(formed, {{{arm.values[j]}, {arm.influences[j]}}},
-                                          scale(contrast, metric), all_samples));
+    for (std::size_t j = 0; j < arm.values.size(); ++j) {
+      stats::Arm one{{arm.values[j]}, {arm.influences[j]}};
+      if (!arm.resampled.empty()) one.resampled.push_back(arm.resampled[j]);
+      estimates.push_back(estimate_formed(formed, {one}, scale(contrast, metric), all_samples));
+    }
   return estimates;
 }
 

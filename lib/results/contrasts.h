@@ -107,6 +107,9 @@ class Study {
   bool has_parts() const { return !parts_.empty(); }
   /// Models have thresholds chosen on validation images under artifacts.
   bool has_retuned() const { return has_retuned_; }
+  /// Intervals of decisions hold the spread of the operating points, over the validation subjects
+  /// that these were chosen on; of the deferral they do not.
+  bool resamples_thresholds() const { return !validation_counts_.empty(); }
   const std::vector<Subgroup>& subgroups() const { return subgroups_; }
   std::optional<double> prevalence() const { return reading_.prevalence; }
   /// Of all files, in their order; none where none was asked for.
@@ -173,6 +176,7 @@ class Study {
     std::vector<float> influence;  // [P]
     std::int64_t subjects = 0;
     std::string reason;
+    std::vector<float> resampled;  // [validation_resamples], at their operating points; or empty
   };
   struct Measured {
     std::string path;  // of the file it came from
@@ -194,6 +198,7 @@ class Study {
   struct Formed {                  // a contrast, one stats::Arm per family, before its estimate
     std::vector<stats::Arm> arms;  // empty where there is a reason
     std::int64_t subjects = 0;
+    std::int64_t validation_subjects = 0;  // 0: no operating point was resampled
     std::size_t labels_used = 0;
     std::size_t scarcest_label = 0;
     std::string reason;
@@ -204,7 +209,7 @@ class Study {
   void take_thresholds(const Model& model);
   void add_model(const std::string& path, const Model& model);
   void add_result(const std::string& path, const Model& model, const Header& header,
-                  const Result& result, const Thresholds& retuned);
+                  const Result& result, const Tuned& frozen, const Tuned& retuned);
   const std::map<std::int64_t, Trained>& networks(const std::string& arm) const;
   std::vector<Family> families(const Contrast& contrast) const;
   std::size_t cell_index(std::size_t label, Metric metric, Among among) const;
@@ -225,6 +230,7 @@ class Study {
   std::vector<std::string> arms_;
   std::vector<Condition> conditions_, parts_;
   bool has_retuned_ = false;
+  std::vector<stats::Counts> validation_counts_;  // [L], of the first file that has them
   std::vector<ExplainedRun> explained_;
   std::vector<Thumbnail> thumbnails_;
   std::map<std::string, Json> fidelity_;  // by the condition's name

@@ -22,8 +22,8 @@ Decomposition decompose(const Study& study, const std::string& arm,
 /// t_y chosen by the same rule on validation images under the artifact:
 ///   loss = J(x, t0) - J(y, t0) = ranking + threshold, with
 ///   ranking = J(x, t0) - J(y, t_y) and threshold = J(y, t_y) - J(y, t0),
-/// as contrasts of the balanced accuracy (J + 1) / 2. Means as above. Intervals take the thresholds
-/// as given.
+/// as contrasts of the balanced accuracy (J + 1) / 2. Means as above. Both thresholds are chosen
+/// anew on the same resampled validation subjects, so the interval holds their spread.
 struct ThresholdLoss {
   Contrast loss, ranking, threshold;
 };

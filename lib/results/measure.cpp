@@ -1,12 +1,14 @@
 #include "results/measure.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "base/threads.h"
 #include "stats/contrast.h"
-#include "stats/threshold.h"
+#include "stats/resampled.h"
 
 namespace mr::results {
 namespace {
@@ -16,17 +18,17 @@ std::optional<double> threshold(const Header& header, const Result& result, std:
   return label < thresholds.size() ? thresholds[label] : std::nullopt;
 }
 
-stats::Cases cases_of(const Header& header, const Result& result, std::size_t label,
-                      const std::vector<std::int8_t>& truth) {
-  const auto samples = static_cast<std::ptrdiff_t>(header.sample_ids.size());
-  const auto first = result.scores.begin() + static_cast<std::ptrdiff_t>(label) * samples;
-  return {{first, first + samples},
-          truth,
-          header.sample_subject,
-          static_cast<std::int32_t>(header.subjects.size())};
-}
-
 }  // namespace
+
+stats::Cases cases_of(const Samples& samples, const std::vector<float>& scores, std::size_t label,
+                      const std::vector<std::int8_t>& truth) {
+  const auto n = static_cast<std::ptrdiff_t>(samples.sample_ids.size());
+  const auto first = scores.begin() + static_cast<std::ptrdiff_t>(label) * n;
+  return {{first, first + n},
+          truth,
+          samples.sample_subject,
+          static_cast<std::int32_t>(samples.subjects.size())};
+}
 
 stats::Estimate estimate(const stats::Linearized& metric, stats::Scale scale) {
   if (metric.value)
@@ -58,7 +60,7 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
   const auto labels = static_cast<std::int64_t>(header.labels.size());
   parallel_for(available_threads(), labels, [&](std::int64_t label) {
     const auto l = static_cast<std::size_t>(label);
-    metrics[l] = stats::linearize(cases_of(header, result, l, header.truth.at(l)),
+    metrics[l] = stats::linearize(cases_of(header, result.scores, l, header.truth.at(l)),
                                   {threshold(header, result, l), prevalence});
   });
   return metrics;
@@ -67,7 +69,7 @@ std::vector<std::vector<stats::Linearized>> linearize(const Header& header, cons
 stats::Linearized linearize(stats::Metric metric, const Header& header, const Result& result,
                             std::size_t label, const std::vector<std::int8_t>& truth,
                             const stats::OperatingPoint& at) {
-  return stats::linearize(metric, cases_of(header, result, label, truth), at);
+  return stats::linearize(metric, cases_of(header, result.scores, label, truth), at);
 }
 
 stats::Linearized macro_auroc(const Header& header, const Result& result) {
@@ -106,6 +108,30 @@ std::vector<std::optional<double>> choose_thresholds(const Model& model, const S
     thresholds.push_back(
         stats::choose_threshold({first, first + n}, validation.truth[l], rule).value);
   }
+  return thresholds;
+}
+
+std::vector<std::vector<double>> resample_thresholds(const Model& model, const Samples& validation,
+                                                     const std::vector<float>& scores) {
+  const auto where = "model " + model.id;
+  const auto& points = member(model.info, "operating_points", where);
+  std::string who;
+  for (const auto& subject : validation.subjects) who += subject + '\n';
+  const auto key = random_key(0, {"validation subjects", who});
+  std::vector<stats::ResampledThreshold> rules;
+  for (std::size_t l = 0; l < validation.truth.size(); ++l)
+    rules.emplace_back(cases_of(validation, scores, l, validation.truth[l]),
+                       stats::parse_operating_rule(string_member(points.at(l), "rule", where)));
+  std::vector<std::vector<double>> thresholds(rules.size(),
+                                              std::vector<double>(validation_resamples));
+  parallel_for(available_threads(), static_cast<std::int64_t>(validation_resamples),
+               [&](std::int64_t b) {
+                 stats::Times times(validation.subjects.size());
+                 stats::draw_subjects(key, static_cast<std::uint64_t>(b), times);
+                 for (std::size_t l = 0; l < rules.size(); ++l)
+                   thresholds[l][static_cast<std::size_t>(b)] =
+                       rules[l](times).value_or(std::numeric_limits<double>::quiet_NaN());
+               });
   return thresholds;
 }
 

@@ -9,6 +9,10 @@ namespace mr::results {
 /// Of one label, over all samples.
 stats::Counts count(const Samples& samples, std::size_t label);
 
+/// One label of scores [L x N], with its truth or another one (that of a subgroup).
+stats::Cases cases_of(const Samples& samples, const std::vector<float>& scores, std::size_t label,
+                      const std::vector<std::int8_t>& truth);
+
 /// Every metric with its influences, from the scores, the truth and the model's operating points.
 /// prevalence  for the predictive values; none: that of the samples
 /// returns  [L], each with one Linearized per stats::all_metrics, in that order
@@ -30,6 +34,14 @@ stats::Linearized macro_auroc(const Header& header, const Result& result);
 /// [L x V] on validation samples give.
 /// throws  DataError where the model does not say its rule
 std::vector<std::optional<double>> choose_thresholds(const Model& model, const Samples& validation,
+                                                     const std::vector<float>& scores);
+
+inline constexpr std::size_t validation_resamples = 400;
+
+/// The same on resamples of the validation subjects, drawn with replacement; the same subjects for
+/// all models of one validation set. [L][validation_resamples], NaN where a class is absent.
+/// throws  as choose_thresholds
+std::vector<std::vector<double>> resample_thresholds(const Model& model, const Samples& validation,
                                                      const std::vector<float>& scores);
 
 /// Of one model under one condition: its interval by subjects, or why there is none.

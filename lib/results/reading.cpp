@@ -63,14 +63,30 @@ void Units::see(const ValidationScores& validation) {
   auto thresholds = clean && level_ == Level::sample
                         ? model.thresholds
                         : choose_thresholds(model, header_.validation, pooled);
+  Tuned::Resampled resampled;
+  if (model.info.contains("operating_points"))
+    resampled = resample_thresholds(model, header_.validation, pooled);
   if (const auto scaling = scalings_.find(validation.model); scaling != scalings_.end())
-    for (std::size_t l = 0; l < thresholds.size(); ++l)
-      if (thresholds[l])  // rounded as the scores are, one of which it is
-        thresholds[l] = static_cast<float>(rescaled(scaling->second[l], *thresholds[l]));
-  if (clean)
-    model.thresholds = std::move(thresholds);
-  else
-    retuned_[{validation.model, name(validation.condition)}] = std::move(thresholds);
+    for (std::size_t l = 0; l < thresholds.size(); ++l) {
+      const auto rescale = [&](double t) {  // rounded as the scores are, one of which it is
+        return static_cast<double>(static_cast<float>(rescaled(scaling->second[l], t)));
+      };
+      if (thresholds[l]) thresholds[l] = rescale(*thresholds[l]);
+      if (!resampled.empty())
+        for (double& t : resampled[l]) t = rescale(t);
+    }
+  if (clean) model.thresholds = thresholds;
+  tuned_[{validation.model, name(validation.condition)}] = {std::move(thresholds),
+                                                            std::move(resampled)};
+}
+
+Tuned Units::tuned(std::size_t model, const Condition& condition) const {
+  const auto found = tuned_.find({model, name(condition)});
+  return found == tuned_.end() ? Tuned() : found->second;
+}
+
+Tuned Units::frozen(const Result& result) const {
+  return tuned(result.model, Condition{});
 }
 
 void Units::transform(Result& result) const {
@@ -87,9 +103,9 @@ void Units::transform(Result& result) const {
         static_cast<float>(rescaled(scaling->second[i / n], static_cast<double>(result.scores[i])));
 }
 
-Thresholds Units::retuned(const Result& result) const {
-  const auto found = retuned_.find({result.model, name(result.condition)});
-  return found == retuned_.end() ? Thresholds() : found->second;
+Tuned Units::retuned(const Result& result) const {
+  if (result.condition.kind == Kind::clean) return {};
+  return tuned(result.model, result.condition);
 }
 
 }  // namespace mr::results

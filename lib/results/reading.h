@@ -26,6 +26,13 @@ struct Reading {
 
 using Thresholds = std::vector<std::optional<double>>;  // [L]
 
+/// Operating points, and what they would be on resampled validation subjects.
+struct Tuned {
+  using Resampled = std::vector<std::vector<double>>;  // [L][validation_resamples]
+  Thresholds chosen;                                   // empty: there are none
+  Resampled resampled;                                 // empty, too, of a model without a rule
+};
+
 /// One evaluation as it is read: units in the place of samples.
 class Units {
  public:
@@ -44,20 +51,23 @@ class Units {
   /// Pools and recalibrates the scores. throws DataError where there is nothing to recalibrate with
   void transform(Result& result) const;
 
-  /// Thresholds chosen on validation samples under this condition; empty where there are none.
-  Thresholds retuned(const Result& result) const;
+  /// Of the result's model on clean validation samples; and on those under the result's condition,
+  /// where that is another one.
+  Tuned frozen(const Result& result) const;
+  Tuned retuned(const Result& result) const;
 
  private:
   using Scaling = std::vector<stats::Recalibration>;  // [L]
 
+  Tuned tuned(std::size_t model, const Condition& condition) const;
   Scaling fit(const Model& model, const std::vector<float>& scores) const;
 
   Level level_;
   Recalibrate recalibrate_;
   Pooling test_, validation_;
   Header header_;
-  std::map<std::size_t, Scaling> scalings_;                            // by model
-  std::map<std::pair<std::size_t, std::string>, Thresholds> retuned_;  // by model and condition
+  std::map<std::size_t, Scaling> scalings_;                     // by model
+  std::map<std::pair<std::size_t, std::string>, Tuned> tuned_;  // by model and condition
 };
 
 }  // namespace mr::results

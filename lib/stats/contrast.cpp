@@ -16,6 +16,12 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+std::size_t resamples(const std::vector<Arm>& arms) {
+  for (const auto& arm : arms)
+    if (!arm.resampled.empty()) return arm.resampled[0].size();
+  return 0;
+}
+
 void check(const std::vector<Arm>& arms) {
   if (arms.empty() || arms[0].influences.empty()) throw DataError("contrast: no runs");
   for (const auto& arm : arms) {
@@ -26,6 +32,13 @@ void check(const std::vector<Arm>& arms) {
       if (influence.size() != arms[0].influences[0].size())
         throw DataError("contrast: influences of " + std::to_string(influence.size()) +
                         " subjects beside " + std::to_string(arms[0].influences[0].size()));
+    if (!arm.resampled.empty() && arm.resampled.size() != arm.values.size())
+      throw DataError("contrast: resamples of " + std::to_string(arm.resampled.size()) +
+                      " runs beside " + std::to_string(arm.values.size()));
+    for (const auto& run : arm.resampled)
+      if (run.size() != resamples(arms))
+        throw DataError("contrast: " + std::to_string(run.size()) + " resamples beside " +
+                        std::to_string(resamples(arms)));
   }
 }
 
@@ -36,6 +49,46 @@ std::vector<double> mean_influence(const Arm& arm) {
     for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += influence[p];
   for (double& value : sum) value /= static_cast<double>(arm.influences.size());
   return sum;
+}
+
+/// Resamples [B] in which every run of every arm has a value; none where nothing was resampled.
+std::vector<std::size_t> whole_resamples(const std::vector<Arm>& arms) {
+  std::vector<std::size_t> whole;
+  for (std::size_t b = 0; b < resamples(arms); ++b) {
+    bool all = true;
+    for (const auto& arm : arms)
+      for (const auto& run : arm.resampled) all = all && !std::isnan(run[b]);
+    if (all) whole.push_back(b);
+  }
+  return whole;
+}
+
+double variance_of(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  double sum = 0;
+  const double centre = mean(values);
+  for (const double value : values) sum += (value - centre) * (value - centre);
+  return sum / static_cast<double>(values.size() - 1);
+}
+
+/// V_T, and adds V_TR to the interaction.
+void add_validation(const std::vector<Arm>& arms, Variance& v) {
+  const auto whole = whole_resamples(arms);
+  std::vector<double> of_contrast(whole.size());
+  for (const auto& arm : arms) {
+    if (arm.resampled.empty()) continue;
+    const auto runs = static_cast<double>(arm.resampled.size());
+    std::vector<double> bar(whole.size()), from_bar(whole.size());
+    for (const auto& run : arm.resampled)
+      for (std::size_t k = 0; k < whole.size(); ++k) bar[k] += run[whole[k]] / runs;
+    for (std::size_t k = 0; k < whole.size(); ++k) of_contrast[k] += bar[k];
+    if (arm.resampled.size() < 2) continue;
+    for (const auto& run : arm.resampled) {
+      for (std::size_t k = 0; k < whole.size(); ++k) from_bar[k] = run[whole[k]] - bar[k];
+      v.interaction += variance_of(from_bar) / (runs * (runs - 1));
+    }
+  }
+  v.validation = variance_of(of_contrast);
 }
 
 void set_interval(Estimate& e, Scale scale) {
@@ -55,7 +108,8 @@ void set_interval(Estimate& e, Scale scale) {
 
 }  // namespace
 
-Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects) {
+Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects,
+                           std::int64_t validation_subjects) {
   check(arms);
   if (independent_subjects < 2)
     throw DataError("contrast: want at least 2 subjects, got " +
@@ -81,16 +135,23 @@ Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independen
     if (of_runs > 0) smallest_df = std::min(smallest_df, runs - 1);
   }
   for (const double u : of_subject) v.subjects += u * u;
-  v.total = std::max(v.subjects, v.subjects + v.runs - v.interaction);
-  const double over_df =
+  double over_df =
       v.subjects * v.subjects / static_cast<double>(independent_subjects - 1) + runs_over_df;
-  // V is less than the sum of its parts by V_SR, which can push the ratio below what the weakest
-  // part alone would have: that is the least that Satterthwaite's df can be.
+  add_validation(arms, v);
+  if (v.validation > 0) {
+    const auto df = static_cast<double>(std::max<std::int64_t>(1, validation_subjects - 1));
+    over_df += v.validation * v.validation / df;
+    smallest_df = std::min(smallest_df, df);
+  }
+  v.total = v.subjects + v.validation + std::max(0.0, v.runs - v.interaction);
+  // V is less than the sum of its parts by the interaction, which can push the ratio below what the
+  // weakest part alone would have: that is the least that Satterthwaite's df can be.
   if (over_df > 0) v.df = std::max(smallest_df, v.total * v.total / over_df);
   return v;
 }
 
-Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale) {
+Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale,
+                  std::int64_t validation_subjects) {
   check(arms);
   Estimate e;
   e.subjects = independent_subjects;
@@ -105,7 +166,13 @@ Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subject
     e.reason = std::to_string(independent_subjects) + " independent subjects: no interval";
     return e;
   }
-  const auto variance = contrast_variance(arms, independent_subjects);
+  const auto drawn = resamples(arms), whole = whole_resamples(arms).size();
+  if (static_cast<double>(drawn - whole) > 0.05 * static_cast<double>(drawn)) {
+    e.reason = std::to_string(drawn - whole) + " of " + std::to_string(drawn) +
+               " resamples of the validation subjects give no value: no interval";
+    return e;
+  }
+  const auto variance = contrast_variance(arms, independent_subjects, validation_subjects);
   if (scale == Scale::logit && !(*e.value > 0 && *e.value < 1))
     e.reason = "the estimate is at its limit: no interval";
   else if (!(variance.total > rounding_variance))

@@ -14,22 +14,31 @@ namespace mr::stats {
 struct Arm {
   std::vector<double> values;                   // [J]
   std::vector<std::vector<double>> influences;  // [J][P]
+  /// theta_gj at the operating points of resample b of the validation subjects, the same subjects
+  /// for all arms and runs; NaN where there is none. Empty: no operating point is in it, or it is
+  /// taken as given.
+  std::vector<std::vector<double>> resampled = {};  // [J][B]
 };
 
 struct Variance {
   double subjects = 0;     // V_S
   double runs = 0;         // V_R
-  double interaction = 0;  // V_SR, which V_S and V_R both contain
-  double total = 0;        // V = max(V_S, V_S + V_R - V_SR)
+  double validation = 0;   // V_T, of the operating points, over the validation subjects
+  double interaction = 0;  // V_SR + V_TR: with runs; V_R contains them, and V_S and V_T theirs
+  double total = 0;        // V = V_S + V_T + max(0, V_R - V_SR - V_TR)
   double df = 0;           // Satterthwaite
 };
 
-/// Variance of sum_g mean_j theta_gj over subjects and runs. An arm with one run adds nothing to
-/// V_R and V_SR: the result is then about that trained network only.
+/// Variance of sum_g mean_j theta_gj over subjects, runs and, where operating points were
+/// resampled, the subjects that these were chosen on: V_T is the variance over b of sum_g mean_j
+/// theta_gjb, V_TR = sum_g sum_j var_b(theta_gjb - mean_j theta_gjb) / (J (J - 1)). An arm with one
+/// run adds nothing to V_R and the interaction: the result is then about that trained network only.
 /// independent_subjects  I = min(I10, I01), at least 2
+/// validation_subjects   likewise of the validation samples; 0 where nothing was resampled
 /// throws                DataError on an arm without runs or lengths that differ
 /// source                two-way random effects; df after Satterthwaite 1946
-Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects);
+Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects,
+                           std::int64_t validation_subjects = 0);
 
 enum class Scale {
   logit,      // for one level in [0, 1]
@@ -54,7 +63,9 @@ inline constexpr std::int64_t fewest_subjects_for_p = 10;
 
 /// Interval, p value and minimal detectable effect of sum_g mean_j theta_gj.
 /// No interval where a level is 0 or 1, all influences are 0, or there are fewer than 2 subjects;
-/// no p value with fewer than 10 subjects.
-Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale);
+/// no p value with fewer than 10 subjects. No interval, too, where more than 5 % of the resamples
+/// of the validation subjects give no value.
+Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale,
+                  std::int64_t validation_subjects = 0);
 
 }  // namespace mr::stats

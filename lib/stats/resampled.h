@@ -6,6 +6,7 @@
 #include "stats/bootstrap.h"
 #include "stats/influence.h"
 #include "stats/reliability.h"
+#include "stats/threshold.h"
 
 namespace mr::stats {
 
@@ -33,5 +34,33 @@ class ResampledCalibrationError {
   // less than 1e-6, and vectors of it are twice as long.
   std::vector<std::array<float, bins + 1>> of_subject_;
 };
+
+/// The rule's threshold on validation samples, likewise; as choose_threshold.
+class ResampledThreshold {
+ public:
+  ResampledThreshold(const Cases& validation, const OperatingRule& rule);
+  std::optional<double> operator()(const Times& times) const;
+
+ private:
+  OperatingRule rule_;
+  std::vector<std::int32_t> samples_;  // as of ResampledAuroc
+  std::vector<float> scores_;          // theirs
+};
+
+/// Metrics of decisions, in the order of what decisions_at returns.
+inline constexpr Metric decision_metrics[] = {Metric::sensitivity,
+                                              Metric::specificity,
+                                              Metric::balanced_accuracy,
+                                              Metric::alarm_rate,
+                                              Metric::positive_predictive_value,
+                                              Metric::negative_predictive_value};
+
+/// Those of `cases` at each of several thresholds, values as of linearize; NaN where there is none.
+/// thresholds  [B]; NaN: no threshold
+/// prevalence  for the predictive values; none: that of the samples
+/// returns     [decision_metrics][B]
+std::vector<std::vector<float>> decisions_at(const Cases& cases,
+                                             const std::vector<double>& thresholds,
+                                             std::optional<double> prevalence = {});
 
 }  // namespace mr::stats

@@ -152,6 +152,55 @@ void levels(int positive_subjects) {
          held[metrics + 1]);
 }
 
+/// Decisions of one network at a threshold that a validation cohort of the same size gives it:
+/// intervals that hold the spread of the threshold, and those that take it as given. The truth is
+/// what the rule gives in the population.
+void operating_points(int positive_subjects) {
+  const OperatingRule rule{OperatingRule::Kind::sensitivity_at_least, 0.8};
+  const double separation = 1.8, own_effect = 0.3;
+  Draws many(mr::random_key(1, {"population"}));
+  const auto population = scored(draw_cohort(many, 200000), many, separation, own_effect);
+  const auto truth = linearize(
+      population, {choose_threshold(population.scores, population.truth, rule).value, {}});
+  constexpr std::size_t shown = 2;  // sensitivity, specificity
+  std::vector<std::vector<int>> held(2 * shown, std::vector<int>(studies));
+  mr::parallel_for(mr::available_threads(), studies, [&](std::int64_t i) {
+    Draws draws(mr::sub_key(mr::random_key(7, {"decisions", std::to_string(positive_subjects)}),
+                            static_cast<std::uint64_t>(i)));
+    const auto subjects = subjects_for(positive_subjects);
+    const auto validation = scored(draw_cohort(draws, subjects), draws, separation, own_effect);
+    const auto test = scored(draw_cohort(draws, subjects), draws, separation, own_effect);
+    const ResampledThreshold resampled(validation, rule);
+    std::vector<double> thresholds;
+    Times times(static_cast<std::size_t>(subjects));
+    for (std::uint64_t b = 0; b < 400; ++b) {
+      draw_subjects(mr::random_key(8, {std::to_string(i)}), b, times);
+      thresholds.push_back(resampled(times).value_or(std::nan("")));
+    }
+    const auto at = decisions_at(test, thresholds);
+    const OperatingPoint frozen{choose_threshold(validation.scores, validation.truth, rule).value,
+                                {}};
+    const auto n = count(validation.truth, validation.subject, validation.subjects);
+    for (std::size_t m = 0; m < shown; ++m) {
+      const auto u = linearize(decision_metrics[m], test, frozen);
+      const auto true_value = *truth[static_cast<std::size_t>(decision_metrics[m])].value;
+      Arm arm{{*u.value}, {u.influence}};
+      const auto study = static_cast<std::size_t>(i);
+      held[shown + m][study] = holds(estimate({arm}, u.subjects, Scale::logit), true_value);
+      arm.resampled = {{at[m].begin(), at[m].end()}};
+      held[m][study] = holds(estimate({arm}, u.subjects, Scale::logit,
+                                      std::min(n.positive_subjects, n.negative_subjects)),
+                             true_value);
+    }
+  });
+  for (std::size_t m = 0; m < shown; ++m) {
+    const std::string metric = name(decision_metrics[m]);
+    report("coverage", metric + ", threshold chosen anew", positive_subjects, 1, held[m]);
+    report("coverage", metric + ", threshold taken as given", positive_subjects, 1,
+           held[shown + m]);
+  }
+}
+
 /// Two arms of one quality, each trained several times: their difference is 0.
 void differences(int positive_subjects, int runs) {
   std::vector<int> held(studies), by_subjects(studies), rejected(studies);
@@ -235,6 +284,7 @@ void exact_tests(int positive_subjects) {
 
 int main() {
   for (const int positive_subjects : {10, 20, 35, 60, 100}) levels(positive_subjects);
+  for (const int positive_subjects : {10, 20, 35, 60, 100}) operating_points(positive_subjects);
   for (const int runs : {3, 5})
     for (const int positive_subjects : {10, 20, 35, 60}) differences(positive_subjects, runs);
   for (const int positive_subjects : {35, 60}) non_inferiority(positive_subjects);

@@ -11,6 +11,7 @@ from conftest import BIN
 pytestmark = pytest.mark.long
 
 FALSE = ("auroc, slices taken for independent", "difference, runs taken for fixed")
+GIVEN = ("sensitivity, threshold taken as given", "specificity, threshold taken as given")
 PERCENTILES = "auroc, percentiles of resampled subjects"
 EXACT = ("exchange of ranks at .05", "signed ranks of 9 blocks at .05")
 
@@ -33,10 +34,11 @@ def of(rates, what):
 
 
 def test_intervals_hold_the_truth(rates):
-    rows = [r for r in of(rates, "coverage") if r["of"] not in (*FALSE, PERCENTILES)]
-    assert len({r["of"] for r in rows}) == 16  # every metric, and a difference over runs
-    for row in rows:
-        assert row["studies"] >= 1990
+    rows = [r for r in of(rates, "coverage") if r["of"] not in (*FALSE, *GIVEN, PERCENTILES)]
+    # Every metric, a difference over runs, and decisions at thresholds of validation subjects.
+    assert len({r["of"] for r in rows}) == 18
+    for row in rows:  # a sensitivity of 1, as small studies have it, has no interval
+        assert row["studies"] >= (1900 if "threshold" in row["of"] else 1990)
         if row["positive_subjects"] >= 35:
             assert 0.93 <= row["rate"] <= 0.97, row
         else:
@@ -48,6 +50,13 @@ def test_what_takes_slices_or_runs_for_fixed_does_not(rates):
     assert len(rows) == 5 + 8
     for row in rows:
         assert row["rate"] < 0.90, row
+
+
+def test_what_takes_thresholds_for_given_does_not(rates):
+    rows = [r for r in of(rates, "coverage") if r["of"] in GIVEN]
+    assert len(rows) == 2 * 5
+    for row in rows:
+        assert row["rate"] < (0.93 if row["positive_subjects"] == 10 else 0.90), row
 
 
 def test_percentiles_hold_less_than_influences_where_subjects_are_few(rates):

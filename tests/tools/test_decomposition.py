@@ -272,6 +272,32 @@ def test_threshold_loss_is_told_from_ranking_loss(run, tmp_path, schema):
             assert found["loss"]["value"] == pytest.approx(clean - frozen, abs=1e-9)
             assert found["ranking"]["value"] == pytest.approx(clean - own, abs=1e-9)
             assert found["threshold"]["value"] == pytest.approx(own - frozen, abs=1e-9)
+    # Thresholds of resampled validation subjects, drawn here anew: V gains their variance, with its
+    # own degrees of freedom. Balanced accuracy on clean images, whose frozen thresholds they are.
+    rng = np.random.default_rng(3)
+    found, = [e for e in report["estimates"] if (e["quantity"], e["arm"], e["artifact"], e["label"],
+                                                 e["metric"]) == ("level", "batch", "clean", "macro",
+                                                                  "balanced_accuracy")]
+    shares = []
+    for _ in range(3000):
+        times = np.bincount(rng.integers(0, 25, 25), minlength=25)[validation.subject]
+        values = []
+        for r in runs:
+            own, chosen = test.scores("batch", r, None, 0), validation.scores("batch", r, None, 0)
+            for l in range(len(test.labels)):
+                t = threshold_of(np.repeat(chosen[l], times), np.repeat(validation.truth[l], times))
+                y, called = test.truth[l], own[l] >= t
+                values.append((called[y == 1].mean() + (~called[y == 0]).mean()) / 2)
+        shares.append(np.mean(values))
+    variance = found["variance"]
+    assert variance["validation"] == pytest.approx(np.var(shares, ddof=1), rel=0.3)
+    assert variance["total"] == pytest.approx(variance["subjects"] + variance["validation"] + max(
+        0, variance["runs"] - variance["interaction"]), abs=1e-12)
+    auroc, = [e for e in report["estimates"] if (e["quantity"], e["arm"], e["artifact"], e["label"],
+                                                 e["metric"]) == ("level", "batch", "clean", "macro",
+                                                                  "auroc")]
+    assert auroc["variance"]["validation"] == 0
+    assert "resampled validation subjects" in done.stdout.decode()
     # What drifts as a whole keeps its ranks: nearly all of the loss is the threshold's.
     assert rows["batch", "motion"]["threshold"]["low"] > 0.05
     assert abs(rows["batch", "motion"]["ranking"]["value"]) < 0.03

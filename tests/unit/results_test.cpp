@@ -609,3 +609,16 @@ TEST_CASE("scores stay of the highest severity of each artifact, and of what has
     CHECK_FALSE(study.cases("group(8)", 1, {Kind::artifact, "motion", 3, Part::structure}, 1));
   }
 }
+
+TEST_CASE("what sets trained networks apart has one name, and is read back from it") {
+  for (const char* name : {"batch", "group(8):none", "ws+group(8):scale:500/gain",
+                           "layer_chw/other-artifacts", "batch:slice-zscore/a/b:c"}) {
+    const auto trained = mr::results::parse_training(name);
+    CHECK(trained.name() == name);
+  }
+  const auto trained = mr::results::parse_training("group(8):scale:500/gain");
+  CHECK(trained.norm == "group(8)");
+  CHECK(trained.standardisation == "scale:500");
+  CHECK(trained.augmentation == "gain");
+  CHECK(mr::results::parse_training("batch").standardisation == "volume-percentile");
+}

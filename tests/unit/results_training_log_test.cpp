@@ -13,7 +13,7 @@ using mr::DataError;
 namespace {
 
 const std::string header =
-    R"j({"schema":"mr-train-log/1","normalization":"group(8)","training":)j"
+    R"j({"schema":"mr-train-log/1","normalization":"group(8)","preprocessing":{"standardisation":"volume-percentile"},"training":)j"
     R"({"seed":7,"learning_rate":0.001,"weight_decay":0.01},"provenance":[]})"
     "\n";
 const std::string epoch1 = R"({"epoch":1,"train_loss":0.7,"val_loss":0.6,"val_auroc_mean":0.75})"

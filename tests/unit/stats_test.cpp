@@ -665,6 +665,37 @@ TEST_CASE("runs and subjects: the variance parts of a small contrast, by hand") 
         near(v.total * v.total / (.0014 * .0014 / 2 + .0025 * .0025 / 1 + .0004 * .0004 / 2)));
 }
 
+TEST_CASE("operating points add their variance over validation subjects, by hand") {
+  Arm first{{.8, .9}, {{.03, 0, -.03}, {.01, .02, -.03}}};
+  first.resampled = {{.8, .7, .9, .8}, {.9, .7, .9, .9}};
+  Arm second{{-.7}, {{-.01, 0, .01}}};
+  second.resampled = {{-.7, -.7, -.7, -.6}};
+  const auto v = contrast_variance({first, second}, 3, 9);
+  // Means over runs .85 .7 .9 .85, and -.7 -.7 -.7 -.6: sums .15 0 .2 .25, mean .15.
+  CHECK(v.validation == near((.15 * .15 + .05 * .05 + .1 * .1) / 3));
+  // Each run from the mean over runs: -.05 0 0 -.05 and the negative of it, mean -+.025.
+  const double of_run = 4 * .025 * .025 / 3;
+  // Over subjects: (-.01 .01 0)^2 of each run from its mean, over 2 (2 - 1).
+  CHECK(v.interaction == near(4e-4 / 2 + 2 * of_run / 2));
+  CHECK(v.runs == near(.005 / 2));
+  CHECK(v.total == near(v.subjects + v.validation + v.runs - v.interaction));
+  CHECK(v.df == near(v.total * v.total /
+                     (v.subjects * v.subjects / 2 + v.runs * v.runs / 1 +
+                      v.validation * v.validation / 8)));
+  first.resampled = second.resampled = {};
+  CHECK(contrast_variance({first, second}, 3).validation == 0);
+}
+
+TEST_CASE("an operating point that many resamples lack gives no interval") {
+  Arm arm{{.8}, {{.03, 0, -.03}}, {std::vector<double>(40, .8)}};
+  arm.resampled[0][7] = .7;
+  arm.resampled[0][1] = arm.resampled[0][2] = std::nan("");
+  CHECK(estimate({arm}, 3, Scale::logit, 5).low);
+  arm.resampled[0][3] = std::nan("");
+  CHECK(estimate({arm}, 3, Scale::logit, 5).reason ==
+        "3 of 40 resamples of the validation subjects give no value: no interval");
+}
+
 TEST_CASE("runs that agree leave the variance over subjects, never less") {
   const auto a = linearize(Metric::auroc, clustered(11, 50));
   const Arm three{{*a.value, *a.value, *a.value}, {a.influence, a.influence, a.influence}};
@@ -687,6 +718,9 @@ TEST_CASE("arms whose shapes disagree are refused") {
   CHECK_THROWS_AS(contrast_variance({}, 10), mr::DataError);
   CHECK_THROWS_AS(contrast_variance({{{.5}, {}}}, 10), mr::DataError);
   CHECK_THROWS_AS(contrast_variance({{{.5}, {{0, 1}}}, {{.5}, {{0, 1, 2}}}}, 10), mr::DataError);
+  CHECK_THROWS_AS(contrast_variance({{{.5, .5}, {{0, 1}, {0, 1}}, {{.5}}}}, 10), mr::DataError);
+  CHECK_THROWS_AS(contrast_variance({{{.5, .5}, {{0, 1}, {0, 1}}, {{.5}, {.5, .4}}}}, 10),
+                  mr::DataError);
 }
 
 TEST_CASE("one-sided tests against a margin, by hand") {
@@ -964,7 +998,42 @@ TEST_CASE("a resampled metric is the metric of the resample") {
       CHECK(*area(times) == near(*auroc(drawn.scores, drawn.truth).value));
       CHECK(*error(times) ==
             near(reliability(drawn_stated, Binning::equal_width)->calibration_error, 1e-5));
+      for (const char* rule : {"sens>=0.90", "sens>=0.35", "youden"}) {
+        const auto parsed = parse_operating_rule(rule);
+        CHECK(*ResampledThreshold(cases, parsed)(times) ==
+              *choose_threshold(drawn.scores, drawn.truth, parsed).value);
+      }
     }
+  }
+}
+
+TEST_CASE("a threshold of a resample without a class is none") {
+  const ResampledThreshold rule({{3, 2, 1}, {1, 0, 0}, {0, 1, 2}, 3}, {});
+  CHECK(*rule({1, 1, 1}) == 3);
+  CHECK_FALSE(rule({0, 2, 1}));
+  CHECK_FALSE(rule({3, 0, 0}));
+}
+
+TEST_CASE("decisions at many thresholds are those at each of them") {
+  auto cases = clustered(23, 30);
+  for (std::size_t i = 0; i < cases.truth.size(); i += 9) cases.truth[i] = -1;
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  const double of_a_sample = static_cast<double>(cases.scores[4]);
+  const std::vector<double> thresholds = {0.2, none, -1e9, of_a_sample, 1e9, 0.2, -0.7};
+  for (const std::optional<double> prevalence : {std::optional<double>(), std::optional(0.07)}) {
+    const auto values = decisions_at(cases, thresholds, prevalence);
+    for (std::size_t m = 0; m < std::size(decision_metrics); ++m)
+      for (std::size_t b = 0; b < thresholds.size(); ++b) {
+        if (std::isnan(thresholds[b])) {
+          CHECK(std::isnan(values[m][b]));
+          continue;
+        }
+        const auto want = linearize(decision_metrics[m], cases, {thresholds[b], prevalence});
+        if (want.value)
+          CHECK(std::abs(double{values[m][b]} - *want.value) < 1e-6);
+        else
+          CHECK(std::isnan(values[m][b]));
+      }
   }
 }
 
