@@ -201,14 +201,16 @@ def bench_start(folder):
 
 
 def bench_report(folder):
-    """20 evaluations x 26 conditions x 10,000 samples x 4 labels."""
-    from test_mr_report import GRID, Cohort, evaluation
+    """20 evaluations x 26 conditions x 10,000 samples x 4 labels, with 2,000 validation samples."""
+    from test_mr_report import GRID, Cohort, evaluation, with_validation
     cohort = Cohort(subjects=500, slices=20, labels=("a", "b", "c", "d"))
+    validation = Cohort(subjects=100, slices=20, labels=("a", "b", "c", "d"), seed=2)
     files = []
     for run in range(1, 21):
         files.append(folder / f"{run}.eval")
-        files[-1].write_text(evaluation(cohort, ["batch" if run % 2 else "group(8)"], [run], GRID,
-                                        thumbnails=False))
+        files[-1].write_text(with_validation(
+            evaluation(cohort, ["batch" if run % 2 else "group(8)"], [run], GRID, thumbnails=False),
+            validation))
     seconds = statistics.median(timed([BIN / "mr-report", "--force", "-o", folder / "report", *files])
                                 for _ in range(3))
     row("mr-report of 20 evaluations, 26 conditions, 10,000 samples, 4 labels [s]", f"{seconds:.2f}",

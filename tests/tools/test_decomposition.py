@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from test_mr_report import Cohort, combine, evaluation
+from test_mr_report import Cohort, combine, evaluation, with_validation
 
 ARTIFACTS = ["motion", "bias"]
 PARTS = {"all": 0, "structure": 100, "gain": 200}  # added to the severity: what scores() is asked for
@@ -224,29 +224,10 @@ def test_threshold_loss_is_told_from_ranking_loss(run, tmp_path, schema):
     test, validation = Validated(subjects=40), Validated(subjects=25, seed=8)
     grid = [(None, 0)] + [(a, s) for a in ARTIFACTS for s in (1, 2)]
     runs, arms = (1, 2), ("batch", "layer")
-    lines = [json.loads(line) for line in
-             evaluation(test, list(arms), list(runs), grid, thumbnails=False).splitlines()]
-    head = lines[0]
-    head["validation"] = {"samples": {"id": validation.ids, "subject": validation.subject.tolist()},
-                          "subjects": validation.subjects, "attributes": {},
-                          "truth": [[None if t < 0 else int(t) for t in row]
-                                    for row in validation.truth]}
-    extra = []
-    for m in head["models"]:
-        m["info"]["operating_points"] = [{"label": l, "rule": "sens>=0.90", "threshold": 0.5}
-                                         for l in test.labels]
-        scores = validation.scores(m["normalization"], m["run"], None, 0)
-        m["thresholds"] = [float(threshold_of(s, t)) for s, t in zip(scores, validation.truth)]
-        for a, s in grid:
-            extra.append({"validation": {
-                "model": m["id"],
-                "condition": {"kind": "artifact", "artifact": a, "severity": s} if a else
-                {"kind": "clean"},
-                "scores": base64.b64encode(validation.scores(m["normalization"], m["run"], a, s)
-                                           .tobytes()).decode()}})
-    lines[-1]["end"]["validations"] = len(extra)
     path = tmp_path / "x.eval"
-    path.write_text("".join(json.dumps(line) + "\n" for line in [head, *extra, *lines[1:]]))
+    path.write_text(with_validation(
+        evaluation(test, list(arms), list(runs), grid, thumbnails=False), validation, grid,
+        threshold_of))
     done = run(["mr-report", "-o", tmp_path / "report", path])
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     schema("mr-report")(report)

@@ -124,6 +124,28 @@ ARMS = ["batch", "batch+batch-stats:volume", "group(8)", "layer"]
 NOTE = "A cropped magnitude image has no acquired k-space: these artifacts are proxies."
 
 
+def with_validation(text, validation, conditions=((None, 0),), thresholds=None):
+    """An evaluation's text with the scores of a validation cohort; thresholds(scores of a label, truth)
+    are each model's operating points by sens>=0.90."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    head, extra = lines[0], []
+    head["validation"] = {"samples": {"id": validation.ids, "subject": validation.subject.tolist()},
+                          "subjects": validation.subjects, "attributes": {},
+                          "truth": [[None if t < 0 else int(t) for t in row]
+                                    for row in validation.truth]}
+    for m in head["models"]:
+        m["info"]["operating_points"] = [{"label": l, "rule": "sens>=0.90", "threshold": 0.5}
+                                         for l in validation.labels]
+        for a, s in conditions:
+            scores = validation.scores(m["normalization"], m["run"], a, s)
+            if a is None and thresholds:
+                m["thresholds"] = [float(thresholds(x, t)) for x, t in zip(scores, validation.truth)]
+            extra.append({"validation": {"model": m["id"], "condition": condition(a, s),
+                                         "scores": base64.b64encode(scores.tobytes()).decode()}})
+    lines[-1]["end"]["validations"] = len(extra)
+    return "".join(json.dumps(line) + "\n" for line in [head, *extra, *lines[1:]])
+
+
 class Study:
     """A study's files and what mr-report made of them."""
 
