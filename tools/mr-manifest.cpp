@@ -180,15 +180,21 @@ Command declare_split(CLI::App& app, Options& o) {
   app.add_option("--ratio", o.ratio, "Parts of the subjects, e.g. train=0.5,val=0.15,test=0.35")
       ->required();
   app.add_option("--seed", o.seed, "Same seed, same split")->capture_default_str();
+  add_each(
+      app, "--hold-out", o.attributes,
+      "NAME=VALUE: subjects with such an image are test, and the ratio is of the others; repeat "
+      "a name for alternatives");
   add_output(app, o);
   app.footer(
-      "Example:\n"
+      "Examples:\n"
+      "  mr-manifest split --ratio train=0.8,val=0.2 --hold-out scanner=B slices.json > B.json\n"
       "  mr-manifest split --ratio train=0.5,val=0.15,test=0.35 --seed 1 slices.json > study.json");
   return [&o](const mr::Run& run, const mr::Messages&) {
     const auto ratios = mr::dataset::parse_ratios(o.ratio);
+    const auto held_out = conditions("--hold-out", o.attributes);
     auto output = o.output();
     auto reader = o.reader();
-    mr::dataset::split(reader, ratios, output, run);
+    mr::dataset::split(reader, ratios, held_out, output, run);
   };
 }
 

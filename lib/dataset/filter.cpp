@@ -70,6 +70,10 @@ std::pair<std::string, std::string> input_of(const ManifestReader& reader) {
 
 }  // namespace
 
+bool meets(const Json& attributes, const Conditions& conditions) {
+  return attributes_match(attributes, by_name(conditions));
+}
+
 void filter(ManifestReader& reader, const FilterOptions& options, ManifestOutput& output,
             const Run& run) {
   const auto attributes = by_name(options.attributes);

@@ -11,6 +11,10 @@ namespace mr::dataset {
 
 using Conditions = std::vector<std::pair<std::string, std::string>>;  // (name, value)
 
+/// Whether an image's attributes, as text, meet all conditions; several values for one name are
+/// alternatives.
+bool meets(const Json& attributes, const Conditions& conditions);
+
 /// All conditions must hold; several values for one name are alternatives.
 struct FilterOptions {
   std::vector<std::string> splits;  // an image's split is one of these; empty: any

@@ -142,26 +142,32 @@ std::vector<std::size_t> stratify(const std::map<std::string, Strata>& subjects,
   return split_of;
 }
 
-void split(ManifestReader& reader, const std::vector<SplitRatio>& ratios, ManifestOutput& output,
-           const Run& run) {
+void split(ManifestReader& reader, const std::vector<SplitRatio>& ratios,
+           const Conditions& held_out, ManifestOutput& output, const Run& run) {
   Spool spool;
   std::map<std::string, Strata> subjects;
+  std::map<std::string, std::string> split_name;  // of each subject
   ImageEntry entry;
   while (reader.next(entry)) {
     throw_if_stopped();
     auto& counts = subjects[entry.subject];
+    if (!held_out.empty() && meets(entry.attributes, held_out)) split_name[entry.subject] = "test";
     for (const auto& sample : entry.samples)
       for (std::size_t l = 0; l < sample.labels.size(); ++l)
         if (sample.labels[l] != unknown_label) ++counts[{l, sample.labels[l]}];
     spool.append(to_line(to_json(entry, "")));
   }
+  if (!held_out.empty() && split_name.empty())
+    throw DataError(reader.name() + ": no image is to be held out");
+  for (const auto& [subject, test] : split_name) subjects.erase(subject);
+  if (subjects.empty() && !split_name.empty())
+    throw DataError(reader.name() + ": every subject is to be held out");
   std::vector<std::size_t> split_of;
   try {
     split_of = stratify(subjects, ratios, run.seed);
   } catch (const DataError& e) {
     throw DataError(reader.name() + ": " + e.what());
   }
-  std::map<std::string, std::string> split_name;
   std::size_t s = 0;
   for (const auto& subject : subjects) split_name[subject.first] = ratios[split_of[s++]].split;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/run.h"
+#include "dataset/filter.h"
 #include "dataset/manifest.h"
 
 namespace mr::dataset {
@@ -34,7 +35,11 @@ std::vector<std::size_t> stratify(const std::map<std::string, Strata>& subjects,
 /// Writes the manifest with a split in every image, one for all images of a subject. Splits that
 /// were there are replaced. Images wait in a temporary file, so that memory grows with subjects
 /// only.
-void split(ManifestReader& reader, const std::vector<SplitRatio>& ratios, ManifestOutput& output,
-           const Run& run);
+/// held_out  subjects with an image that meets all of them are test; ratios are of the others.
+/// Empty:
+///           none
+/// throws    DataError when no image is to be held out, or no subject is left
+void split(ManifestReader& reader, const std::vector<SplitRatio>& ratios,
+           const Conditions& held_out, ManifestOutput& output, const Run& run);
 
 }  // namespace mr::dataset

@@ -151,6 +151,7 @@ Json to_json(const Scope& scope, const Document& document, const Trainings& trai
       {"decision_curves", decision_curves_json(scope)},
       {"detections", detections_json(scope)},
       {"subgroups", subgroups_json(scope)},
+      {"shifts", shifts_json(scope)},
       {"blocks", blocks_json(scope)},
       {"exchanges", exchanges_json(scope)},
       {"controls", controls_json(scope)},

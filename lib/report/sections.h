@@ -46,6 +46,7 @@ Json remedies_json(const Scope& scope);
 Json augmentation_gaps_json(const Scope& scope);
 Json detections_json(const Scope& scope);
 Json subgroups_json(const Scope& scope);
+Json shifts_json(const Scope& scope);
 Json blocks_json(const Scope& scope);
 Json exchanges_json(const Scope& scope);
 Json controls_json(const Scope& scope);

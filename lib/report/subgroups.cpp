@@ -55,6 +55,64 @@ Table subgroup_table(const Scope& scope) {
   return table;
 }
 
+/// A value of an attribute against the one with the most samples.
+struct Shift {
+  std::size_t group, reference;
+};
+
+std::vector<Shift> shifts_of(const Scope& scope) {
+  std::vector<Shift> all;
+  const auto& groups = scope.study.subgroups();
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    std::size_t most = g;
+    for (std::size_t other = 0; other < groups.size(); ++other)
+      if (groups[other].attribute == groups[g].attribute &&
+          (groups[other].samples > groups[most].samples ||
+           (groups[other].samples == groups[most].samples && other < most)))
+        most = other;
+    if (most != g) all.push_back({g, most});
+  }
+  return all;
+}
+
+Estimate shift(const Scope& scope, const Shift& s, const Contrast& contrast, Metric metric) {
+  return scope.study.shift(contrast, s.group, s.reference, results::macro, metric);
+}
+
+Table shift_table(const Scope& scope, const std::vector<Shift>& shifts) {
+  const auto& groups = scope.study.subgroups();
+  Table table;
+  table.title = "From one value to another";
+  table.caption =
+      "Clean images: within the value minus within the value that most samples have, means over "
+      "labels, with 95 % interval, pointwise; a negative AUROC says that the arm ranks worse "
+      "there. "
+      "Sensitivity and specificity at the frozen thresholds, " +
+      of_thresholds(scope.study) + ".";
+  table.columns = {"Attribute", "Value", "Against", "Arm", "AUROC", "Sensitivity", "Specificity"};
+  if (!scope.candidates.empty())
+    table.columns.push_back("AUROC, against " + arm_name(scope.baseline));
+  table.heads = 4;
+  for (const auto& s : shifts)
+    for (const auto& arm : scope.arms()) {
+      std::vector<Cell> row = {{groups[s.group].attribute},
+                               {group_name(groups[s.group])},
+                               {group_name(groups[s.reference])},
+                               {arm_name(arm)}};
+      for (const auto metric : results::subgroup_metrics)
+        row.push_back(difference_cell(shift(scope, s, scope.study.clean(arm), metric)));
+      if (!scope.candidates.empty())
+        row.push_back(
+            arm == scope.baseline
+                ? Cell{"reference"}
+                : difference_cell(shift(scope, s,
+                                        scope.study.clean(arm) - scope.study.clean(scope.baseline),
+                                        Metric::auroc)));
+      table.rows.push_back(std::move(row));
+    }
+  return table;
+}
+
 /// Tests over values of an attribute, where no subject has two.
 Table block_table(const Scope& scope) {
   Table table;
@@ -100,6 +158,9 @@ Section subgroups(const Scope& scope) {
   Section section{"subgroups", "Subgroups", {}};
   if (scope.study.subgroups().empty()) return section;
   section.blocks.emplace_back(subgroup_table(scope));
+  const auto shifts = shifts_of(scope);
+  if (scope.study.has_clean() && !shifts.empty())
+    section.blocks.emplace_back(shift_table(scope, shifts));
   if (!scope.candidates.empty()) section.blocks.emplace_back(block_table(scope));
   return section;
 }
@@ -126,6 +187,27 @@ Json subgroups_json(const Scope& scope) {
         if (arm != scope.baseline)
           put("difference", study.endpoint(arm) - study.endpoint(scope.baseline));
       }
+      all.push_back(std::move(entry));
+    }
+  return all;
+}
+
+Json shifts_json(const Scope& scope) {
+  Json all = Json::array();
+  if (!scope.study.has_clean()) return all;
+  const auto& groups = scope.study.subgroups();
+  for (const auto& s : shifts_of(scope))
+    for (const auto& arm : scope.arms()) {
+      Json entry = {{"attribute", groups[s.group].attribute},
+                    {"value", groups[s.group].value},
+                    {"reference", groups[s.reference].value},
+                    {"arm", arm}};
+      for (const auto metric : results::subgroup_metrics)
+        entry[stats::name(metric)] =
+            results::interval_json(shift(scope, s, scope.study.clean(arm), metric));
+      if (arm != scope.baseline)
+        entry["difference"] = results::interval_json(shift(
+            scope, s, scope.study.clean(arm) - scope.study.clean(scope.baseline), Metric::auroc));
       all.push_back(std::move(entry));
     }
   return all;

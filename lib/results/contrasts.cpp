@@ -220,24 +220,32 @@ void Study::add_result(const std::string& path, const Model& model, const Header
   };
   for (const auto& label : linearize(header, result, reading_.prevalence))
     for (const auto& metric : label) keep(metric);
-  const auto decisions = [&](const Tuned& tuned, std::size_t l) {
-    return stats::decisions_at(cases_of(header, result.scores, l, header.truth[l]),
-                               tuned.resampled[l], reading_.prevalence);
+  const auto decisions = [&](const Tuned& tuned, std::size_t l, const auto& truth) {
+    if (tuned.resampled.empty()) return std::vector<std::vector<float>>();
+    return stats::decisions_at(cases_of(header, result.scores, l, truth), tuned.resampled[l],
+                               reading_.prevalence);
   };
   for (std::size_t l = 0; l < frozen.resampled.size(); ++l) {
-    auto values = decisions(frozen, l);
+    auto values = decisions(frozen, l, header.truth[l]);
     for (std::size_t m = 0; m < values.size(); ++m)
       measured.cells[cell_index(l, stats::decision_metrics[m], all_samples)].resampled =
           std::move(values[m]);
   }
   for (const auto& group : subgroups_)
-    for (std::size_t l = 0; l < header.labels.size(); ++l)
-      keep(linearize(Metric::auroc, header, result, l, group.truth[l]));
+    for (std::size_t l = 0; l < header.labels.size(); ++l) {
+      const stats::OperatingPoint at{model.thresholds[l], {}};
+      const auto resampled = decisions(frozen, l, group.truth[l]);
+      for (const auto metric : subgroup_metrics) {
+        keep(linearize(metric, header, result, l, group.truth[l], at));
+        if (stats::needs_threshold(metric) && !resampled.empty())
+          measured.cells.back().resampled = resampled[place_of(metric)];
+      }
+    }
   for (std::size_t l = 0; l < retuned.chosen.size(); ++l) {
     measured.retuned.push_back(cell_of(linearize(Metric::balanced_accuracy, header, result, l,
                                                  header.truth[l], {retuned.chosen[l], {}})));
     measured.retuned.back().resampled =
-        std::move(decisions(retuned, l)[place_of(Metric::balanced_accuracy)]);
+        std::move(decisions(retuned, l, header.truth[l])[place_of(Metric::balanced_accuracy)]);
   }
   has_retuned_ = has_retuned_ || !retuned.chosen.empty();
   append_new(result.condition.part == Part::all ? conditions_ : parts_, result.condition);
@@ -377,14 +385,20 @@ std::vector<Study::Family> Study::families(const Contrast& contrast) const {
 std::size_t Study::cell_index(std::size_t label, Metric metric, Among among) const {
   const auto metrics = std::size(stats::all_metrics), labels = common_.labels.size();
   if (!among) return label * metrics + static_cast<std::size_t>(metric);
-  if (metric != Metric::auroc)
-    throw DataError(std::string(stats::name(metric)) + ": of subgroups there is the AUROC alone");
-  return labels * metrics + *among * labels + label;
+  const auto place = std::find(std::begin(subgroup_metrics), std::end(subgroup_metrics), metric);
+  if (place == std::end(subgroup_metrics))
+    throw DataError(std::string(stats::name(metric)) + ": not known of subgroups");
+  return labels * metrics + (*among * labels + label) * std::size(subgroup_metrics) +
+         static_cast<std::size_t>(place - std::begin(subgroup_metrics));
 }
 
 Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t label,
                                 Metric metric, Among among) const {
   Formed formed;
+  if (families.empty()) {
+    formed.reason = "no artifact was evaluated";
+    return formed;
+  }
   formed.subjects = std::numeric_limits<std::int64_t>::max();
   formed.labels_used = 1;
   formed.scarcest_label = label;
@@ -437,16 +451,17 @@ Study::Formed Study::form_label(const std::vector<Family>& families, std::size_t
 }
 
 Study::Formed Study::form(const Contrast& contrast, Label label, Metric metric, Among among) const {
-  Formed mean;
-  if (contrast.terms.empty()) {
-    mean.reason = "no artifact was evaluated";
-    return mean;
-  }
   const auto parts = families(contrast);
-  if (label) return form_label(parts, *label, metric, among);
+  return average(label, [&](std::size_t l) { return form_label(parts, l, metric, among); });
+}
+
+Study::Formed Study::average(Label label,
+                             const std::function<Formed(std::size_t)>& of_label) const {
+  if (label) return of_label(*label);
+  Formed mean;
   std::vector<Formed> defined;
   for (std::size_t l = 0; l < common_.labels.size(); ++l) {
-    auto one = form_label(parts, l, metric, among);
+    auto one = of_label(l);
     if (one.reason.empty())
       defined.push_back(std::move(one));
     else if (mean.reason.empty())
@@ -503,6 +518,32 @@ Estimate Study::estimate_formed(const Formed& formed, const std::vector<stats::A
 Estimate Study::estimate(const Contrast& contrast, Label label, Metric metric, Among among) const {
   const auto formed = form(contrast, label, metric, among);
   return estimate_formed(formed, formed.arms, scale(contrast, metric), among);
+}
+
+Estimate Study::shift(const Contrast& contrast, std::size_t group, std::size_t reference,
+                      Label label, Metric metric) const {
+  const auto parts = families(contrast);
+  const auto formed = average(label, [&](std::size_t l) {
+    auto inside = form_label(parts, l, metric, group);
+    const auto other = form_label(parts, l, metric, reference);
+    if (!inside.reason.empty()) return inside;
+    if (!other.reason.empty()) return other;
+    inside.subjects = std::min(inside.subjects, other.subjects);
+    const auto subtract = [](std::vector<double>& from, const std::vector<double>& what) {
+      for (std::size_t i = 0; i < from.size(); ++i) from[i] -= what[i];
+    };
+    for (std::size_t g = 0; g < inside.arms.size(); ++g) {
+      auto& arm = inside.arms[g];
+      const auto& of_other = other.arms[g];
+      subtract(arm.values, of_other.values);
+      for (std::size_t j = 0; j < arm.values.size(); ++j)
+        subtract(arm.influences[j], of_other.influences[j]);
+      for (std::size_t j = 0; j < arm.resampled.size(); ++j)
+        subtract(arm.resampled[j], of_other.resampled[j]);
+    }
+    return inside;
+  });
+  return estimate_formed(formed, formed.arms, stats::Scale::plain, group);
 }
 
 std::vector<Estimate> Study::each_run(const Contrast& contrast, Label label, Metric metric) const {

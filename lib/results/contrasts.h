@@ -65,7 +65,11 @@ struct ExplainedRun {
   Findings findings;
 };
 
-/// All samples, or an index into Study::subgroups(), where the AUROC is known.
+/// What is known of subgroups.
+inline constexpr Metric subgroup_metrics[] = {Metric::auroc, Metric::sensitivity,
+                                              Metric::specificity};
+
+/// All samples, or an index into Study::subgroups(), where subgroup_metrics are known.
 using Among = std::optional<std::size_t>;
 inline constexpr std::nullopt_t all_samples = std::nullopt;
 
@@ -142,6 +146,11 @@ class Study {
   /// networks have different runs, or no label is defined.
   Estimate estimate(const Contrast& contrast, Label label = macro, Metric metric = Metric::auroc,
                     Among among = all_samples) const;
+  /// A contrast within a subgroup minus the same within another, which may share subjects: a
+  /// difference of subgroup_metrics. Macro: over the labels that are defined in both.
+  Estimate shift(const Contrast& contrast, std::size_t group, std::size_t reference,
+                 Label label = macro, Metric metric = Metric::auroc) const;
+
   /// The same for each run by itself, in the order of runs(arm); contrast of one arm only.
   std::vector<Estimate> each_run(const Contrast& contrast, Label label = macro,
                                  Metric metric = Metric::auroc) const;
@@ -181,7 +190,7 @@ class Study {
   struct Measured {
     std::string path;  // of the file it came from
     Condition condition;
-    std::vector<Cell> cells;      // [L x metrics], then [subgroups x L] of the AUROC
+    std::vector<Cell> cells;      // [L x metrics], then [subgroups x L x subgroup_metrics]
     std::vector<float> scores;    // [L x N], or empty
     std::vector<float> distance;  // [N], or empty
     std::vector<Cell> retuned;    // [L] balanced accuracy at thresholds of this condition; or empty
@@ -215,6 +224,8 @@ class Study {
   std::size_t cell_index(std::size_t label, Metric metric, Among among) const;
   Formed form_label(const std::vector<Family>& families, std::size_t label, Metric metric,
                     Among among) const;
+  /// Over the labels, or the one; of_label gives each.
+  Formed average(Label label, const std::function<Formed(std::size_t)>& of_label) const;
   Formed form(const Contrast& contrast, Label label, Metric metric, Among among) const;
   Estimate estimate_formed(const Formed& formed, const std::vector<stats::Arm>& arms,
                            stats::Scale scale, Among among) const;

@@ -288,6 +288,34 @@ def test_split_is_by_subject_balanced_and_seeded(run, tmp_path, schema):
     assert load(run(args + ["2"]))["images"] != document["images"]
 
 
+def test_split_holds_a_scanner_out(run, fails, tmp_path, schema):
+    """Subjects with an image of it are test whole; the ratio is of the others."""
+    path = images.manifest(tmp_path, images=40)
+    document = json.loads(path.read_text())
+    for i, entry in enumerate(document["images"]):
+        entry["subject"] = f"s{i // 2}"  # two images each; those of s0 to s4 are of A and of B
+        entry["attributes"] = {"scanner": "B" if i < 10 and i % 2 else "AC"[i % 3 == 0], "field": 3.0}
+    path.write_text(json.dumps(document))
+    done = run(["mr-manifest", "split", "--ratio", "train=.6,val=.2,test=.2", "--hold-out", "scanner=B",
+                path])
+    found = json.loads(done.stdout)
+    schema("mr-manifest")(found)
+    splits = {}
+    for entry in found["images"]:
+        splits.setdefault(entry["subject"], set()).add(entry["split"])
+    assert all(len(s) == 1 for s in splits.values())
+    held = {f"s{i}" for i in range(5)}
+    assert all(splits[s] == {"test"} for s in held)
+    others = [next(iter(s)) for name, s in splits.items() if name not in held]
+    assert {s: others.count(s) for s in ("train", "val", "test")} == {"train": 9, "val": 3, "test": 3}
+    command = ["mr-manifest", "split", "--ratio", "train=1", "--hold-out"]
+    fails([*command, "scanner=D", path], 65, "no image is to be held out")
+    fails([*command, "field=3", path], 65, "every subject")
+    fails([*command, "scanner", path], 64, "--hold-out")
+    alternatives = run([*command, "scanner=B", "--hold-out", "scanner=C", path])
+    assert sum(e["split"] == "test" for e in json.loads(alternatives.stdout)["images"]) > 10
+
+
 def test_split_refuses_empty_splits_and_bad_ratios(fails, tmp_path):
     path = study(tmp_path, 4)
     fails(["mr-manifest", "split", "--ratio", "train=.5,val=.15,test=.35", path], 65,

@@ -975,6 +975,61 @@ def test_single_runs_are_compared_by_exchange_of_ranks(report, schema):
     assert several["exchanges"] == [] and "exchange of ranks" not in markdown
 
 
+def test_a_value_is_set_against_the_most_common_one(report, schema):
+    """Clean AUROC within B minus within A, from the definition, subjects with images of both counted in
+    both; sensitivity and specificity at the threshold; and the difference of that from the baseline's."""
+    cohort = Cohort(subjects=50, slices=6, seed=3)
+    arms = ["batch", "group(8)"]
+    text = with_attributes(evaluation(cohort, arms, [1, 2, 3], GRID, thumbnails=False), cohort,
+                           lambda p: {"scanner": "B" if p % 3 == 0 else "A"})
+    found, _, markdown = report(text, "--by", "scanner")
+    schema("mr-report")(found)
+    assert [(s["value"], s["reference"], s["arm"]) for s in found["shifts"]] == [
+        ("B", "A", arm) for arm in arms]
+    inside = {v: np.array([(p % 3 == 0) == (v == "B") for p in cohort.subject]) for v in "AB"}
+    area, influence = {}, {}
+    for arm in arms:
+        for run in (1, 2, 3):
+            parts = []
+            for l in range(2):
+                each = [auroc_and_influences(cohort.scores(arm, run, None, 0)[l],
+                                             np.where(inside[v], cohort.truth[l], -1),
+                                             cohort.subject, 50) for v in "BA"]
+                parts.append((each[0][0] - each[1][0], each[0][1] - each[1][1],
+                              min(each[0][2], each[1][2])))
+            area[arm, run] = np.mean([p[0] for p in parts])
+            influence[arm, run] = np.mean([p[1] for p in parts], axis=0)
+            subjects = min(p[2] for p in parts)
+    rows = {s["arm"]: s for s in found["shifts"]}
+
+    def interval(families):
+        """families: [runs] of (value, influence), with their signs."""
+        total = sum(np.mean([v for v, _ in f]) for f in families)
+        v_s = (sum(np.mean([u for _, u in f], axis=0) for f in families) ** 2).sum()
+        v_r = [np.var([v for v, _ in f], ddof=1) / 3 for f in families]
+        v_sr = sum(((np.array([u for _, u in f]) - np.mean([u for _, u in f], axis=0)) ** 2).sum() / 6
+                   for f in families)
+        v = max(v_s, v_s + sum(v_r) - v_sr)
+        df = max(v ** 2 / (v_s ** 2 / (subjects - 1) + sum(r ** 2 for r in v_r) / 2), 2)
+        half = stats.t.ppf(0.975, df) * np.sqrt(v)
+        return total, total - half, total + half
+
+    of = {arm: [(area[arm, r], influence[arm, r]) for r in (1, 2, 3)] for arm in arms}
+    for arm in arms:
+        found_ = rows[arm]["auroc"]
+        assert (found_["value"], found_["low"], found_["high"]) == pytest.approx(
+            interval([of[arm]]), abs=1e-6)
+        for metric, y in (("sensitivity", 1), ("specificity", 0)):
+            shares = {v: np.mean([[((cohort.scores(arm, r, None, 0)[l] >= 0.5) == y)
+                                   [(cohort.truth[l] == y) & inside[v]].mean() for l in range(2)]
+                                  for r in (1, 2, 3)]) for v in "AB"}
+            assert rows[arm][metric]["value"] == pytest.approx(shares["B"] - shares["A"], abs=1e-9)
+    other = rows["group(8)"]["difference"]
+    assert (other["value"], other["low"], other["high"]) == pytest.approx(
+        interval([of["group(8)"], [(-v, -u) for v, u in of["batch"]]]), abs=1e-6)
+    assert "difference" not in rows["batch"] and "From one value to another" in markdown
+
+
 def test_a_subgroup_of_one_class_is_undefined_with_its_reason(report):
     cohort = Cohort(subjects=20, slices=4)
     cohort.truth[:, cohort.subject < 5] = 1
