@@ -301,7 +301,10 @@ Json make_notes(const Options& options, const Plan& plan) {
     notes.push_back(
         "No control by clean recalibration: no model has batch norm, or the manifest has no "
         "training images.");
-  for (const auto& variant : plan.networks.variants)
+  if (options.distance && std::none_of(variants.begin(), variants.end(),
+                                       [](const Variant& v) { return v.measures_distance; }))
+    notes.push_back("No distance of statistics from those of training: no model has batch norm.");
+  for (const auto& variant : variants)
     if (variant.adaptation.policy == Policy::all && variant.adaptation.over_images()) {
       notes.push_back(
           "Models adapted on all samples are transductive: their samples are not independent, and "

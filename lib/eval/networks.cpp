@@ -67,9 +67,6 @@ Networks::Networks(const Options& options, const SampleSet& samples, const Sampl
     add_model(options, samples, images, manifest, m);
   if (!options.adaptations.empty() && variants.size() == infos.size())
     throw UsageError("--adapt: no model has batch norm to adapt");
-  if (options.distance && std::none_of(variants.begin(), variants.end(),
-                                       [](const Variant& v) { return v.measures_distance; }))
-    throw UsageError("--distance: no model has batch norm");
 }
 
 void Networks::add_model(const Options& options, const SampleSet& samples, const SampleSet& images,

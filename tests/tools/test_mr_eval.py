@@ -550,8 +550,11 @@ def test_distance_from_training_statistics_is_pytorchs(run, fails, study, tmp_pa
     means = means.reshape(-1, 6).mean(1)
     assert found["auroc"]["value"] == pytest.approx(
         roc_auc_score(np.repeat([0, 1], len(means) // 2), means), abs=1e-6)
-    fails(["mr-eval", "-m", study / "group.pt", "--grid", "bias", "--distance", m], 64, "--distance",
-          "batch norm")
+    fails(["mr-eval", "-m", study / "batch.pt", "--distance", m], 64, "--distance", "--grid")
+    header, found = read(run(["mr-eval", "-m", study / "group.pt", "--grid", "bias", "--severities", "2",
+                              "--distance", m]).stdout)
+    assert any("no model has batch norm" in note for note in header["notes"])
+    assert not any("distance" in line for _, line in found.values())
 
 
 def test_threads_do_not_matter_to_the_corruption(run, study):
