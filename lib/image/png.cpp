@@ -23,4 +23,22 @@ std::string encode_png(const std::vector<std::uint8_t>& pixels, int width, int h
   return out;
 }
 
+GreyPicture decode_png(const std::string& bytes, const std::string& name) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  GreyPicture picture;
+  bool read = png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) != 0;
+  if (read) {
+    image.format = PNG_FORMAT_GRAY;
+    picture.width = static_cast<int>(image.width);
+    picture.height = static_cast<int>(image.height);
+    picture.pixels.resize(PNG_IMAGE_SIZE(image));
+    read = png_image_finish_read(&image, nullptr, picture.pixels.data(), 0, nullptr) != 0;
+  }
+  const std::string why = image.message;
+  png_image_free(&image);
+  if (!read) throw DataError(name + ": not a PNG: " + why);
+  return picture;
+}
+
 }  // namespace mr::image

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "image/png.h"
 #include "report/format.h"
 #include "report/sections.h"
 
@@ -62,10 +63,29 @@ ContactSheet::Image image_of(const Sheet& sheet, const std::string& row, double 
   return found == sheet.end() ? ContactSheet::Image{} : ContactSheet::Image{found->second, alt};
 }
 
+constexpr int contrast = 2;  // of differences, which are small
+
+/// What was added to the clean picture (brighter than mid-grey) or taken from it; "" where one of
+/// both is missing or their sizes differ.
+std::string difference_png(const Sheet& sheet, const std::string& artifact, double severity) {
+  const auto clean = sheet.find({"clean", 0}), corrupted = sheet.find({artifact, severity});
+  if (clean == sheet.end() || corrupted == sheet.end()) return "";
+  const auto x = image::decode_png(clean->second, "thumbnail of clean");
+  auto y = image::decode_png(corrupted->second, "thumbnail of " + artifact);
+  if (x.width != y.width || x.height != y.height) return "";
+  for (std::size_t i = 0; i < y.pixels.size(); ++i)
+    y.pixels[i] = static_cast<std::uint8_t>(
+        std::clamp(128 + contrast * (int{y.pixels[i]} - int{x.pixels[i]}), 0, 255));
+  return image::encode_png(y.pixels, y.width, y.height);
+}
+
 ContactSheet contact_sheet(const Scope& scope, const std::string& sample, const Sheet& sheet) {
   ContactSheet block;
   block.title = "Contact sheet: " + sample;
-  block.caption = "The same slice under every artifact (rows) and severity (columns).";
+  block.caption =
+      "The same slice under every artifact (rows) and severity (columns), in the grey scale of the "
+      "clean one; and below each its difference from that, at twice the contrast: mid-grey is no "
+      "difference, brighter is added, darker is lost.";
   const bool clean = sheet.count({"clean", 0}) != 0;
   if (clean) block.columns.push_back("clean");
   for (const double s : scope.severities) block.columns.push_back(shortest(s));
@@ -76,6 +96,13 @@ ContactSheet contact_sheet(const Scope& scope, const std::string& sample, const 
       images.push_back(
           image_of(sheet, artifact, s, sample + ", " + artifact + ", severity " + shortest(s)));
     block.rows.emplace_back(artifact, images);
+    if (!clean) continue;
+    std::vector<ContactSheet::Image> differences(1);
+    for (const double s : scope.severities)
+      differences.push_back(
+          {difference_png(sheet, artifact, s),
+           sample + ", " + artifact + ", severity " + shortest(s) + ", minus clean"});
+    block.rows.emplace_back(artifact + " − clean", differences);
   }
   for (const auto& condition : scope.others) {
     const auto name = condition_name(condition);

@@ -1137,3 +1137,32 @@ def test_doubt_detects_artifacts_as_in_scikit_learn(study):
         low, high = (1 / (1 + np.exp(-(np.log(a / (1 - a)) + s * half))) for s in (-1, 1))
         assert (found["auroc"]["low"], found["auroc"]["high"]) == pytest.approx((low, high), abs=1e-5)
     assert "## Artifact detection" in study.markdown
+
+
+# --- the contact sheet
+
+
+def test_contact_sheet_has_a_row_of_differences(study, fails, tmp_path):
+    """Each thumbnail minus the clean one about mid-grey, at twice the contrast, clipped."""
+    import io
+
+    from PIL import Image
+    rows = dict(re.findall(r'<tr><th scope="row">([^<]+)</th>(.*?)</tr>', study.html))
+
+    def pictures(row):
+        return [np.array(Image.open(io.BytesIO(base64.b64decode(text))), int)
+                for text in re.findall(r'src="data:image/png;base64,([^"]+)"', rows[row])]
+
+    clean, *corrupted = pictures("motion")
+    differences = pictures("motion − clean")
+    assert len(corrupted) == len(differences) == 5
+    for y, d in zip(corrupted, differences):
+        np.testing.assert_array_equal(d, np.clip(128 + 2 * (y - clean), 0, 255))
+    assert 'alt="' in rows["motion − clean"] and "minus clean" in rows["motion − clean"]
+    text = evaluation(Cohort(subjects=12, slices=4), ["batch"], [1], GRID)
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        if "thumbnail" in line:
+            line["thumbnail"]["png"] = base64.b64encode(b"no picture").decode()
+    (tmp_path / "x.eval").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fails(["mr-report", "-o", tmp_path / "report", tmp_path / "x.eval"], 65, "not a PNG")
