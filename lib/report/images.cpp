@@ -46,7 +46,7 @@ std::optional<Table> fidelity_table(const Scope& scope) {
       continue;
     const bool graded = condition.kind == results::Kind::artifact;
     std::vector<Cell> row = {{graded ? condition.artifact : condition_name(condition)},
-                             {graded ? shortest(condition.severity) : ""}};
+                             {graded ? shortest(condition.severity) : no_number}};
     for (const auto& measure : measures) row.push_back(measure_cell(fidelity, measure));
     table.rows.push_back(row);
   }

@@ -185,7 +185,7 @@ Table condition_table(const Scope& scope, const Condition& condition) {
     for (const auto& arm : scope.arms()) {
       const auto at = study.at(arm, condition);
       std::vector<Cell> row = {{name},
-                               {label ? counts_text(study, *label) : ""},
+                               {label ? counts_text(study, *label) : no_number},
                                {arm_name(arm)},
                                level_cell(study.estimate(at, label)),
                                level_cell(study.estimate(at, label, Metric::partial_auroc)),
