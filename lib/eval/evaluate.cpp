@@ -294,16 +294,12 @@ Json make_notes(const Options& options, const Plan& plan) {
         "The manifest does not say which axis was phase-encoded; where the header is silent too, "
         "the rows of the image were taken.");
   const auto& variants = plan.networks.variants;
-  const bool recalibrated = std::any_of(
-      variants.begin(), variants.end(),
-      [](const Variant& variant) { return variant.adaptation.scheme == Scheme::recalibrate; });
-  if (options.controls && !recalibrated)
-    notes.push_back(
-        "No control by clean recalibration: no model has batch norm, or the manifest has no "
-        "training images.");
-  if (options.distance && std::none_of(variants.begin(), variants.end(),
-                                       [](const Variant& v) { return v.measures_distance; }))
-    notes.push_back("No distance of statistics from those of training: no model has batch norm.");
+  const auto any = [&](const auto& wanted) {
+    return std::any_of(variants.begin(), variants.end(), wanted);
+  };
+  if (options.controls && any([](const Variant& v) { return v.keeps_statistics; }) &&
+      !any([](const Variant& v) { return v.adaptation.scheme == Scheme::recalibrate; }))
+    notes.push_back("No control by clean recalibration: the manifest has no training images.");
   for (const auto& variant : variants)
     if (variant.adaptation.policy == Policy::all && variant.adaptation.over_images()) {
       notes.push_back(
@@ -469,6 +465,9 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
   test.plan.conditions = conditions;
   test.plan.recipes = all_recipes(options);
   if (options.distance) test.plan.distanced = clean_and_worst(conditions);
+  if (options.distance && std::none_of(networks.variants.begin(), networks.variants.end(),
+                                       [](const Variant& v) { return v.keeps_statistics; }))
+    messages.warn("--distance: no model has batch norm, so there is none");
   for (const auto& condition : test.plan.conditions)
     if (condition.kind == Kind::clean ||
         (options.decompose && condition.kind == Kind::artifact && condition.part == Part::all))

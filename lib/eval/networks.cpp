@@ -106,7 +106,7 @@ void Networks::add_model(const Options& options, const SampleSet& samples, const
       {index, place, {}, nullptr, ours ? nn::for_inference(model.network) : model.network});
   if (!options.explain.empty() || options.distance) trained.push_back(model.network);
   const bool adaptable = !nn::batch_norms(model.network).empty();
-  variants.back().measures_distance = options.distance && adaptable;
+  variants.back().keeps_statistics = adaptable;
   for (const auto& adaptation : options.adaptations) {
     if (!adaptable) break;
     if (adaptation.scheme == Scheme::recalibrate) {

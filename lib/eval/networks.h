@@ -21,7 +21,7 @@ struct Variant {
   Adaptation adaptation;
   Json adapted_on;  // what the result says of the adaptation; null where there is none
   torch::jit::Module network;
-  bool measures_distance = false;  // it is plain, has batch norm, and distances are wanted
+  bool keeps_statistics = false;  // it is plain and has batch norm
 };
 
 class Networks {

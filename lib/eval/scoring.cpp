@@ -259,7 +259,7 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
                             results[c].scores[v]);
   for (std::size_t c = 0; c < conditions; ++c)
     for (std::size_t v = 0; v < variants.size(); ++v)
-      if (variants[v].measures_distance && plan.distanced.count(work.groups[group] + c) != 0)
+      if (variants[v].keeps_statistics && plan.distanced.count(work.groups[group] + c) != 0)
         results[c].distances[v] =
             plan.networks.distances(variants[v], pixels[c][variants[v].preprocess].data(), n);
   return results;

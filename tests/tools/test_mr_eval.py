@@ -551,10 +551,9 @@ def test_distance_from_training_statistics_is_pytorchs(run, fails, study, tmp_pa
     assert found["auroc"]["value"] == pytest.approx(
         roc_auc_score(np.repeat([0, 1], len(means) // 2), means), abs=1e-6)
     fails(["mr-eval", "-m", study / "batch.pt", "--distance", m], 64, "--distance", "--grid")
-    header, found = read(run(["mr-eval", "-m", study / "group.pt", "--grid", "bias", "--severities", "2",
-                              "--distance", m]).stdout)
-    assert any("no model has batch norm" in note for note in header["notes"])
-    assert not any("distance" in line for _, line in found.values())
+    done = run(["mr-eval", "-m", study / "group.pt", "--grid", "bias", "--severities", "2", "--distance", m])
+    assert b"--distance: no model has batch norm" in done.stderr
+    assert not any("distance" in line for _, line in read(done.stdout)[1].values())
 
 
 def test_threads_do_not_matter_to_the_corruption(run, study):
@@ -678,9 +677,13 @@ def test_controls_are_evaluated_by_one_option(run, fails, study, tmp_path, schem
         assert row["auroc"]["value"] == pytest.approx(np.mean(changes), abs=1e-12)
     assert "## Controls" in done.stdout.decode() and "Gain alone" in done.stdout.decode()
     fails(["mr-eval", "-m", study / "group.pt", "--controls", m], 64, "--controls", "--grid")
-    # Without batch norm there is nothing to recalibrate, and the evaluation says so.
+    # Without batch norm there is nothing to recalibrate; without training images nothing to do it with.
     header, _ = read(run(["mr-eval", "-m", study / "group.pt", *grid, "--controls", m]).stdout)
+    assert not any("recalibration" in note for note in header["notes"])
+    run(["mr-manifest", "filter", "--split", "test", "--manifest-out", study / "only-test.json", m])
+    header, found = read(run([*command, "--controls", study / "only-test.json"]).stdout)
     assert any("recalibration" in note for note in header["notes"])
+    assert {key[0] for key in found} == {"batch.pt", "group.pt"}
 
 
 @pytest.mark.parametrize("how", RETURNS)
