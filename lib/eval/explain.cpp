@@ -37,18 +37,47 @@ results::ChannelStatistics values_of(const torch::Tensor& mean, const torch::Ten
   return {list(mean), list(variance)};
 }
 
+/// What the norms of a model are given of sets of samples.
+std::vector<nn::Statistics> measure(const Networks& networks, const Variant& variant,
+                                    const std::vector<float>& pixels, const Sets& sets) {
+  const auto alone = networks.device_lock();
+  auto network = networks.trained[variant.model].deepcopy();
+  std::vector<torch::Tensor> batches;
+  for (const auto& set : sets) {
+    const auto some = networks.gather(variant, pixels, set);
+    batches.push_back(networks.batch(variant, some.data(), set.size(), set.size()));
+  }
+  return nn::input_statistics(network, batches);
+}
+
+bool has_own_statistics(const Module& norm) {
+  return !norm.hasattr("running_mean");
+}
+
+/// Whether there is anything to compare with: running statistics, or clean images.
+bool is_measured(const Module& network, bool clean) {
+  const auto layers = nn::norms(network);
+  return std::any_of(layers.begin(), layers.end(),
+                     [&](const Module& norm) { return !clean || !has_own_statistics(norm); });
+}
+
 /// One model under one condition. Its tasks are independent, each of one network on one thread.
 class Case {
  public:
-  Case(const Plan& plan, const Variant& variant, const std::vector<float>& pixels, bool probed)
+  /// clean  what norms are given of the same samples without the condition; empty: this is that
+  Case(const Plan& plan, const Variant& variant, const std::vector<float>& pixels, bool probed,
+       const std::vector<nn::Statistics>& clean)
       : networks_(plan.networks),
         variant_(variant),
         trained_(plan.networks.trained[variant.model]),
         pixels_(pixels),
         samples_(plan.samples.size()),
         probed_(probed),
+        clean_(clean),
+        sets_(mixed_sets(samples_, swap_set, plan.seed, 0)),
         layers_(nn::batch_norm_names(trained_)) {
-    if (!layers_.empty()) add_swaps(plan.seed);
+    if (is_measured(trained_, probed)) tasks_.emplace_back([this] { measure_shifts(); });
+    if (!layers_.empty()) add_swaps();
     if (probed_) add_probes();
   }
 
@@ -75,15 +104,12 @@ class Case {
  private:
   using Scores = std::vector<float>;  // [samples x labels]
 
-  void add_swaps(std::uint64_t seed) {
-    sets_ = mixed_sets(samples_, swap_set, seed, 0);
+  void add_swaps() {
     for (const auto kind : {Kind::none, Kind::all, Kind::mean, Kind::variance})
       swaps_.push_back({{}, kind, ""});
     for (const auto kind : {Kind::only, Kind::all_but})
       for (const auto& layer : layers_) swaps_.push_back({{}, kind, layer});
     swap_scores_.assign(swaps_.size(), Scores(samples_ * networks_.labels()));
-    shifts_.resize(layers_.size());
-    tasks_.emplace_back([this] { measure_shifts(); });
     for (std::size_t s = 0; s < swaps_.size(); ++s)
       for (const auto& set : sets_) tasks_.emplace_back([this, s, &set] { run_swap(s, set); });
   }
@@ -101,18 +127,20 @@ class Case {
   }
 
   void measure_shifts() {
-    const auto alone = networks_.device_lock();
-    auto network = trained_.deepcopy();
-    std::vector<torch::Tensor> batches;
-    for (const auto& set : sets_) batches.push_back(input(set));
-    const auto measured = nn::input_statistics(network, batches);
-    const auto layers = nn::batch_norms(network);
-    for (std::size_t l = 0; l < layers.size(); ++l)
-      shifts_[l] =
-          results::compare_statistics(layers_[l], values_of(measured[l].mean, measured[l].variance),
-                                      values_of(layers[l].attr("running_mean").toTensor(),
-                                                layers[l].attr("running_var").toTensor()),
-                                      layers[l].attr("eps").toDouble());
+    using Reference = results::LayerShift::Reference;
+    const auto measured = measure(networks_, variant_, pixels_, sets_);
+    const auto norms = nn::norms(trained_);
+    const auto names = nn::norm_names(trained_);
+    for (std::size_t l = 0; l < norms.size(); ++l) {
+      const bool own = has_own_statistics(norms[l]);
+      if (own && clean_.empty()) continue;
+      const auto reference = own ? values_of(clean_[l].mean, clean_[l].variance)
+                                 : values_of(norms[l].attr("running_mean").toTensor(),
+                                             norms[l].attr("running_var").toTensor());
+      shifts_.push_back(results::compare_statistics(
+          names[l], values_of(measured[l].mean, measured[l].variance),
+          own ? Reference::clean : Reference::running, reference, norms[l].attr("eps").toDouble()));
+    }
   }
 
   /// A copy of the network that normalises as the swap says, for this set alone.
@@ -182,8 +210,9 @@ class Case {
   const std::vector<float>& pixels_;
   const std::size_t samples_;
   const bool probed_;
-  const std::vector<std::string> layers_;
-  Sets sets_;
+  const std::vector<nn::Statistics>& clean_;
+  const Sets sets_;
+  const std::vector<std::string> layers_;  // batch norms
   std::vector<std::function<void()>> tasks_;
   std::vector<results::LayerShift> shifts_;
   std::vector<Swap> swaps_;
@@ -200,10 +229,11 @@ std::size_t plain_variant(const Networks& networks, std::size_t model) {
 
 /// How many tasks a model has: those of a Case, before its pixels are there.
 std::size_t count_tasks(const Plan& plan, std::size_t model, bool probed) {
-  const auto layers = nn::batch_norms(plan.networks.trained[model]).size();
+  const auto& network = plan.networks.trained[model];
+  const auto layers = nn::batch_norms(network).size();
   const auto n = plan.samples.size(), batch = plan.networks.batch_size();
   const auto sets = mixed_sets(n, swap_set, plan.seed, 0).size();
-  return (layers > 0 ? 1 + (4 + 2 * layers) * sets : 0) +
+  return (is_measured(network, probed) ? 1 : 0) + (layers > 0 ? (4 + 2 * layers) * sets : 0) +
          (probed ? (std::size(probes) + 1) * ((n + batch - 1) / batch) : 0);
 }
 
@@ -282,15 +312,26 @@ void explain(const Plan& plan, const results::Header& header,
   for (const auto c : conditions)
     for (std::size_t m = 0; m < models; ++m) total += count_tasks(plan, m, probed(c));
   Progress progress(messages, "explaining", static_cast<std::int64_t>(total));
+  std::vector<std::vector<float>> clean_pixels;              // read when the first model needs them
+  std::map<std::size_t, std::vector<nn::Statistics>> clean;  // of each model, likewise
+  const auto clean_statistics = [&](std::size_t model, const Variant& variant) {
+    if (clean.count(model) != 0) return;
+    if (clean_pixels.empty()) clean_pixels = pixels_under(plan, conditions.front());
+    clean[model] = measure(plan.networks, variant, clean_pixels[variant.preprocess],
+                           mixed_sets(plan.samples.size(), swap_set, plan.seed, 0));
+  };
   for (const auto c : conditions) {
-    std::vector<std::vector<float>> pixels;  // read when the first model needs them
+    std::vector<std::vector<float>> pixels;  // likewise
     for (std::size_t m = 0; m < models; ++m) {
       const auto tasks = count_tasks(plan, m, probed(c));
       if (explained.count({c, m}) != 0) progress.advance(static_cast<std::int64_t>(tasks));
       if (tasks == 0 || explained.count({c, m}) != 0) continue;
       if (pixels.empty()) pixels = pixels_under(plan, c);
       const auto& variant = plan.networks.variants[plain_variant(plan.networks, m)];
-      Case one(plan, variant, pixels[variant.preprocess], probed(c));
+      static const std::vector<nn::Statistics> none;
+      const bool compared = !probed(c) && is_measured(plan.networks.trained[m], false);
+      if (compared) clean_statistics(m, variant);
+      Case one(plan, variant, pixels[variant.preprocess], probed(c), compared ? clean[m] : none);
       run_tasks(one, plan.threads, progress);
       const auto& findings = explained[{c, m}] = one.findings(header);
       finished({{"condition", c}, {"model", m}, {"findings", results::to_json(findings)}});

@@ -32,6 +32,10 @@ bool adaptable(const Module& module) {
   return module.hasattr("prior") && !module.attr("frozen").toBool();
 }
 
+bool records(const Module& module) {
+  return module.hasattr("recording") && (!module.hasattr("frozen") || adaptable(module));
+}
+
 void replace_statistics(Module& layer, double prior, double images, Replaced replaced) {
   const auto [mean, variance] = pooled(layer);
   record(layer, false);
@@ -66,6 +70,20 @@ std::vector<std::string> batch_norm_names(const Module& network) {
   return names;
 }
 
+std::vector<Module> norms(const Module& network) {
+  std::vector<Module> layers;
+  for (const auto& module : network.modules())
+    if (records(module)) layers.push_back(module);
+  return layers;
+}
+
+std::vector<std::string> norm_names(const Module& network) {
+  std::vector<std::string> names;
+  for (const auto& module : network.named_modules())
+    if (records(module.value)) names.push_back(module.name);
+  return names;
+}
+
 void freeze(Module& network) {
   for (auto& layer : batch_norms(network)) layer.setattr("frozen", true);
 }
@@ -77,7 +95,7 @@ void set_prior(Module& network, double prior) {
 std::vector<Statistics> input_statistics(Module& network,
                                          const std::vector<torch::Tensor>& batches) {
   const torch::NoGradGuard no_grad;
-  auto layers = batch_norms(network);
+  auto layers = norms(network);
   set_prior(network, running_statistics);
   for (auto& layer : layers) record(layer, true);
   for (const auto& batch : batches) network.forward({batch});

@@ -28,13 +28,19 @@ constexpr double running_statistics = -1, batch_statistics = 0;
 /// 2020, eq. 2). Running statistics are not touched.
 void set_prior(torch::jit::Module& network, double prior);
 
+/// The norm layers that can say what they are given, batch norms (not frozen) among them, in the
+/// order in which they are run, and their names likewise. Scaled and shifted activations (nf,
+/// fixup) are no norms.
+std::vector<torch::jit::Module> norms(const torch::jit::Module& network);
+std::vector<std::string> norm_names(const torch::jit::Module& network);
+
 /// Mean and biased variance, [C] each in double precision, of what a layer is given.
 struct Statistics {
   torch::Tensor mean, variance;
 };
 
-/// Those of every batch norm over all images of `batches`, pooled, while all of them normalise with
-/// their running statistics: one pass. `network` is in evaluation mode and ends as it was.
+/// Those of every one of norms() over all images of `batches`, pooled, while batch norms normalise
+/// with their running statistics: one pass. `network` is in evaluation mode and ends as it was.
 std::vector<Statistics> input_statistics(torch::jit::Module& network,
                                          const std::vector<torch::Tensor>& batches);
 

@@ -35,21 +35,26 @@ def forward(self, x):
 
 // ---- norms. relu_ overwrites an output that no backward pass reads. ----
 
+// Adds the batch's count, mean and biased variance of each channel to a list.
+const char* const recorder = R"(
+def record(self, x):
+    variance, mean = torch.var_mean(x, self.all_dims, False)
+    count = float(x.numel() // x.size(1))
+    self.recorded.append(torch.stack([torch.full_like(mean, count), mean, variance]))
+)";
+
 // In evaluation: prior < 0 running statistics; 0 those of the batch; N > 0 the mix of both in which
-// the running ones count as N images (Schneider et al. 2020, eq. 2). Recording adds the batch's
-// sample count, mean and biased variance to a list.
+// the running ones count as N images (Schneider et al. 2020, eq. 2).
 const char* const evaluated_batch_norm = R"(
 def evaluated(self, x, weight: Tensor, bias: Tensor):
-    if self.recording or self.prior > 0.0:
-        variance, mean = torch.var_mean(x, self.dims, False)
-        if self.recording:
-            count = float(x.numel() // x.size(1))
-            self.recorded.append(torch.stack([torch.full_like(mean, count), mean, variance]))
+    if self.recording:
+        self.record(x)
+    if self.prior > 0.0:
+        variance, mean = torch.var_mean(x, self.all_dims, False)
         total = self.prior + float(x.size(0))
-        if self.prior > 0.0:
-            mean = (self.prior * self.running_mean + float(x.size(0)) * mean) / total
-            variance = (self.prior * self.running_var + float(x.size(0)) * variance) / total
-            return torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, self.eps, True)
+        mean = (self.prior * self.running_mean + float(x.size(0)) * mean) / total
+        variance = (self.prior * self.running_var + float(x.size(0)) * variance) / total
+        return torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, self.eps, True)
     if self.prior == 0.0:
         return torch.batch_norm(x, weight, bias, None, None, True, 0.0, self.eps, True)
     return torch.batch_norm(x, weight, bias, self.running_mean, self.running_var, False, 0.0,
@@ -71,7 +76,7 @@ const char* const batch_renorm_source = R"(
 def forward(self, x):
     if self.training and not self.frozen:
         count = float(x.numel() // x.size(1))
-        variance, mean = torch.var_mean(x.detach(), self.dims, False)
+        variance, mean = torch.var_mean(x.detach(), self.all_dims, False)
         part = 1.0
         if self.steps > 0.0:
             part = min(1.0, float(self.seen) / self.steps)
@@ -93,6 +98,8 @@ def forward(self, x):
 
 const char* const group_norm_source = R"(
 def forward(self, x):
+    if self.recording:
+        self.record(x)
     y = torch.group_norm(x, self.groups, self.weight, self.bias, self.eps, True)
     return torch.relu_(y) if self.relu else y
 )";
@@ -100,6 +107,8 @@ def forward(self, x):
 // layer_norm over the last axis is the channels' when they are put there.
 const char* const channel_norm_source = R"(
 def forward(self, x):
+    if self.recording:
+        self.record(x)
     y = torch.layer_norm(torch.movedim(x, 1, -1), [x.size(1)], self.weight, self.bias, self.eps, True)
     y = torch.movedim(y, -1, 1)
     return torch.relu_(y) if self.relu else y
@@ -107,6 +116,8 @@ def forward(self, x):
 
 const char* const instance_norm_source = R"(
 def forward(self, x):
+    if self.recording:
+        self.record(x)
     y = torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
     return torch.relu_(y) if self.relu else y
 )";
@@ -120,6 +131,8 @@ def forward(self, x):
 
 const char* const filter_response_norm_source = R"(
 def normalised(self, x):
+    if self.recording:
+        self.record(x)
     scale = torch.rsqrt(torch.mean(x * x, self.dims, True) + self.eps) * self.weight.view(self.shape)
     return x * scale + self.bias.view(self.shape)
 )";
@@ -136,6 +149,8 @@ def forward(self, x):
 
 const char* const evonorm_s0_source = R"(
 def forward(self, x):
+    if self.recording:
+        self.record(x)
     grouped = x.reshape([x.size(0), self.groups, -1])
     variance = torch.var(grouped, [2], False, True)
     y = (x * torch.sigmoid(self.v.view(self.shape) * x)).reshape_as(grouped)
@@ -294,33 +309,38 @@ Module LayerBuilder::conv(const std::string& name, int in, int out, int kernel, 
   });
 }
 
+void LayerBuilder::recording(Module& m) const {
+  set_list(m, "all_dims", axes(0));
+  set(m, "recording", false);
+  m.register_attribute("recorded", c10::ListType::ofTensors(), c10::List<torch::Tensor>());
+}
+
 Module LayerBuilder::batch_norm(int channels, Activation activation) {
   const bool renorm = normalization_.scheme == "batch-renorm";
-  return make(
-      renorm ? "BatchRenorm" : "BatchNorm",
-      std::string(evaluated_batch_norm) + (renorm ? batch_renorm_source : batch_norm_source),
-      [&](Module& m) {
-        affine(m, channels);
-        m.register_buffer("running_mean", torch::zeros({channels}));
-        m.register_buffer("running_var", torch::ones({channels}));
-        set(m, "eps", normalization_.value("eps"));
-        set(m, "momentum", normalization_.value("momentum"));
-        set(m, "relu", activation == Activation::relu);
-        set_list(m, "dims", axes(0));
-        set(m, "frozen", false);
-        set(m, "prior", -1.0);
-        set(m, "recording", false);
-        m.register_attribute("recorded", c10::ListType::ofTensors(), c10::List<torch::Tensor>());
-        if (!renorm) return;
-        m.register_buffer("seen", torch::zeros({1}));
-        for (const auto* bound : {"r_max", "d_max", "steps"})
-          set(m, bound, normalization_.value(bound));
-      });
+  return make(renorm ? "BatchRenorm" : "BatchNorm",
+              std::string(recorder) + evaluated_batch_norm +
+                  (renorm ? batch_renorm_source : batch_norm_source),
+              [&](Module& m) {
+                affine(m, channels);
+                m.register_buffer("running_mean", torch::zeros({channels}));
+                m.register_buffer("running_var", torch::ones({channels}));
+                set(m, "eps", normalization_.value("eps"));
+                set(m, "momentum", normalization_.value("momentum"));
+                set(m, "relu", activation == Activation::relu);
+                recording(m);
+                set(m, "frozen", false);
+                set(m, "prior", -1.0);
+                if (!renorm) return;
+                m.register_buffer("seen", torch::zeros({1}));
+                for (const auto* bound : {"r_max", "d_max", "steps"})
+                  set(m, bound, normalization_.value(bound));
+              });
 }
 
 Module LayerBuilder::instance_norm(int channels, Activation activation) {
-  return make("InstanceNorm", instance_norm_source, [&](Module& m) {
+  return make("InstanceNorm", std::string(recorder) + instance_norm_source, [&](Module& m) {
     affine(m, channels);
+    recording(m);
     set(m, "eps", normalization_.value("eps"));
     set(m, "relu", activation == Activation::relu);
   });
@@ -335,20 +355,22 @@ Module LayerBuilder::norm(int channels, Activation activation, double scale) {
   };
   const auto common = [&](Module& m) {
     affine(m, channels);
+    recording(m);
     set(m, "eps", normalization_.value("eps"));
     set(m, "relu", activation == Activation::relu);
   };
   if (scheme == "group" || scheme == "ws+group" || scheme == "layer_chw")
-    return make("GroupNorm", group_norm_source, [&](Module& m) {
+    return make("GroupNorm", std::string(recorder) + group_norm_source, [&](Module& m) {
       common(m);
       grouped(m);
     });
-  if (scheme == "layer_c") return make("ChannelNorm", channel_norm_source, common);
+  if (scheme == "layer_c")
+    return make("ChannelNorm", std::string(recorder) + channel_norm_source, common);
   if (scheme == "instance") return instance_norm(channels, activation);
   if (scheme == "frn") {
     const bool thresholded = activation == Activation::relu;
     return make(thresholded ? "ThresholdedFilterResponseNorm" : "FilterResponseNorm",
-                std::string(filter_response_norm_source) +
+                std::string(recorder) + filter_response_norm_source +
                     (thresholded ? thresholded_source : linear_source),
                 [&](Module& m) {
                   common(m);
@@ -358,7 +380,7 @@ Module LayerBuilder::norm(int channels, Activation activation, double scale) {
                 });
   }
   if (scheme == "evonorm-s0")
-    return make("EvoNormS0", evonorm_s0_source, [&](Module& m) {
+    return make("EvoNormS0", std::string(recorder) + evonorm_s0_source, [&](Module& m) {
       common(m);
       grouped(m);
       parameter(m, "v", torch::ones({channels}));

@@ -61,6 +61,7 @@ class LayerBuilder {
                           const std::function<void(torch::jit::Module&)>& fill);
 
  private:
+  void recording(torch::jit::Module& m) const;  // attributes of a norm that records its input
   torch::jit::Module batch_norm(int channels, Activation activation);
   torch::jit::Module instance_norm(int channels, Activation activation);
   RandomKey key(const std::string& name) const;

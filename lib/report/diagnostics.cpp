@@ -38,7 +38,13 @@ std::vector<const ExplainedRun*> explained(const Scope& scope, const std::string
   return runs;
 }
 
-/// In order of appearance, those with batch norm.
+bool has_batch_norm(const Scope& scope) {
+  const auto& all = scope.study.explained();
+  return std::any_of(all.begin(), all.end(),
+                     [](const ExplainedRun& one) { return !one.findings.swaps.empty(); });
+}
+
+/// In order of appearance, those in which layers were measured.
 std::vector<Condition> conditions_with_layers(const Scope& scope) {
   std::vector<Condition> all;
   for (const auto& one : scope.study.explained())
@@ -127,9 +133,9 @@ std::string profile_alt(const std::string& title, const Curves& curves) {
 }
 
 Cell spread_number(const std::optional<double>& value) {
-  return value ? Cell{level(*value)}
-               : Cell{no_number,
-                      "infinite, or all channels have a running variance below ten times eps"};
+  return value
+             ? Cell{level(*value)}
+             : Cell{no_number, "infinite, or the variance of all channels is below ten times eps"};
 }
 
 const Swap* find_swap(const Findings& findings, Swap::Kind kind, const std::string& layer = "") {
@@ -152,11 +158,12 @@ std::optional<double> mean_over(const std::vector<const ExplainedRun*>& runs, Nu
 
 /// One layer under one condition.
 std::vector<Cell> layer_row(const std::vector<const ExplainedRun*>& runs, std::size_t l) {
-  const auto& name = runs[0]->findings.layers[l].name;
+  const auto& layer = runs[0]->findings.layers[l];
   std::vector<Cell> row = {{arm_name(runs[0]->arm)},
                            {condition_name(runs[0]->condition)},
                            {std::to_string(l + 1)},
-                           {name}};
+                           {layer.name},
+                           {results::name(layer.reference)}};
   for (const auto spread :
        {&LayerShift::shift, &LayerShift::log_gain, &LayerShift::kl, &LayerShift::w2})
     for (const auto share : {&Spread::median, &Spread::p95})
@@ -167,10 +174,12 @@ std::vector<Cell> layer_row(const std::vector<const ExplainedRun*>& runs, std::s
           })));
   for (const auto kind : {Swap::Kind::only, Swap::Kind::all_but}) {
     const auto change = mean_over(runs, [&](const Findings& findings) -> std::optional<double> {
-      const auto* swap = find_swap(findings, kind, name);
+      const auto* swap = find_swap(findings, kind, layer.name);
       return swap ? swap->change.value : std::nullopt;
     });
-    row.push_back(change ? Cell{difference(*change)} : Cell{no_number, "no AUROC"});
+    const bool running = layer.reference == LayerShift::Reference::running;
+    row.push_back(change ? Cell{difference(*change)}
+                         : Cell{no_number, running ? "no AUROC" : "no running statistics"});
   }
   return row;
 }
@@ -179,14 +188,17 @@ Table layer_table(const Scope& scope) {
   Table table;
   table.title = "Every norm layer";
   table.caption =
-      "Means over runs; report.json has each run. Over channels: median and 95th percentile. KL: "
-      "Kullback-Leibler divergence of the condition from the running statistics; W2: squared "
-      "2-Wasserstein distance in units of the running variance; both of normal distributions. "
+      "Means over runs; report.json has each run. Against: the running statistics of batch norm, "
+      "or "
+      "what the layer is given of clean images. Over channels: median and 95th percentile. KL: "
+      "Kullback-Leibler divergence from these; W2: squared 2-Wasserstein distance in units of "
+      "their "
+      "variance; both of normal distributions. "
       "Alone, all but: change of the macro AUROC where that layer alone, or every other one, "
       "normalises with the condition's statistics.";
-  table.columns = {"Arm",  "Condition", "Layer", "Name", "Shift", "95 %",  "|ln gain|",
-                   "95 %", "KL",        "95 %",  "W2",   "95 %",  "Alone", "All but"};
-  table.heads = 4;
+  table.columns = {"Arm",  "Condition", "Layer", "Name", "Against", "Shift", "95 %",   "|ln gain|",
+                   "95 %", "KL",        "95 %",  "W2",   "95 %",    "Alone", "All but"};
+  table.heads = 5;
   for (const auto& arm : scope.arms())
     for (const auto& condition : conditions_with_layers(scope)) {
       const auto runs = explained(scope, arm, condition);
@@ -200,10 +212,10 @@ FigureGroup depth_profiles(const Scope& scope) {
   FigureGroup group;
   group.title = "What the norm layers are given, by depth";
   group.caption =
-      "Against the running statistics: distance of a channel's mean in running standard "
-      "deviations, and |ln| of the ratio of standard deviations; median over channels. Lines: "
-      "means over runs; thin lines: single runs. At the dotted line the input is what training "
-      "left.";
+      "Against the running statistics of batch norm, or what the layer is given of clean images: "
+      "distance of a channel's mean in standard deviations, and |ln| of the ratio of standard "
+      "deviations; median over channels. Lines: means over runs; thin lines: single runs. At the "
+      "dotted line the input is what training left, or that of clean images.";
   for (const auto& profile : profiles) {
     std::vector<Figure> panels;
     Curves all;
@@ -405,7 +417,7 @@ std::string what_it_is(const Scope& scope) {
       "On " + plural(samples, "sample") +
       " (slices, or images without slices, whatever this report's level), drawn by the seed, with "
       "clean images as the reference.";
-  if (!conditions_with_layers(scope).empty())
+  if (has_batch_norm(scope))
     text +=
         " Batch norm normalises with statistics of training. What each layer is given under a "
         "condition is compared with them while all layers normalise as trained: it shows what the "
@@ -414,6 +426,11 @@ std::string what_it_is(const Scope& scope) {
         "repairs a loss, and does not do the same to clean images, the loss is one of statistics; "
         "where it does not, it lies in the images or in the weights. It takes a set of images of "
         "one condition, so it explains a loss and is no result of the network as it is deployed.";
+  if (!conditions_with_layers(scope).empty())
+    text +=
+        " Norms that take their statistics from each image have none to be wrong: what they are "
+        "given is compared with that of the same images when clean, and they take the difference "
+        "of mean and variance away, as far as it is one of the image.";
   return text;
 }
 
@@ -423,8 +440,8 @@ Section diagnostics(const Scope& scope) {
   Section section{"diagnostics", "Diagnostics: why", {}};
   if (scope.study.explained().empty()) return section;
   section.blocks.emplace_back(Paragraph{what_it_is(scope)});
-  if (!conditions_with_layers(scope).empty()) {
-    section.blocks.emplace_back(depth_profiles(scope));
+  if (!conditions_with_layers(scope).empty()) section.blocks.emplace_back(depth_profiles(scope));
+  if (has_batch_norm(scope)) {
     section.blocks.emplace_back(Paragraph{eps_audit(scope)});
     section.blocks.emplace_back(swap_table(scope));
     const auto all = correlations(scope);

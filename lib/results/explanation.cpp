@@ -33,6 +33,7 @@ Spread to_spread(const Json& object, const char* key, const std::string& where) 
 
 Json to_json(const LayerShift& layer) {
   return {{"name", layer.name},
+          {"reference", name(layer.reference)},
           {"channels", layer.channels},
           {"below_eps", layer.below_eps},
           {"below_10_eps", layer.below_10_eps},
@@ -43,7 +44,10 @@ Json to_json(const LayerShift& layer) {
 }
 
 LayerShift to_layer(const Json& json, const std::string& where) {
+  using Reference = LayerShift::Reference;
+  const bool clean = json.contains("reference") && json["reference"] == name(Reference::clean);
   return {string_member(json, "name", where),
+          clean ? Reference::clean : Reference::running,
           integer_member(json, "channels", where),
           integer_member(json, "below_eps", where),
           integer_member(json, "below_10_eps", where),
@@ -127,15 +131,21 @@ std::optional<double> quantile(std::vector<double> values, double share) {
   return std::isfinite(value) ? std::optional<double>(value) : std::nullopt;
 }
 
+const char* name(LayerShift::Reference reference) {
+  return reference == LayerShift::Reference::running ? "running" : "clean";
+}
+
 LayerShift compare_statistics(const std::string& layer, const ChannelStatistics& condition,
-                              const ChannelStatistics& running, double eps) {
+                              LayerShift::Reference reference,
+                              const ChannelStatistics& of_reference, double eps) {
   LayerShift result;
   result.name = layer;
-  result.channels = static_cast<std::int64_t>(running.mean.size());
+  result.reference = reference;
+  result.channels = static_cast<std::int64_t>(of_reference.mean.size());
   std::vector<double> shift, log_gain, kl, w2;
-  for (std::size_t c = 0; c < running.mean.size(); ++c) {
-    const double v_s = running.variance[c], v_t = condition.variance[c];
-    const double moved = condition.mean[c] - running.mean[c];
+  for (std::size_t c = 0; c < of_reference.mean.size(); ++c) {
+    const double v_s = of_reference.variance[c], v_t = condition.variance[c];
+    const double moved = condition.mean[c] - of_reference.mean[c];
     shift.push_back(std::abs(moved) / std::sqrt(v_s + eps));
     log_gain.push_back(std::abs(0.5 * std::log((v_t + eps) / (v_s + eps))));
     result.below_eps += v_s < eps;

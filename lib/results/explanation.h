@@ -17,8 +17,8 @@ struct Spread {
   std::optional<double> median, p95;  // percentiles of type 7 of Hyndman and Fan 1996
 };
 
-/// The input of one batch norm under a condition (t) against its running statistics (s): mean mu,
-/// variance v of each channel.
+/// The input of one norm layer under a condition (t) against a reference (s): mean mu, variance v
+/// of each channel, over samples and positions.
 ///   shift     |mu_t - mu_s| / sqrt(v_s + eps)
 ///   log_gain  |ln r|, r = sqrt((v_t + eps) / (v_s + eps)): the layer's output has mean weight x
 ///             shift + bias and standard deviation |weight| r
@@ -29,7 +29,11 @@ struct Spread {
 ///             of normal distributions (Dowson and Landau 1982, eq. 4) in units of v_s
 /// Channels with v_s < 10 eps are left out of kl and w2, which v_s divides.
 struct LayerShift {
+  /// running: what a batch norm normalises with. clean: the input from the same samples without the
+  /// condition, of norms that take their statistics from each image
+  enum class Reference { running, clean };
   std::string name;
+  Reference reference = Reference::running;
   std::int64_t channels = 0;
   std::int64_t below_eps = 0, below_10_eps = 0;  // channels with v_s < eps, < 10 eps
   Spread shift, log_gain, kl, w2;
@@ -40,9 +44,12 @@ struct ChannelStatistics {
   std::vector<double> mean, variance;
 };
 
-/// condition, running  as many channels each
+const char* name(LayerShift::Reference reference);  // "running", "clean"
+
+/// condition, of_reference  as many channels each
 LayerShift compare_statistics(const std::string& layer, const ChannelStatistics& condition,
-                              const ChannelStatistics& running, double eps);
+                              LayerShift::Reference reference,
+                              const ChannelStatistics& of_reference, double eps);
 
 /// A macro AUROC and its difference from that of the network as it is, on the same samples; with
 /// 95 % intervals over subjects, given this network.
@@ -70,7 +77,8 @@ struct Probe : Effect {
 
 struct Findings {
   std::int64_t samples = 0;        // that they rest on
-  std::vector<LayerShift> layers;  // in the order in which they are run; none without batch norm
+  std::vector<LayerShift> layers;  // in the order in which they are run; of clean images those of
+                                   // batch norms alone
   std::vector<Swap> swaps;         // none without batch norm
   std::vector<Probe> probes;       // of clean images alone
 };

@@ -132,8 +132,8 @@ def test_samples_are_drawn_by_the_seed_and_recorded(explained, schema):
     assert header["grid"]["explained"] == {"samples": sorted(permutation(600, 7, "explain")[:512]),
                                            "swap_set": 128}
     assert {e["samples"] for e in found.values()} == {512}
-    assert list(found) == [("batch-1.pt", "clean"), ("group-1.pt", "clean"),
-                           *(("batch-1.pt", condition) for condition in FEW)]
+    assert list(found) == [(model, condition) for condition in ("clean", *FEW)
+                           for model in ("batch-1.pt", "group-1.pt")]
 
 
 def test_every_kind_of_condition_is_explained_of_models_as_they_are(many, schema):
@@ -141,8 +141,8 @@ def test_every_kind_of_condition_is_explained_of_models_as_they_are(many, schema
     for line in many.decode().splitlines():
         schema("mr-eval")(json.loads(line))
     assert header["grid"]["explained"]["samples"] == list(range(96))
-    assert list(found) == [("batch-1.pt", "clean"), ("batch-2.pt", "clean"), ("group-1.pt", "clean"),
-                           *((f"batch-{run}.pt", condition) for condition in MANY for run in (1, 2))]
+    assert list(found) == [(model, condition) for condition in ("clean", *MANY)
+                           for model in ("batch-1.pt", "batch-2.pt", "group-1.pt")]
 
 
 @pytest.mark.parametrize("which", ["explained", "many"])
@@ -165,12 +165,12 @@ def test_the_network_as_it_is_has_the_scores_of_the_evaluation(request, which):
 
 # ---- statistics ----
 
-def batch_norms(net):
-    """By name, in the order in which they are run."""
+def batch_norms(net, kind=None):
+    """By name, in the order in which they are run; or other norms."""
     import torch
-    order = []
+    order, kind = [], kind or torch.nn.BatchNorm2d
     hooks = [m.register_forward_pre_hook(lambda _, __, name=name: order.append(name))
-             for name, m in net.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
+             for name, m in net.named_modules() if isinstance(m, kind)]
     scores_of(net, np.zeros((1, 1, 24, 20)))
     for hook in hooks:
         hook.remove()
@@ -178,22 +178,21 @@ def batch_norms(net):
     return {name: modules[name] for name in order}
 
 
-def inputs(net, x):
-    """Of each batch norm, by name: channels x values."""
+def inputs(net, x, kind=None):
+    """Of each batch norm, or other norm, by name: channels x values."""
     given = {}
     hooks = [m.register_forward_pre_hook(
         lambda _, args, name=name: given.update({name: args[0].transpose(0, 1).flatten(1).numpy()}))
-        for name, m in batch_norms(net).items()]
+        for name, m in batch_norms(net, kind).items()]
     scores_of(net, x)
     for hook in hooks:
         hook.remove()
     return given
 
 
-def distances(t, module):
+def distances(t, mu_s, v_s, eps):
     """The definitions, from the values of the layer's input."""
-    mu_s, v_s = module.running_mean.numpy(), module.running_var.numpy()
-    mu_t, v_t, eps = t.mean(1), t.var(1), module.eps
+    mu_t, v_t = t.mean(1), t.var(1)
     kept = v_s >= 10 * eps
     found = {"shift": np.abs(mu_t - mu_s) / np.sqrt(v_s + eps),
              "log_gain": np.abs(np.log(np.sqrt((v_t + eps) / (v_s + eps)))),
@@ -207,7 +206,8 @@ def agrees(layers, net, x):
     assert [layer["name"] for layer in layers] == list(given)
     for layer in layers:
         module = batch_norms(net)[layer["name"]]
-        wanted, below, below_10 = distances(given[layer["name"]], module)
+        wanted, below, below_10 = distances(
+            given[layer["name"]], module.running_mean.numpy(), module.running_var.numpy(), module.eps)
         counts = layer["channels"], layer["below_eps"], layer["below_10_eps"]
         assert counts == (len(module.running_var), below, below_10)
         for key, values in wanted.items():
@@ -222,6 +222,25 @@ def test_statistics_are_those_of_each_layer_s_input(study, explained, seen, cond
     net = plain_batch_norm_network(study / "batch-1.pt")
     agrees(found["batch-1.pt", condition]["layers"], net, seen(condition))
     assert any(layer["shift"]["median"] > 0.02 for layer in found["batch-1.pt", condition]["layers"])
+
+
+def test_other_norms_are_compared_with_clean_images(study, explained, seen):
+    """What each group norm is given of a condition, against what it is given of the same samples."""
+    import torch
+    from test_mr_train import info, plain_network
+    path = study / "group-1.pt"
+    net = plain_network(torch.jit.load(str(path)), info(path)).double()
+    layers = explanations(explained)[1]["group-1.pt", "bias:5"]["layers"]
+    clean, given = (inputs(net, seen(c), torch.nn.GroupNorm) for c in ("clean", "bias:5"))
+    assert [layer["name"] for layer in layers] == list(given)
+    for layer in layers:
+        reference = clean[layer["name"]]
+        wanted, below, below_10 = distances(given[layer["name"]], reference.mean(1), reference.var(1), 1e-5)
+        assert (layer["channels"], layer["below_eps"], layer["below_10_eps"]) == (
+            len(reference), below, below_10)
+        for key, values in wanted.items():
+            for share, name in ((0.5, "median"), (0.95, "p95")):
+                assert layer[key][name] == pytest.approx(np.quantile(values, share), rel=1e-3, abs=1e-5)
 
 
 def test_channels_that_eps_rules_are_counted_and_left_out(run, study):
@@ -283,7 +302,8 @@ def test_every_layer_is_swapped_alone_and_left_alone(many):
         names = [layer["name"] for layer in e["layers"]]
         want = [("none", None), ("all", None), ("mean", None), ("variance", None)] + [
             (kind, name) for kind in ("only", "all_but") for name in names]
-        assert [(s["swap"], s.get("layer")) for s in e["swaps"]] == (want if names else []), model
+        swapped = model.startswith("batch")
+        assert [(s["swap"], s.get("layer")) for s in e["swaps"]] == (want if swapped else []), model
 
 
 def test_swaps_equal_replaced_statistics_in_pytorch(study, explained, seen, truth, in_sets):
@@ -361,7 +381,11 @@ def test_other_conditions_and_norms_have_no_more_than_what_applies(many):
     _, found = explanations(many)
     for (model, condition), e in found.items():
         assert bool(e["probes"]) == (condition == "clean")
-        assert bool(e["layers"]) == bool(e["swaps"]) == model.startswith("batch")
+        batch = model.startswith("batch")
+        assert bool(e["swaps"]) == batch
+        # What a group norm is given of clean images is the reference, so of these there is nothing.
+        assert bool(e["layers"]) == (batch or condition != "clean")
+        assert {layer["reference"] for layer in e["layers"]} <= {"running" if batch else "clean"}
 
 
 # ---- the run ----
@@ -429,7 +453,7 @@ def test_report_shows_every_part(report, study, schema):
             drawn = list(csv.DictReader(f))
         assert {row["run"] for row in drawn} == {"", "1", "2"}
         assert {row["series"] for row in drawn} >= {"clean", "bias, severity 5"}
-    assert not list((study / "report" / "figures").glob("depth-*group*"))
+    assert len(list((study / "report" / "figures").glob("depth-*-group-4.svg"))) == 2
 
 
 def test_the_file_is_whole_to_its_checker(run, many, study):
@@ -440,7 +464,7 @@ def test_two_arms_alone_have_their_own_findings(run, many, study, tmp_path):
     run(["mr-report", "--compare", "batch+batch-stats:volume", "group(4)", "-o", tmp_path / "report",
          study / "many.eval"])
     document = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert [r["arm"] for r in document["diagnostics"]["runs"]] == ["group(4)"]
+    assert [r["arm"] for r in document["diagnostics"]["runs"]] == ["group(4)"] * (1 + len(MANY))
     assert not document["diagnostics"]["correlations"]
 
 

@@ -138,7 +138,8 @@ class PreActResNet(nn.Module):
 
 def plain_network(script, description):
     norm = {"batch": nn.BatchNorm2d, "layer_chw": lambda c: nn.GroupNorm(1, c),
-            "group(2)": lambda c: nn.GroupNorm(2, c)}[description["normalization"]]
+            "group(2)": lambda c: nn.GroupNorm(2, c),
+            "group(4)": lambda c: nn.GroupNorm(4, c)}[description["normalization"]]
     shape = description["architecture"]
     net = PreActResNet(norm, shape["width"], shape["blocks"], shape["labels"])
     state = script.state_dict()

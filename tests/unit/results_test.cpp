@@ -237,6 +237,7 @@ TEST_CASE("what was found of a model comes back as it was written") {
   written.findings.samples = 90;
   // Channels: moved by a running deviation; four times the variance; eps alone; constant in t.
   written.findings.layers.push_back(compare_statistics("stem.norm", {{3, 0, 1, 0}, {4, 16, 1, 0}},
+                                                       LayerShift::Reference::clean,
                                                        {{1, 0, 0, 0}, {4, 4, 1e-6, 4}}, 1e-5));
   const mr::stats::Linearized as_it_is{0.75, {0.1, -0.1, 0.2}, 3, ""},
       swapped{0.5, {0, 0.1, 0.1}, 3, ""};
