@@ -1,6 +1,7 @@
 #include "eval/scoring.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 
@@ -45,10 +46,9 @@ artifact::Recipe single_step(const Plan& plan, const Condition& condition) {
   return recipe;
 }
 
-/// What the clinic mix does to an image; none where it stays clean.
-std::optional<artifact::Recipe> draw_of_mix(const Plan& plan, const std::string& image) {
-  const auto key = random_key(plan.seed, {results::clinic_mix, image});
-  if (uniform(key, 0) < clinic_mix_clean) return {};
+/// What the clinic mix does to each image, by its id; nothing to the others. The share of clean
+/// ones is exact (rounded), so that a small test set is no unlucky draw of it.
+std::map<std::string, artifact::Recipe> draw_mix(const Plan& plan) {
   std::vector<std::string> artifacts;
   std::map<std::string, std::vector<Condition>> of_artifact;
   for (const auto& condition : plan.conditions) {
@@ -57,22 +57,24 @@ std::optional<artifact::Recipe> draw_of_mix(const Plan& plan, const std::string&
     if (cells.empty()) artifacts.push_back(condition.artifact);
     cells.push_back(condition);
   }
-  const auto& cells = of_artifact.at(artifacts[below(key, 1, artifacts.size())]);
-  return single_step(plan, cells[below(key, 2, cells.size())]);
-}
-
-/// What a condition does to an image; none where it stays as it is.
-std::optional<artifact::Recipe> recipe_of(const Plan& plan, const Condition& condition,
-                                          const std::string& image) {
-  if (condition.kind == Kind::artifact) return single_step(plan, condition);
-  if (condition.kind != Kind::recipe) return {};
-  if (condition.artifact == results::clinic_mix) return draw_of_mix(plan, image);
-  return plan.recipes.at(condition.artifact);
+  std::map<std::string, artifact::Recipe> mix;
+  if (artifacts.empty()) return mix;
+  std::vector<std::string> images;
+  for (const auto& image : plan.samples.images()) images.push_back(image.id);
+  shuffle(random_key(plan.seed, {results::clinic_mix, "images"}), images);
+  const auto clean =
+      static_cast<std::size_t>(std::lround(clinic_mix_clean * static_cast<double>(images.size())));
+  for (std::size_t i = clean; i < images.size(); ++i) {
+    const auto key = random_key(plan.seed, {results::clinic_mix, images[i]});
+    const auto& cells = of_artifact.at(artifacts[below(key, 0, artifacts.size())]);
+    mix[images[i]] = single_step(plan, cells[below(key, 1, cells.size())]);
+  }
+  return mix;
 }
 
 /// What stays the same over all blocks of a plan.
 struct Work {
-  explicit Work(const Plan& p) : plan(p), maps(maps_of(p)) {
+  explicit Work(const Plan& p) : plan(p), maps(maps_of(p)), mix(draw_mix(p)) {
     std::size_t first = 0;
     for (const auto& image : plan.samples.images()) {
       first_sample.push_back(first);
@@ -84,6 +86,15 @@ struct Work {
   bool shows(std::size_t image) const {
     return plan.thumbnail && plan.samples.image_of(*plan.thumbnail) == image;
   }
+  /// What a condition does to an image; none where it stays as it is.
+  std::optional<artifact::Recipe> recipe_of(const Condition& condition,
+                                            const std::string& image) const {
+    if (condition.kind == Kind::artifact) return single_step(plan, condition);
+    if (condition.kind != Kind::recipe) return {};
+    if (condition.artifact != results::clinic_mix) return plan.recipes.at(condition.artifact);
+    const auto drawn = mix.find(image);
+    return drawn == mix.end() ? std::nullopt : std::optional(drawn->second);
+  }
   /// One past the conditions that share a corruption with the first of them.
   std::size_t end_of_group(std::size_t group) const {
     return group + 1 < groups.size() ? groups[group + 1] : plan.conditions.size();
@@ -91,8 +102,9 @@ struct Work {
 
   const Plan& plan;
   std::vector<artifact::Map> maps;
-  std::vector<std::size_t> first_sample;  // per image, in the SampleSet
-  std::vector<std::size_t> groups;        // the first condition of each
+  std::map<std::string, artifact::Recipe> mix;  // of the clinic mix, by the image's id
+  std::vector<std::size_t> first_sample;        // per image, in the SampleSet
+  std::vector<std::size_t> groups;              // the first condition of each
 };
 
 struct Block {
@@ -161,7 +173,7 @@ std::vector<Prepared> prepare(const Work& work, const dataset::CleanImage& clean
       throw DataError(entry.file + ": " + e.what());
     }
   };
-  const auto recipe = recipe_of(plan, wanted, entry.id);
+  const auto recipe = work.recipe_of(wanted, entry.id);
   if (!recipe) {
     add(clean.volume, wanted.kind == Kind::as_given && entry.extra.contains("fidelity")
                           ? entry.extra["fidelity"]

@@ -17,7 +17,7 @@
 
 namespace mr::eval {
 
-/// The share of clean images in results::clinic_mix; of the others, artifacts and severities of the
+/// The share of clean images in results::clinic_mix (rounded to whole images); of the others, artifacts and severities of the
 /// conditions' grid are uniform.
 inline constexpr double clinic_mix_clean = 0.6;
 

@@ -123,7 +123,7 @@ Section calibration(const Scope& scope) {
           recalibrated
               ? "Scores were recalibrated on clean validation samples: what is left is what "
                 "that does not mend."
-              : "A sampler that balances classes in training shifts a, and no model was "
+              : "A sampler that balances classes in training shifts a, and no scores were "
                 "recalibrated: compare arms and severities.")});
   if (scope.graded())
     section.blocks.emplace_back(calibration_figures(scope));

@@ -308,11 +308,11 @@ Answer metrics(const Known& k) {
           true};
 }
 
-Answer uncertainty(const Known&) {
-  return {
-      "95 % intervals that take subjects and training runs as random; two-sided tests, adjusted "
-      "after Holm and Benjamini-Hochberg (section Methods).",
-      true};
+Answer uncertainty(const Known& k) {
+  return {"95 % intervals that take " + random_factors(k.scope.study) +
+              " as random; two-sided tests, one-sided ones in the verdict, adjusted after Holm and "
+              "Benjamini-Hochberg (section Methods).",
+          true};
 }
 
 Answer robustness(const Known& k) {

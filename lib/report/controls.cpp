@@ -108,8 +108,9 @@ Section controls(const Scope& scope) {
     section.blocks.emplace_back(Paragraph{
         "Gain changes no structure. Common: every image brighter by one factor, which ranks hardly "
         "notice and thresholds do. Random: each subject's images brighter or darker by it, which "
-        "ranks notice too. What an arm loses here it also loses under an artifact that changes the "
-        "gain, whatever else that does."});
+        "ranks notice too. Where the input is standardised by its own intensities (see Models), it "
+        "holds no gain, and neither can show: zeros are then the standardisation's merit, not the "
+        "normalization's."});
     section.blocks.emplace_back(gain_table(scope, gains));
   }
   if (const auto missing = missing_controls(scope); !missing.empty())

@@ -23,7 +23,8 @@ Table benefit_table(const Scope& scope) {
   Table table;
   table.title = "Net benefit, by label";
   table.caption =
-      "With 95 % interval over subjects and runs, pointwise. Numbered columns: the probability "
+      "With 95 % interval over " + random_factors(scope.study) +
+      ", pointwise. Numbered columns: the probability "
       "from "
       "which on one would act. All: of calling every sample positive; 0: of calling none.";
   table.columns = {"Label", "Images", "Arm"};
@@ -103,7 +104,8 @@ Section decision_curves(const Scope& scope) {
       "to be before acting. An arm is worth using at p where it lies above 0 (dotted: nobody is "
       "called) and above the line of calling all. Ribbons: pointwise 95 % intervals.";
   if (scope.study.recalibrated() == results::Recalibrate::no)
-    group.caption += " No model was recalibrated.";
+    group.caption += " No scores were recalibrated.";
+  group.caption += " At the prevalence of these samples.";
   for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     while (end < all.size() && all[end].label == all[begin].label &&
            all[end].images == all[begin].images)

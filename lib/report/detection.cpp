@@ -11,11 +11,12 @@ namespace {
 Table detection_table(const Scope& scope) {
   Table table;
   table.title = "Artifacts told from clean images";
-  table.caption =
-      "Each artifact at its highest severity. AUROC with 95 % interval, over subjects and runs, "
-      "pointwise; 0.5 is none. False alarms: share of the clean samples that are flagged where 95 "
-      "% "
-      "of the artifact's are, mean over runs.";
+  table.caption = "Each artifact at its highest severity. AUROC with 95 % interval, over " +
+                  random_factors(scope.study) +
+                  ", pointwise; 0.5 tells nothing apart. False alarms: share of the clean samples "
+                  "that are flagged where 95 "
+                  "% "
+                  "of the artifact's are, mean over runs.";
   table.columns = {"Arm", "Artifact", "By", "AUROC", "False alarms"};
   table.heads = 3;
   for (const auto& arm : scope.arms())

@@ -305,7 +305,9 @@ Table probe_table(const Scope& scope) {
   Table table;
   table.title = "Exact changes of the input";
   table.caption =
-      "Clean images, after preprocessing, times a number or with one added to every pixel. "
+      "Clean images, after preprocessing and its standardisation, times a number or with one added "
+      "to "
+      "every pixel; a scanner's gain reaches the network only where that leaves it. "
       "|Change of the logit| over samples and labels; macro AUROC with its change, as above. A "
       "network that does not see such a change has zeros here.";
   table.columns = {"Arm", "Run", "Input", "Median", "Largest", "Macro AUROC", "Change"};

@@ -85,6 +85,11 @@ std::string condition_name(const results::Condition& condition) {
   return condition.artifact + ", severity " + shortest(condition.severity);
 }
 
+std::string in_words(const Cell& cell) {
+  if (cell.text == no_number) return "undefined (" + cell.reason + ")";
+  return cell.interval.empty() ? cell.text : cell.text + " (" + cell.interval + ")";
+}
+
 std::string in_words(const Json& value) {
   if (value.is_null()) return no_number;
   if (value.is_string()) return value.get<std::string>();

@@ -24,6 +24,8 @@ std::string plural(std::size_t n, const std::string& noun);  // "1 run", "3 runs
 std::string listed(const std::vector<std::string>& items);   // "a, b and c"
 std::string arm_name(const std::string& arm);                // "batch + batch-stats:volume"
 std::string condition_name(const results::Condition& condition);
+/// A number with its interval in brackets: "0.912 (0.880 to 0.937)".
+std::string in_words(const Cell& cell);
 /// A JSON value as a person would write it: "size 64, 48; spacing_mm –".
 std::string in_words(const Json& value);
 

@@ -35,7 +35,8 @@ std::optional<Table> fidelity_table(const Scope& scope) {
   table.heads = 2;
   table.title = "Image fidelity";
   table.caption =
-      "Medians over images, against the clean image, in the foreground. Gain: least-squares scale "
+      "Medians over the images that were changed, against the clean image, in the foreground. "
+      "Gain: least-squares scale "
       "of the corrupted image. E: NRMSE after that gain is divided out. Equal numbers are not "
       "equal damage to a diagnosis: artifacts are not to be ranked by them.";
   table.columns = {"Artifact", "Severity"};

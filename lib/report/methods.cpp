@@ -192,8 +192,8 @@ std::string units_text(const Study& study) {
       : study.pool() == results::Pool::max ? "the largest logit of its slices"
                                            : "the noisy-or of its slices' probabilities";
   return "A sample is a " + std::string(results::name(study.level())) + ": its score is " + how +
-         "; a label is present where it is in any slice, absent where it is in none, and else "
-         "unknown. Operating points are chosen on clean validation " +
+         "; a label is present where it is in any slice, absent where it is known to be in none, "
+         "and else unknown. Operating points are chosen on clean validation " +
          results::name(study.level()) + "s pooled alike.";
 }
 
@@ -256,13 +256,17 @@ Section methods(const Scope& scope) {
     say("Operating points",
         "Each is chosen anew by its rule on " + std::to_string(results::validation_resamples) +
             " resamples of the subjects of the clean validation images, the same ones for all "
-            "arms, "
-            "runs and conditions. The variance of a contrast of decisions over these is added to "
-            "that over test subjects and runs (less its interaction with runs, likewise), with "
-            "degrees of freedom of the validation subjects. No interval where more than 5 % of the "
+            "arms, runs and conditions, so intervals speak of thresholds chosen so and not of the "
+            "one that was. Of a level, percentiles over these are squared and added on either side "
+            "to the interval over test subjects and runs (Zou and Donner 2008). Of a difference, "
+            "the variance over these is added to that over test subjects and runs (less its "
+            "interaction with "
+            "runs, likewise), with degrees of freedom of the validation subjects. No interval "
+            "where more than 5 % of the "
             "resamples have no threshold.");
   say("Tests",
-      "Two-sided, of a difference against 0, with at least 10 positive and 10 negative subjects. "
+      "Two-sided, of a difference against 0, with at least 10 subjects of each class that it "
+      "counts; those of the verdict are one-sided, at its level. "
       "Holm (1979) over the candidates on the endpoint; Benjamini and Hochberg (1995) over the "
       "cells "
       "of a heat map, and over artifacts, per arm. Intervals are never adjusted: pointwise.");
@@ -285,6 +289,12 @@ Section methods(const Scope& scope) {
         "Macro AUROC, mean over severities, then artifacts, then labels, then runs, with "
         "equal weights. Baseline: " +
             arm_name(scope.baseline) + ".");
+  const auto is_mix = [](const Condition& c) { return c.artifact == results::clinic_mix; };
+  if (std::any_of(scope.others.begin(), scope.others.end(), is_mix))
+    say("Clinic mix",
+        "60 % of the images are clean, and each of the others has an artifact and a severity of "
+        "the "
+        "grid, drawn by the seed; all are scored together, so that a shift between them counts.");
   if (scope.study.recalibrated() != results::Recalibrate::no)
     say("Recalibration",
         std::string("Scores are those of ") +
@@ -298,7 +308,11 @@ Section methods(const Scope& scope) {
   say("Detectable difference",
       "(t.975 + t.80) times the standard error of the difference: what a study of this size and "
       "variance finds with 80 % power at a level of 5 %.");
-  if (!scope.verdicts.empty())
+  const auto planned = [](const results::Verdict& v) {
+    return std::any_of(v.missing.begin(), v.missing.end(),
+                       [](const results::Missing& missing) { return missing.more.has_value(); });
+  };
+  if (std::any_of(scope.verdicts.begin(), scope.verdicts.end(), planned))
     say("More data",
         "Of a P subjects and b J runs the variance is (V_S − V_SR)+ / a + (V_R − V_SR)+ / b + V_SR "
         "/ "
@@ -331,8 +345,8 @@ Section limitations(const Scope& scope) {
         "all its samples; the operating point can.");
   }
   say("Many numbers",
-      "Of many pointwise intervals some miss the truth. The adjusted p values are "
-      "the guard, and the endpoint is the one question asked beforehand.");
+      "Of many pointwise intervals some miss the truth. The adjusted p values are the guard" +
+          std::string(scope.protocol ? ", and the protocol's endpoint, asked beforehand." : "."));
   say("Labels", "The labels are taken as the truth; an error in them limits every number here.");
   section.blocks.emplace_back(list);
   return section;

@@ -35,9 +35,10 @@ std::string prevalence_text(const Scope& scope) {
 Table deferral_table(const Scope& scope) {
   return metric_table(
       scope, deferral, "Deferral to a reader, by label",
-      "Where the decisions nearest to the threshold are handed over first. AUGRC: mean over the "
-      "share that is kept of the errors among it, as a share of all samples (Traub et al. 2024); "
-      "AURC: of the errors as a share of what is kept. Lower is better; half the square of the "
+      "Where the decisions nearest to the threshold are handed over first. AUGRC: errors that "
+      "remain among the samples kept, as a share of all samples, averaged over how many are kept "
+      "(Traub et al. 2024); AURC: as a share of the samples kept. Lower is better; half the square "
+      "of the "
       "error rate is the least possible AUGRC. With 95 % interval, pointwise, thresholds taken as "
       "given.");
 }

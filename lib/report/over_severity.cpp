@@ -203,7 +203,7 @@ Table curve_numbers(const Scope& scope) {
   Table table;
   table.heads = 2;
   table.title = "Macro AUROC by severity";
-  table.caption = "With 95 % interval by subjects and runs, pointwise.";
+  table.caption = "With 95 % interval by " + random_factors(scope.study) + ", pointwise.";
   table.columns = {"Artifact", "Arm"};
   if (scope.study.has_clean()) table.columns.push_back("clean");
   for (const auto& severity : severity_names(scope)) table.columns.push_back(severity);
@@ -305,9 +305,8 @@ FigureGroup paired_figure(const Scope& scope) {
   const auto pairs = paired_by_artifact(scope);
   FigureGroup group;
   group.title = "Differences by artifact";
-  group.caption =
-      "Bars: 95 % intervals by subjects and runs, pointwise. The last rows are the "
-      "endpoint, the mean over all artifacts.";
+  group.caption = "Bars: 95 % intervals by " + random_factors(scope.study) +
+                  ", pointwise. The last rows are the endpoint, the mean over all artifacts.";
   group.figures = {forest_figure(scope, pairs)};
   group.numbers = paired_table(scope, pairs);
   return group;
@@ -322,7 +321,8 @@ Table exchange_table(const Scope& scope) {
       ", of the one run that each has; highest severity: mean over artifacts. p: how often a "
       "difference as large arises where each subject's ranks within the two networks are exchanged "
       "at random (of all ways where they are few). It tests that the two networks are "
-      "exchangeable, not that their AUROCs are equal, and says nothing of a training anew.";
+      "exchangeable, not that their AUROCs are equal, and says nothing of a training anew. Not "
+      "adjusted for their number.";
   table.columns = {"Arm", "Images", "Difference", "p", "Exchanges"};
   table.heads = 2;
   for (const auto& [arm, images, test] : scope.exchanges)
@@ -350,9 +350,8 @@ Section degradation(const Scope& scope) {
   if (!scope.graded()) return section;
   FigureGroup group;
   group.title = "Macro AUROC over severity";
-  group.caption = std::string(
-                      "Lines: means over runs; ribbons: 95 % intervals by subjects and "
-                      "runs, pointwise; thin lines: single runs. ") +
+  group.caption = "Lines: means over runs; ribbons: 95 % intervals by " +
+                  random_factors(scope.study) + ", pointwise; thin lines: single runs. " +
                   (scope.study.has_clean() ? "Severity 0 is the clean image. " : "") +
                   "The dotted line, where it is in range, is chance.";
   for (const auto& artifact : scope.artifacts) {

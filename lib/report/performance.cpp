@@ -217,7 +217,11 @@ std::vector<Cell> published_row(const Scope& scope, const std::string& arm) {
       continue;
     }
     errors.push_back(stats::corruption_error(*curve, *baseline));
-    relative.push_back(stats::relative_corruption_error(*curve, *baseline));
+    const auto loss = scope.study.estimate(scope.study.clean(scope.baseline) -
+                                           scope.study.over_severities(scope.baseline, artifact));
+    relative.push_back(loss.low && *loss.low > 0
+                           ? stats::relative_corruption_error(*curve, *baseline)
+                           : stats::Value{{}, "the baseline's loss may be 0"});
     area.push_back({stats::area_under_curve(*curve), ""});
     rood.push_back({stats::rood_degradation(*curve), ""});
     kept.push_back(stats::retention(*curve));
@@ -235,7 +239,8 @@ Table published_table(const Scope& scope) {
       "From the mean macro AUROC over runs, averaged over artifacts; error is 1 − AUROC. mCE: sum "
       "of errors over severities divided by that of " +
       arm_name(scope.baseline) +
-      "; relative mCE: the same of the rise above the clean error (Hendrycks and Dietterich 2019). "
+      "; relative mCE: the same of the rise above the clean error (Hendrycks and Dietterich 2019), "
+      "over the artifacts under which the interval of the baseline's loss lies above 0. "
       "Area: under the curve over severity, divided by its range. Degradation: loss weighted by "
       "(2/3) to the power of severity (Boone et al. 2023). Retention: share kept of what is above "
       "chance. Ratios depend on the baseline: read the differences above first.";

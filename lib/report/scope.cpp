@@ -120,4 +120,14 @@ bool single_run(const Study& study) {
                      [&](const std::string& arm) { return study.runs(arm).size() == 1; });
 }
 
+bool single_runs_only(const Study& study) {
+  const auto& arms = study.arms();
+  return std::all_of(arms.begin(), arms.end(),
+                     [&](const std::string& arm) { return study.runs(arm).size() == 1; });
+}
+
+std::string random_factors(const Study& study) {
+  return single_runs_only(study) ? "subjects" : "subjects and runs";
+}
+
 }  // namespace mr::report

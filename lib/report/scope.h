@@ -75,7 +75,11 @@ const results::Model& any_model(const Study& study, const std::string& arm);
 /// How the networks of an arm were trained; none of an adapted or converted one.
 std::optional<results::Training> plain_training(const Study& study, const std::string& arm);
 
-/// An arm with a single run, whose results speak of that network only.
+/// An arm with a single run, whose results speak of that network only; and whether all are such.
 bool single_run(const Study& study);
+bool single_runs_only(const Study& study);
+
+/// "subjects and runs", or "subjects" where every arm has one run: what intervals take as random.
+std::string random_factors(const Study& study);
 
 }  // namespace mr::report

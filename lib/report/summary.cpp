@@ -9,11 +9,6 @@ namespace {
 
 constexpr double level_of_test = 0.05;
 
-std::string in_words(const Cell& cell) {
-  if (cell.text == no_number) return "undefined (" + cell.reason + ")";
-  return cell.interval.empty() ? cell.text : cell.text + " (" + cell.interval + ")";
-}
-
 std::string measure_name(const Scope& scope) {
   return scope.study.labels().size() == 1 ? "AUROC" : "macro AUROC";
 }
@@ -71,7 +66,7 @@ std::string hardest(const Scope& scope) {
 
 /// What the difference of the endpoint and its p value allow to be said.
 std::string verdict(const std::string& name, const std::string& reference, const Estimate& e,
-                    const std::optional<double>& p) {
+                    const std::optional<double>& p, bool equivalent) {
   const std::string numbers = in_words(difference_cell(e));
   if (!p)
     return " On corrupted images " + name + " differs from " + reference + " by " + numbers +
@@ -80,8 +75,10 @@ std::string verdict(const std::string& name, const std::string& reference, const
   if (*p < level_of_test)
     return " On corrupted images " + name + " is " + (*e.value > 0 ? "better" : "worse") +
            " than " + reference + ": " + numbers + tested + ".";
-  return " On corrupted images no difference of " + name + " from " + reference +
-         " is shown: " + numbers + tested + "; that is no proof of equality" +
+  const std::string none = " On corrupted images no difference of " + name + " from " + reference +
+                           " is shown: " + numbers + tested;
+  if (equivalent) return none + "; the verdict is on equality.";
+  return none + "; that is no proof of equality" +
          (e.mde
               ? ", since a true difference below about " + level(*e.mde) + " would often be missed."
               : ".");
@@ -98,7 +95,12 @@ std::string clean_difference(const Scope& scope, const std::string& arm) {
 std::string comparisons(const Scope& scope) {
   std::string text;
   for (const auto& c : scope.study.compare(scope.baseline)) {
-    text += verdict(arm_name(c.arm), arm_name(scope.baseline), c.difference, c.p_adjusted);
+    const bool equivalent =
+        std::any_of(scope.verdicts.begin(), scope.verdicts.end(), [&](const results::Verdict& v) {
+          return v.arm == c.arm && v.outcome == results::Outcome::equivalent;
+        });
+    text +=
+        verdict(arm_name(c.arm), arm_name(scope.baseline), c.difference, c.p_adjusted, equivalent);
     if (scope.study.has_clean()) text += clean_difference(scope, c.arm);
   }
   return scope.candidates.size() > 1 ? text + " These p values are adjusted after Holm." : text;

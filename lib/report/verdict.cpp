@@ -29,11 +29,12 @@ std::vector<std::string> operating_texts(const Scope& scope,
     const std::string where =
         failure->severity == 0 ? " on clean images" : " at severity " + shortest(failure->severity);
     const auto& label = scope.study.labels()[failure->label];
-    parts.push_back(failure->metric == Metric::sensitivity
-                        ? "sensitivity of " + label + " " + level(failure->value) + where +
-                              ", below " + level(rule.sensitivity_floor)
-                        : "alarm rate of " + label + " " + difference(failure->value) + where +
-                              ", above " + difference(rule.alarm_rate_cap));
+    parts.push_back(
+        failure->metric == Metric::sensitivity
+            ? "sensitivity of " + label + " " + in_words(level_cell(failure->estimate)) + where +
+                  ", below " + level(rule.sensitivity_floor)
+            : "alarm rate of " + label + " " + in_words(difference_cell(failure->estimate)) +
+                  where + ", above " + difference(rule.alarm_rate_cap));
   }
   return parts;
 }
@@ -132,8 +133,8 @@ Table verdict_table(const Scope& scope) {
   table.caption =
       "Differences of the macro AUROC with 95 % interval. p: of both requirements of a preference "
       "together, one-sided, after Holm. Detectable: the true difference on corrupted images that a "
-      "study of this size would find with 80 % power.";
-  table.columns = {"Arm", "Verdict", "Clean", "Corrupted", "p", "Detectable"};
+      "study of this size would find with 80 % power, by one two-sided test at 5 %.";
+  table.columns = {"Arm", "Verdict", "Clean", "Corrupted", "p of preference", "Detectable"};
   table.heads = 2;
   for (const auto& v : scope.verdicts)
     table.rows.push_back(
@@ -295,7 +296,9 @@ Json verdicts_json(const Scope& scope) {
       operating.push_back({{"label", scope.study.labels()[failure.label]},
                            {"metric", stats::name(failure.metric)},
                            {"severity", failure.severity},
-                           {"value", failure.value}});
+                           {"value", or_null(failure.estimate.value)},
+                           {"low", or_null(failure.estimate.low)},
+                           {"high", or_null(failure.estimate.high)}});
     all.push_back({{"arm", v.arm},
                    {"reference", scope.baseline},
                    {"outcome", results::name(v.outcome)},

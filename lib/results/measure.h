@@ -36,7 +36,7 @@ stats::Linearized macro_auroc(const Header& header, const Result& result);
 std::vector<std::optional<double>> choose_thresholds(const Model& model, const Samples& validation,
                                                      const std::vector<float>& scores);
 
-inline constexpr std::size_t validation_resamples = 400;
+inline constexpr std::size_t validation_resamples = 1000;
 
 /// The same on resamples of the validation subjects, drawn with replacement; the same subjects for
 /// all models of one validation set. [L][validation_resamples], NaN where a class is absent.

@@ -97,11 +97,12 @@ std::vector<OperatingFailure> operating_failures(const Study& study, const std::
   for (std::size_t l = 0; l < study.labels().size(); ++l)
     for (const double s : severities) {
       const auto at = s == 0 ? study.clean(arm) : study.at_severity(arm, s);
-      const auto sensitivity = study.estimate(at, l, Metric::sensitivity).value;
-      if (sensitivity && *sensitivity < rule.sensitivity_floor)
-        found.push_back({l, Metric::sensitivity, s, *sensitivity});
-      const auto rise = study.estimate(at - study.clean(arm), l, Metric::alarm_rate).value;
-      if (rise && *rise > rule.alarm_rate_cap) found.push_back({l, Metric::alarm_rate, s, *rise});
+      const auto sensitivity = study.estimate(at, l, Metric::sensitivity);
+      if (sensitivity.value && *sensitivity.value < rule.sensitivity_floor)
+        found.push_back({l, Metric::sensitivity, s, sensitivity});
+      const auto rise = study.estimate(at - study.clean(arm), l, Metric::alarm_rate);
+      if (rise.value && *rise.value > rule.alarm_rate_cap)
+        found.push_back({l, Metric::alarm_rate, s, rise});
     }
   return found;
 }

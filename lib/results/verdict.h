@@ -22,7 +22,7 @@ struct OperatingFailure {
   std::size_t label = 0;
   Metric metric = Metric::sensitivity;  // or alarm_rate
   double severity = 0;
-  double value = 0;  // of the sensitivity, or of the rise
+  Estimate estimate;  // of the sensitivity, or of the rise
 };
 
 enum class Requirement { non_inferior_clean, superior_corrupted };

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "stats/bootstrap.h"
 #include "stats/distribution.h"
 
 namespace mr::stats {
@@ -71,39 +72,73 @@ double variance_of(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size() - 1);
 }
 
-/// V_T, and adds V_TR to the interaction.
-void add_validation(const std::vector<Arm>& arms, Variance& v) {
+/// The contrast in each of the resamples [B'] in which it has a value.
+std::vector<double> resampled_contrast(const std::vector<Arm>& arms) {
   const auto whole = whole_resamples(arms);
-  std::vector<double> of_contrast(whole.size());
+  std::vector<double> sums(whole.size());
   for (const auto& arm : arms) {
-    if (arm.resampled.empty()) continue;
+    if (arm.resampled.empty()) {  // taken as given
+      for (double& sum : sums) sum += mean(arm.values);
+      continue;
+    }
+    for (const auto& run : arm.resampled)
+      for (std::size_t k = 0; k < whole.size(); ++k)
+        sums[k] += run[whole[k]] / static_cast<double>(arm.resampled.size());
+  }
+  return sums;
+}
+
+/// V_TR.
+double validation_by_runs(const std::vector<Arm>& arms) {
+  const auto whole = whole_resamples(arms);
+  double interaction = 0;
+  for (const auto& arm : arms) {
+    if (arm.resampled.size() < 2) continue;
     const auto runs = static_cast<double>(arm.resampled.size());
     std::vector<double> bar(whole.size()), from_bar(whole.size());
     for (const auto& run : arm.resampled)
       for (std::size_t k = 0; k < whole.size(); ++k) bar[k] += run[whole[k]] / runs;
-    for (std::size_t k = 0; k < whole.size(); ++k) of_contrast[k] += bar[k];
-    if (arm.resampled.size() < 2) continue;
     for (const auto& run : arm.resampled) {
       for (std::size_t k = 0; k < whole.size(); ++k) from_bar[k] = run[whole[k]] - bar[k];
-      v.interaction += variance_of(from_bar) / (runs * (runs - 1));
+      interaction += variance_of(from_bar) / (runs * (runs - 1));
     }
   }
-  v.validation = variance_of(of_contrast);
+  return interaction;
 }
 
-void set_interval(Estimate& e, Scale scale) {
+struct Interval {
+  double low, high;
+};
+
+Interval logit_interval(double v, double half_width) {
+  const double logit = std::log(v / (1 - v)), half = half_width / (v * (1 - v));
+  return {1 / (1 + std::exp(half - logit)), 1 / (1 + std::exp(-half - logit))};
+}
+
+/// Of a level at operating points: the interval over test subjects and runs on the logit scale, and
+/// the percentiles over resampled validation subjects, squared and added on either side (Zou and
+/// Donner 2008, eq. 2, of a sum of two independent parts).
+Interval combined_interval(double v, const Variance& variance, std::vector<double> resampled) {
+  std::sort(resampled.begin(), resampled.end());
+  const double given = variance.total - variance.validation;
+  Interval of_test{v, v};  // where all that varies is the operating point
+  if (given > rounding_variance)
+    of_test = logit_interval(v, student_t_quantile(0.975, variance.df_given) * std::sqrt(given));
+  const double low = std::min(v, quantile(resampled, 0.025));
+  const double high = std::max(v, quantile(resampled, 0.975));
+  return {std::max(0.0, v - std::hypot(v - of_test.low, v - low)),
+          std::min(1.0, v + std::hypot(of_test.high - v, high - v))};
+}
+
+void set_interval(Estimate& e, Scale scale, const std::vector<double>& resampled) {
   const double v = *e.value;
-  const double t = student_t_quantile(0.975, e.variance.df);
-  const double se = std::sqrt(e.variance.total);
-  if (scale != Scale::logit) {
-    e.low = v - t * se;
-    e.high = v + t * se;
-    return;
-  }
-  const double logit = std::log(v / (1 - v));
-  const double half = t * se / (v * (1 - v));
-  e.low = 1 / (1 + std::exp(half - logit));
-  e.high = 1 / (1 + std::exp(-half - logit));
+  const double half = student_t_quantile(0.975, e.variance.df) * std::sqrt(e.variance.total);
+  Interval interval{v - half, v + half};
+  if (scale == Scale::logit)
+    interval =
+        resampled.empty() ? logit_interval(v, half) : combined_interval(v, e.variance, resampled);
+  e.low = interval.low;
+  e.high = interval.high;
 }
 
 }  // namespace
@@ -137,13 +172,16 @@ Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independen
   for (const double u : of_subject) v.subjects += u * u;
   double over_df =
       v.subjects * v.subjects / static_cast<double>(independent_subjects - 1) + runs_over_df;
-  add_validation(arms, v);
+  v.validation = variance_of(resampled_contrast(arms));
+  v.interaction += validation_by_runs(arms);
+  const double given = v.subjects + std::max(0.0, v.runs - v.interaction);
+  if (over_df > 0) v.df_given = std::max(smallest_df, given * given / over_df);
   if (v.validation > 0) {
     const auto df = static_cast<double>(std::max<std::int64_t>(1, validation_subjects - 1));
     over_df += v.validation * v.validation / df;
     smallest_df = std::min(smallest_df, df);
   }
-  v.total = v.subjects + v.validation + std::max(0.0, v.runs - v.interaction);
+  v.total = given + v.validation;
   // V is less than the sum of its parts by the interaction, which can push the ratio below what the
   // weakest part alone would have: that is the least that Satterthwaite's df can be.
   if (over_df > 0) v.df = std::max(smallest_df, v.total * v.total / over_df);
@@ -179,7 +217,7 @@ Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subject
     e.reason = "no variation between subjects: no interval";
   if (!e.reason.empty()) return e;
   e.variance = variance;
-  set_interval(e, scale);
+  set_interval(e, scale, resampled_contrast(arms));
   if (scale != Scale::plain) return e;
   const double se = std::sqrt(variance.total);
   e.mde = se * (student_t_quantile(0.975, variance.df) + student_t_quantile(0.80, variance.df));

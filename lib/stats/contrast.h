@@ -27,6 +27,7 @@ struct Variance {
   double interaction = 0;  // V_SR + V_TR: with runs; V_R contains them, and V_S and V_T theirs
   double total = 0;        // V = V_S + V_T + max(0, V_R - V_SR - V_TR)
   double df = 0;           // Satterthwaite
+  double df_given = 0;     // of V - V_T
 };
 
 /// Variance of sum_g mean_j theta_gj over subjects, runs and, where operating points were
@@ -61,10 +62,13 @@ struct Estimate {
 
 inline constexpr std::int64_t fewest_subjects_for_p = 10;
 
-/// Interval, p value and minimal detectable effect of sum_g mean_j theta_gj.
-/// No interval where a level is 0 or 1, all influences are 0, or there are fewer than 2 subjects;
-/// no p value with fewer than 10 subjects. No interval, too, where more than 5 % of the resamples
-/// of the validation subjects give no value.
+/// Interval, p value and minimal detectable effect of sum_g mean_j theta_gj. The interval of a
+/// level between 0 and 1 is on the logit scale; where operating points were resampled, that of V -
+/// V_T is, and the percentiles of the resamples are squared and added to it on either side (Zou and
+/// Donner 2008), since thresholds of few subjects spread a sensitivity far below it and hardly
+/// above. No interval where a level is 0 or 1, all influences are 0, or there are fewer than 2
+/// subjects; no p value with fewer than 10 subjects. No interval, too, where more than 5 % of the
+/// resamples of the validation subjects give no value.
 Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale,
                   std::int64_t validation_subjects = 0);
 

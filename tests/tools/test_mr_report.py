@@ -590,7 +590,7 @@ def test_html_has_words_for_every_picture(study):
         root = ET.fromstring(svg)
         assert root.get("role") == "img" and len(root.get("aria-label")) > 30
     images = re.findall(r"<img [^>]*>", study.html)
-    assert len(images) == 5 * 6
+    assert len(images) == 5 * (6 + 5)  # and below each artifact its differences
     alts = [re.search(r'alt="([^"]*)"', image).group(1) for image in images]
     assert alts.count(f"{study.cohort.ids[7]}, clean") == 5
     assert f"{study.cohort.ids[7]}, motion, severity 3" in alts

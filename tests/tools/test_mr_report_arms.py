@@ -107,7 +107,8 @@ def test_conditions_of_other_arms_alone_are_left_out(run, tmp_path, cohort):
     found = json.loads((tmp_path / "out" / "report.json").read_text())
     assert {c["artifact"] for c in found["conditions"]} == {"clean", "bias"}
     html = (tmp_path / "out" / "report.html").read_text()
-    assert html.count("<img ") == 6 and "ghosting" not in html
+    # The clean slice, bias at five severities, and what it changed.
+    assert html.count("<img ") == 6 + 5 and "ghosting" not in html
 
 
 def test_logs_are_those_of_the_two_arms(run, tmp_path, text):

@@ -686,6 +686,26 @@ TEST_CASE("operating points add their variance over validation subjects, by hand
   CHECK(contrast_variance({first, second}, 3).validation == 0);
 }
 
+TEST_CASE("the interval of a level at operating points: both parts squared and added") {
+  Arm arm{{.9}, {{.03, 0, -.03}}};
+  const auto given = estimate({arm}, 3, Scale::logit);
+  arm.resampled = {{}};
+  for (int b = 0; b <= 1000; ++b) arm.resampled[0].push_back(.6 + .0004 * b);  // .6 to 1
+  const auto e = estimate({arm}, 3, Scale::logit, 50);
+  const auto high =
+      std::min(1.0, .9 + std::hypot(*given.high - .9, .99 - .9));  // percentiles .61, .99
+  CHECK(*e.low == near(.9 - std::hypot(.9 - *given.low, .9 - .61), 1e-9));
+  CHECK(*e.high == near(high, 1e-9));
+  // Where all resamples lie on one side, the other has the test subjects' part alone.
+  for (auto& at : arm.resampled[0]) at = std::min(at, .85);
+  CHECK(*estimate({arm}, 3, Scale::logit, 50).high == near(*given.high, 1e-9));
+  // No test subject moves it: the percentiles remain.
+  arm = {{.9}, {{0, 0, 0}}, {{.8, .9, .95, .9}}};
+  const auto alone = estimate({arm}, 3, Scale::logit, 50);
+  CHECK(*alone.low == near(.9 - (.9 - .8075), 1e-9));
+  CHECK(*alone.high == near(.94625, 1e-9));
+}
+
 TEST_CASE("an operating point that many resamples lack gives no interval") {
   Arm arm{{.8}, {{.03, 0, -.03}}, {std::vector<double>(40, .8)}};
   arm.resampled[0][7] = .7;
