@@ -320,6 +320,7 @@ results::Header make_header(const Options& options, const Evaluated& test,
                             const Evaluated* validation, const Why& why, const Json& provenance) {
   results::Header header;
   static_cast<results::Samples&>(header) = describe(test.plan.samples);
+  header.attributes["sample_intensity"] = intensities_of(test.scored);
   if (validation) header.validation = describe(validation->plan.samples);
   header.models = describe_models(options, test.plan.networks, validation, header.validation);
   for (const auto& label : test.plan.samples.label_names()) header.labels.push_back(label.name);

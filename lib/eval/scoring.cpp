@@ -141,6 +141,20 @@ std::vector<std::vector<float>> pixels_of(const Work& work, const image::Volume&
   return pixels;
 }
 
+/// Means of the first preprocessing's input, but not standardised. [samples]
+std::vector<float> intensities(const Work& work, const image::Volume& volume, std::size_t image) {
+  auto plain = work.plan.networks.preprocessings.front();
+  plain.standardisation = dataset::Standardisation::none;
+  std::vector<float> pixels(dataset::input_elements(plain)), means;
+  for (const auto& sample : work.plan.samples.images()[image].samples) {
+    dataset::extract(volume, sample.slice, {}, plain, pixels.data());
+    double sum = 0;
+    for (const float pixel : pixels) sum += static_cast<double>(pixel);
+    means.push_back(static_cast<float>(sum / static_cast<double>(pixels.size())));
+  }
+  return means;
+}
+
 std::string thumbnail_png(const image::Volume& volume, const std::optional<dataset::Slice>& slice,
                           float white) {
   const auto picture = dataset::picture_of(volume, slice, thumbnail_px);
@@ -152,6 +166,7 @@ struct Prepared {
   std::vector<std::vector<float>> pixels;  // [preprocessings][samples x H x W]
   Json fidelity;
   std::string thumbnail;
+  std::vector<float> intensity;  // of the first condition
 };
 
 /// One image under the conditions of a group.
@@ -165,7 +180,8 @@ std::vector<Prepared> prepare(const Work& work, const dataset::CleanImage& clean
   std::vector<Prepared> all;
   const auto add = [&](const image::Volume& volume, Json fidelity) {
     try {
-      all.push_back({pixels_of(work, volume, image), std::move(fidelity), ""});
+      all.push_back({pixels_of(work, volume, image), std::move(fidelity), "", {}});
+      if (group == 0 && all.size() == 1) all.back().intensity = intensities(work, volume, image);
       if (all.size() == 1 && work.shows(image))
         all.back().thumbnail =
             thumbnail_png(volume, plan.samples.sample(*plan.thumbnail).slice, white);
@@ -258,6 +274,8 @@ BlockScores run_group(const Work& work, const BlockImages& images, std::size_t g
           plan.networks.score(variants[v], own.data() + s * (own.size() / n), each,
                               result.scores[v]);
       }
+      result.intensity.insert(result.intensity.end(), prepared[c].intensity.begin(),
+                              prepared[c].intensity.end());
       if (!prepared[c].fidelity.is_null())
         result.fidelity.push_back(std::move(prepared[c].fidelity));
       if (!prepared[c].thumbnail.empty()) result.thumbnail = std::move(prepared[c].thumbnail);
@@ -346,6 +364,7 @@ Json to_json(const BlockScores& block, std::size_t index) {
   for (const auto& condition : block)
     conditions.push_back({{"scores", packed(condition.scores)},
                           {"distances", packed(condition.distances)},
+                          {"intensity", pack(condition.intensity)},
                           {"fidelity", condition.fidelity},
                           {"thumbnail", base64_encode(condition.thumbnail)}});
   return {{"block", index}, {"conditions", std::move(conditions)}};
@@ -357,6 +376,7 @@ BlockScores block_from_json(const Json& line, const Plan& plan, const std::strin
     ConditionScores condition;
     condition.scores = unpacked(member(object, "scores", name), name);
     condition.distances = unpacked(member(object, "distances", name), name);
+    condition.intensity = unpack(string_member(object, "intensity", name), name);
     const auto& fidelity = member(object, "fidelity", name);
     condition.fidelity.assign(fidelity.begin(), fidelity.end());
     condition.thumbnail = base64_decode(string_member(object, "thumbnail", name), name);
@@ -464,6 +484,13 @@ std::vector<float> by_label(const std::vector<float>& scores, std::size_t labels
   for (std::size_t sample = 0; sample < n; ++sample)
     for (std::size_t l = 0; l < labels; ++l) turned[l * n + sample] = scores[sample * labels + l];
   return turned;
+}
+
+std::vector<float> intensities_of(const Scored& scored) {
+  std::vector<float> values;
+  for (const auto& block : scored.blocks)
+    values.insert(values.end(), block.front().intensity.begin(), block.front().intensity.end());
+  return values;
 }
 
 std::vector<float> distances_of(const Scored& scored, std::size_t condition, std::size_t variant) {

@@ -17,8 +17,8 @@
 
 namespace mr::eval {
 
-/// The share of clean images in results::clinic_mix (rounded to whole images); of the others, artifacts and severities of the
-/// conditions' grid are uniform.
+/// The share of clean images in results::clinic_mix (rounded to whole images); of the others,
+/// artifacts and severities of the conditions' grid are uniform.
 inline constexpr double clinic_mix_clean = 0.6;
 
 /// Which images are scored, by which networks, under which conditions.
@@ -40,6 +40,7 @@ struct ConditionScores {
   // [variants][samples x labels]; empty where a variant adapts over images
   std::vector<std::vector<float>> scores;
   std::vector<std::vector<float>> distances;  // [variants][samples]; empty where not measured
+  std::vector<float> intensity;               // [samples], of the first condition
   std::vector<Json> fidelity;                 // [images], as far as there is any
   std::string thumbnail;                      // PNG, "" where there is none
 };
@@ -71,6 +72,9 @@ std::vector<std::vector<float>> pixels_under(const Plan& plan, std::size_t condi
 
 /// [labels x samples] of [samples x labels].
 std::vector<float> by_label(const std::vector<float>& scores, std::size_t labels);
+
+/// [samples]: mean of the first network's input before standardisation, in the first condition.
+std::vector<float> intensities_of(const Scored& scored);
 
 /// [samples] of one variant under one condition; empty where not measured.
 std::vector<float> distances_of(const Scored& scored, std::size_t condition, std::size_t variant);

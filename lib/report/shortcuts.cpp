@@ -15,7 +15,10 @@ Section shortcuts(const Scope& scope) {
   table.caption =
       "AUROC of one fact alone, with 95 % interval by subjects. Far from 0.5, above or below it: "
       "the label could be guessed from this fact, and a network that finds it in the image need "
-      "not see the disease. Position: order of the samples of an image, from 0 to 1.";
+      "not see the disease. Position: order of the samples of an image, from 0 to 1. Mean "
+      "intensity: of the input before "
+      "standardisation. An attribute of several values ranks by how common the label is with each "
+      "among the clean validation samples.";
   table.columns = {"Fact"};
   for (const auto& label : scope.study.labels()) table.columns.push_back(label);
   for (const auto& shortcut : found) {

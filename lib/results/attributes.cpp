@@ -7,23 +7,23 @@
 
 namespace mr::results {
 
-std::vector<std::string> attribute_names(const Header& header) {
+std::vector<std::string> attribute_names(const Samples& samples) {
   std::set<std::string> names;
-  for (const auto& image : header.attributes.value("images", Json::array()))
+  for (const auto& image : samples.attributes.value("images", Json::array()))
     for (const auto& [name, value] : image.items()) names.insert(name);
   return {names.begin(), names.end()};
 }
 
-std::vector<Json> attribute_of_samples(const Header& header, const std::string& attribute) {
+std::vector<Json> attribute_of_samples(const Samples& samples, const std::string& attribute) {
   std::vector<Json> values;
   try {
-    const auto images = header.attributes.value("images", Json::array());
-    for (const auto image : header.attributes.value("sample_image", std::vector<std::size_t>()))
+    const auto images = samples.attributes.value("images", Json::array());
+    for (const auto image : samples.attributes.value("sample_image", std::vector<std::size_t>()))
       values.push_back(images.at(image).value(attribute, Json()));
   } catch (const Json::exception&) {
     values.clear();
   }
-  if (values.size() != header.sample_ids.size())
+  if (values.size() != samples.sample_ids.size())
     throw DataError("attributes: want the index of an image for each sample in sample_image");
   return values;
 }

@@ -170,6 +170,8 @@ Pooling::Pooling(const Samples& samples, Level level, Pool pool)
                        {"image_ids", std::move(ids)},
                        {"images", std::move(attributes)},
                        {"sample_counts", std::move(counts)}};
+  const auto intensity = samples.attributes.value("sample_intensity", std::vector<float>());
+  if (intensity.size() == samples_) units_.attributes["sample_intensity"] = averaged(intensity);
 }
 
 std::vector<float> Pooling::pooled(const std::vector<float>& scores) const {

@@ -8,8 +8,10 @@ namespace mr::results {
 /// How well one fact about a sample ranks a label by itself.
 struct Shortcut {
   std::string
-      fact;  // "slice position", "distance from the middle slice", "slices of the image", or an
-             // attribute: of numbers, or "ATTRIBUTE = VALUE" where there are two values
+      fact;  // "slice position", "distance from the middle slice", "slices of the image", "mean
+             // intensity" (before standardisation), or an attribute: of numbers; "ATTRIBUTE =
+             // VALUE" where there are two values; else, where there are at most 20, how common each
+             // label is with its value among clean validation samples
   std::vector<stats::Estimate> auroc;  // [L], against truth; far from 0.5 either way is a shortcut
 };
 

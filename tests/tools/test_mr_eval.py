@@ -556,6 +556,18 @@ def test_distance_from_training_statistics_is_pytorchs(run, fails, study, tmp_pa
     assert not any("distance" in line for _, line in read(done.stdout)[1].values())
 
 
+def test_mean_intensity_of_each_sample_is_recorded(run, study, tmp_path):
+    """That of the network's input before standardisation: columns cropped, rows padded; of images as given too."""
+    m = study / "manifest.json"
+    header, _ = read(run(["mr-eval", "-m", study / "batch.pt", "--grid", "bias", "--severities", "5", m]).stdout)
+    entries = [e for e in json.loads(m.read_text())["images"] if e["split"] == "test"]
+    want = [nibabel.load(m.parent / e["file"]).get_fdata()[2:22, :, s["slice"]["index"]].sum() / 480
+            for e in entries for s in e["samples"]]
+    np.testing.assert_allclose(header["attributes"]["sample_intensity"], want, rtol=1e-5)
+    given, _ = read(run(["mr-eval", "-m", study / "batch.pt", m]).stdout)
+    assert given["attributes"]["sample_intensity"] == header["attributes"]["sample_intensity"]
+
+
 def test_threads_do_not_matter_to_the_corruption(run, study):
     """Scores agree to 1e-5 whatever the threads; fidelity and order to the bit."""
     outputs = [read(run(["mr-eval", "-m", study / "group.pt", "--grid", "motion", "-t", t,

@@ -1088,6 +1088,33 @@ def test_shortcuts_are_the_aurocs_of_facts_beside_the_image(report, schema):
     assert "## Shortcuts" in markdown
 
 
+def test_scanner_and_mean_intensity_are_shortcuts_too(report, schema):
+    """An attribute of several values ranks a label by its share among validation samples with the value;
+    a value that validation lacks leaves its samples out."""
+    cohort, validation = Cohort(subjects=40, slices=5), Cohort(subjects=30, slices=5, seed=9)
+    text = with_validation(evaluation(cohort, ["batch"], [1], [(None, 0)], thumbnails=False), validation)
+    scanner = lambda p: {"scanner": "ABCD"[p % 4]}
+    head, rest = with_attributes(text, cohort, scanner).split("\n", 1)
+    head = json.loads(head)
+    intensity = np.random.default_rng(1).normal(size=len(cohort.ids)).astype("<f4")
+    head["attributes"]["sample_intensity"] = intensity.tolist()
+    head["validation"]["attributes"] = {"sample_image": validation.subject.tolist(),
+                                        "images": [{"scanner": "ABC"[p % 3]} for p in range(30)]}
+    found, _, markdown = report(json.dumps(head) + "\n" + rest, "--level", "sample")
+    schema("mr-report")(found)
+    values = {(s["fact"], s["label"]): s["value"] for s in found["shortcuts"]}
+    for l, label in enumerate(cohort.labels):
+        known = cohort.truth[l] >= 0
+        assert values["mean intensity", label] == pytest.approx(
+            roc_auc_score(cohort.truth[l][known], intensity[known]), abs=1e-9)
+        share = {v: validation.truth[l][(validation.subject % 3 == i) & (validation.truth[l] >= 0)].mean()
+                 for i, v in enumerate("ABC")}
+        known &= cohort.subject % 4 < 3
+        assert values["scanner", label] == pytest.approx(roc_auc_score(
+            cohort.truth[l][known], [share["ABCD"[p % 4]] for p in cohort.subject[known]]), abs=1e-9)
+    assert "| scanner |" in markdown and "| mean intensity |" in markdown
+
+
 def test_without_attributes_in_the_file_there_are_no_shortcuts(study):
     assert study.json["shortcuts"] == [] and "## Shortcuts" not in study.markdown
 
