@@ -209,6 +209,12 @@ results::Samples describe(const SampleSet& set) {
   return samples;
 }
 
+results::Samples describe(const Evaluated& evaluated) {
+  auto samples = describe(evaluated.plan.samples);
+  samples.attributes["sample_intensity"] = intensities_of(evaluated.scored);
+  return samples;
+}
+
 /// The variant whose scores on validation images stand for this one's: itself, but the plain
 /// network where it would adapt over images, which are none of those that it is tested on.
 std::size_t validated_variant(const Networks& networks, std::size_t v) {
@@ -319,9 +325,8 @@ struct Why {
 results::Header make_header(const Options& options, const Evaluated& test,
                             const Evaluated* validation, const Why& why, const Json& provenance) {
   results::Header header;
-  static_cast<results::Samples&>(header) = describe(test.plan.samples);
-  header.attributes["sample_intensity"] = intensities_of(test.scored);
-  if (validation) header.validation = describe(validation->plan.samples);
+  static_cast<results::Samples&>(header) = describe(test);
+  if (validation) header.validation = describe(*validation);
   header.models = describe_models(options, test.plan.networks, validation, header.validation);
   for (const auto& label : test.plan.samples.label_names()) header.labels.push_back(label.name);
   Json recipes = Json::object();
