@@ -132,7 +132,6 @@ std::vector<std::vector<float>> decisions_at(const Cases& cases,
   for (auto& counts : calls)
     for (std::size_t k = ascending.size(); k-- > 0;) counts[k] += counts[k + 1];
   const auto n = static_cast<double>(calls[0][0]), m = static_cast<double>(calls[1][0]);
-  if (n == 0 || m == 0) return values;
   const double p = prevalence.value_or(m / (m + n));
   for (std::size_t b = 0; b < thresholds.size(); ++b) {
     if (std::isnan(thresholds[b])) continue;

@@ -1057,6 +1057,14 @@ TEST_CASE("decisions at many thresholds are those at each of them") {
   }
 }
 
+TEST_CASE("decisions about one class do without the other") {
+  const auto values = decisions_at({{3, 2, 1}, {1, 1, 1}, {0, 1, 2}, 3}, {1.5});
+  CHECK(double{values[0][0]} == near(2.0 / 3, 1e-6));  // sensitivity
+  CHECK(std::isnan(values[1][0]));
+  CHECK(std::isnan(values[2][0]));
+  CHECK(double{values[3][0]} == near(2.0 / 3, 1e-6));  // alarm rate
+}
+
 TEST_CASE("draws are even, and belong to key and number") {
   const auto key = mr::random_key(3, {"draws"});
   std::vector<double> total(7);
