@@ -71,13 +71,14 @@ Definitions all_against(const Scope& scope) {
   return list;
 }
 
-/// "240 subjects (now 60) at the same runs, or 9 runs of each arm (now 3) at the same subjects"
+/// "To show it with 80 % power takes 240 subjects (now 60) at the same runs, or 9 runs of each arm
+/// (now 3) at the same subjects"
 std::string more_text(const results::Missing& missing) {
-  if (!missing.more) return "the difference has no variance, so nothing can be said";
+  if (!missing.more) return "The difference has no variance, so nothing can be said";
   const auto& [subjects, runs] = *missing.more;
   const auto now = [](std::int64_t n) { return " (now " + std::to_string(n) + ")"; };
   const bool enough = subjects && *subjects == missing.subjects;
-  if (enough) return "this study is large enough: the difference itself is what is missing";
+  if (enough) return "This study is large enough: the difference itself is what is missing";
   const std::string by_subjects =
       subjects
           ? std::to_string(*subjects) + " subjects" + now(missing.subjects) + " at the same runs"
@@ -86,7 +87,7 @@ std::string more_text(const results::Missing& missing) {
                               : runs            ? std::to_string(*runs) + " runs of each arm" +
                                            now(missing.runs) + " at the same subjects"
                                      : "no number of runs alone, for the subjects differ too much";
-  return by_subjects + "; " + by_runs;
+  return "To show it with 80 % power takes " + by_subjects + "; " + by_runs;
 }
 
 /// What a preference lacks, and what would show it.
@@ -96,8 +97,8 @@ Definitions all_missing(const Scope& scope) {
     std::vector<std::string> parts;
     for (const auto& missing : v.missing)
       parts.push_back(std::string(results::name(missing.requirement)) + " is not shown" +
-                      (missing.p ? " (p " + p_value(*missing.p) + ")" : "") +
-                      ". To show it with 80 % power takes " + more_text(missing));
+                      (missing.p ? " (p " + p_value(*missing.p) + ")" : "") + ". " +
+                      more_text(missing));
     if (!parts.empty())
       list.items.emplace_back("Missing for " + arm_name(v.arm), joined_text(parts) + ".");
   }
