@@ -35,9 +35,8 @@ std::vector<std::size_t> stratify(const std::map<std::string, Strata>& subjects,
 /// Writes the manifest with a split in every image, one for all images of a subject. Splits that
 /// were there are replaced. Images wait in a temporary file, so that memory grows with subjects
 /// only.
-/// held_out  subjects with an image that meets all of them are test; ratios are of the others.
-/// Empty:
-///           none
+/// held_out  subjects with an image that meets all of these (if any) are test, and the ratios are of
+///           the others
 /// throws    DataError when no image is to be held out, or no subject is left
 void split(ManifestReader& reader, const std::vector<SplitRatio>& ratios,
            const Conditions& held_out, ManifestOutput& output, const Run& run);

@@ -40,6 +40,10 @@ std::map<std::string, artifact::Recipe> all_recipes(const Options& options) {
   return recipes;
 }
 
+bool wants_clinic_mix(const Options& options) {
+  return options.clinic_mix || options.controls;
+}
+
 std::vector<Condition> grid_conditions(const Options& options) {
   std::vector<Condition> conditions{{Kind::clean, "", 0}};
   for (const auto& artifact : options.artifacts)
@@ -49,8 +53,7 @@ std::vector<Condition> grid_conditions(const Options& options) {
           conditions.push_back({Kind::artifact, artifact, severity, part});
   for (const auto& [name, unused] : all_recipes(options))
     conditions.push_back({Kind::recipe, name, 0});
-  if (options.clinic_mix || options.controls)
-    conditions.push_back({Kind::recipe, results::clinic_mix, 0});
+  if (wants_clinic_mix(options)) conditions.push_back({Kind::recipe, results::clinic_mix, 0});
   return conditions;
 }
 
@@ -331,8 +334,7 @@ results::Header make_header(const Options& options, const Evaluated& test,
   for (const auto& label : test.plan.samples.label_names()) header.labels.push_back(label.name);
   Json recipes = Json::object();
   for (const auto& [name, recipe] : test.plan.recipes) recipes[name] = artifact::to_json(recipe);
-  if (options.clinic_mix || options.controls)
-    recipes[results::clinic_mix] = {{"clean", clinic_mix_clean}};
+  if (wants_clinic_mix(options)) recipes[results::clinic_mix] = {{"clean", clinic_mix_clean}};
   header.grid = {
       {"artifacts", options.artifacts},
       {"severities", options.artifacts.empty() ? Json::array() : Json(options.severities)},

@@ -37,16 +37,19 @@ results::ChannelStatistics values_of(const torch::Tensor& mean, const torch::Ten
   return {list(mean), list(variance)};
 }
 
+torch::Tensor input_of(const Networks& networks, const Variant& variant,
+                       const std::vector<float>& pixels, const std::vector<std::size_t>& set) {
+  const auto some = networks.gather(variant, pixels, set);
+  return networks.batch(variant, some.data(), set.size(), set.size());
+}
+
 /// What the norms of a model are given of sets of samples.
 std::vector<nn::Statistics> measure(const Networks& networks, const Variant& variant,
                                     const std::vector<float>& pixels, const Sets& sets) {
   const auto alone = networks.device_lock();
   auto network = networks.trained[variant.model].deepcopy();
   std::vector<torch::Tensor> batches;
-  for (const auto& set : sets) {
-    const auto some = networks.gather(variant, pixels, set);
-    batches.push_back(networks.batch(variant, some.data(), set.size(), set.size()));
-  }
+  for (const auto& set : sets) batches.push_back(input_of(networks, variant, pixels, set));
   return nn::input_statistics(network, batches);
 }
 
@@ -121,11 +124,6 @@ class Case {
         tasks_.emplace_back([this, p, first] { run_probe(p, first); });
   }
 
-  torch::Tensor input(const std::vector<std::size_t>& set) const {
-    const auto some = networks_.gather(variant_, pixels_, set);
-    return networks_.batch(variant_, some.data(), set.size(), set.size());
-  }
-
   void measure_shifts() {
     using Reference = results::LayerShift::Reference;
     const auto measured = measure(networks_, variant_, pixels_, sets_);
@@ -164,7 +162,7 @@ class Case {
   void run_swap(std::size_t index, const std::vector<std::size_t>& set) {
     const auto alone = networks_.device_lock();
     const auto labels = networks_.labels();
-    const auto images = input(set);
+    const auto images = input_of(networks_, variant_, pixels_, set);
     Scores scores;
     networks_.run(variant_, swapped(swaps_[index], images), images, set.size(), scores);
     for (std::size_t i = 0; i < scores.size(); ++i)

@@ -36,6 +36,22 @@ bool records(const Module& module) {
   return module.hasattr("recording") && (!module.hasattr("frozen") || adaptable(module));
 }
 
+using Predicate = bool (*)(const Module&);
+
+std::vector<Module> layers_where(const Module& network, Predicate wanted) {
+  std::vector<Module> layers;
+  for (const auto& module : network.modules())
+    if (wanted(module)) layers.push_back(module);
+  return layers;
+}
+
+std::vector<std::string> names_where(const Module& network, Predicate wanted) {
+  std::vector<std::string> names;
+  for (const auto& module : network.named_modules())
+    if (wanted(module.value)) names.push_back(module.name);
+  return names;
+}
+
 void replace_statistics(Module& layer, double prior, double images, Replaced replaced) {
   const auto [mean, variance] = pooled(layer);
   record(layer, false);
@@ -57,31 +73,19 @@ torch::Tensor mean_entropy(const torch::Tensor& logits) {
 }  // namespace
 
 std::vector<Module> batch_norms(const Module& network) {
-  std::vector<Module> layers;
-  for (const auto& module : network.modules())
-    if (adaptable(module)) layers.push_back(module);
-  return layers;
+  return layers_where(network, adaptable);
 }
 
 std::vector<std::string> batch_norm_names(const Module& network) {
-  std::vector<std::string> names;
-  for (const auto& module : network.named_modules())
-    if (adaptable(module.value)) names.push_back(module.name);
-  return names;
+  return names_where(network, adaptable);
 }
 
 std::vector<Module> norms(const Module& network) {
-  std::vector<Module> layers;
-  for (const auto& module : network.modules())
-    if (records(module)) layers.push_back(module);
-  return layers;
+  return layers_where(network, records);
 }
 
 std::vector<std::string> norm_names(const Module& network) {
-  std::vector<std::string> names;
-  for (const auto& module : network.named_modules())
-    if (records(module.value)) names.push_back(module.name);
-  return names;
+  return names_where(network, records);
 }
 
 void freeze(Module& network) {

@@ -29,8 +29,8 @@ Table loss_table(const Scope& scope) {
     for (const auto& artifact : artifacts_and_all(scope)) {
       const auto parts = results::decompose(scope.study, arm, artifact);
       std::vector<Cell> row = {{arm_name(arm)}, {artifact.value_or("all")}};
-      for (const auto& contrast : {parts.loss, parts.gain, parts.structure, parts.interaction})
-        row.push_back(difference_cell(scope.study.estimate(contrast)));
+      add_differences(row, scope.study,
+                      {parts.loss, parts.gain, parts.structure, parts.interaction});
       table.rows.push_back(std::move(row));
     }
   return table;
@@ -46,8 +46,7 @@ Table advantage_table(const Scope& scope) {
   for (const auto& arm : scope.candidates) {
     const auto a = results::advantage(scope.study, arm, scope.baseline);
     std::vector<Cell> row = {{arm_name(arm)}};
-    for (const auto& contrast : {a.as_drawn, a.matched, a.interaction})
-      row.push_back(difference_cell(scope.study.estimate(contrast)));
+    add_differences(row, scope.study, {a.as_drawn, a.matched, a.interaction});
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -123,7 +122,7 @@ Json decomposition_json(const Scope& scope) {
   Json all = Json::array();
   if (!can_decompose(scope)) return all;
   const auto put = [&](Json& entry, const char* name, const Contrast& contrast) {
-    entry[name] = results::interval_json(scope.study.estimate(contrast));
+    entry[name] = interval_json(scope.study, contrast);
   };
   for (const auto& arm : scope.arms())
     for (const auto& artifact : artifacts_and_all(scope)) {

@@ -123,10 +123,9 @@ Table pair_table(const Scope& scope, const std::vector<Pair>& pairs) {
   table.heads = 2;
   for (const auto& pair : pairs) {
     std::vector<Cell> row = {{pair.norm}, {pair.standardisation}};
-    row.push_back(difference_cell(scope.study.estimate(pair.advantage.as_drawn)));
+    add_differences(row, scope.study, {pair.advantage.as_drawn});
     if (matched)
-      for (const auto& contrast : {pair.advantage.matched, pair.advantage.interaction})
-        row.push_back(difference_cell(scope.study.estimate(contrast)));
+      add_differences(row, scope.study, {pair.advantage.matched, pair.advantage.interaction});
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -142,8 +141,7 @@ Table effect_table(const Scope& scope, const std::vector<Effect>& effects) {
   table.heads = 2;
   for (const auto& effect : effects) {
     std::vector<Cell> row = {{effect.norm}, {effect.standardisation}};
-    for (const auto& contrast : {effect.without, effect.with, effect.without - effect.with})
-      row.push_back(difference_cell(scope.study.estimate(contrast)));
+    add_differences(row, scope.study, {effect.without, effect.with, effect.without - effect.with});
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -182,7 +180,7 @@ std::vector<Block> factorial_tables(const Scope& scope) {
 
 Json factorial_json(const Scope& scope) {
   const auto interval = [&](const Contrast& contrast) {
-    return results::interval_json(scope.study.estimate(contrast));
+    return interval_json(scope.study, contrast);
   };
   Json advantages = Json::array(), effects = Json::array(), equalities = Json::array();
   const auto pairs = pairs_of(scope);

@@ -54,6 +54,15 @@ Cell p_cell(const std::optional<double>& p, const std::string& reason) {
   return p ? Cell{p_value(*p)} : Cell{no_number, reason};
 }
 
+void add_differences(std::vector<Cell>& row, const results::Study& study,
+                     const std::vector<results::Contrast>& contrasts) {
+  for (const auto& contrast : contrasts) row.push_back(difference_cell(study.estimate(contrast)));
+}
+
+Json interval_json(const results::Study& study, const results::Contrast& contrast) {
+  return results::interval_json(study.estimate(contrast));
+}
+
 std::string plural(std::size_t n, const std::string& noun) {
   return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
 }

@@ -20,6 +20,12 @@ Cell level_cell(const stats::Estimate& estimate);
 Cell difference_cell(const stats::Estimate& estimate);
 Cell p_cell(const std::optional<double>& p, const std::string& reason);
 
+/// Of the macro AUROC: a cell with the difference of each contrast, put at the end of a row; and
+/// one contrast for a program.
+void add_differences(std::vector<Cell>& row, const results::Study& study,
+                     const std::vector<results::Contrast>& contrasts);
+Json interval_json(const results::Study& study, const results::Contrast& contrast);
+
 std::string plural(std::size_t n, const std::string& noun);  // "1 run", "3 runs"
 std::string listed(const std::vector<std::string>& items);   // "a, b and c"
 std::string arm_name(const std::string& arm);                // "batch + batch-stats:volume"

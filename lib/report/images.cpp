@@ -66,12 +66,12 @@ ContactSheet::Image image_of(const Sheet& sheet, const std::string& row, double 
 
 constexpr int contrast = 2;  // of differences, which are small
 
-/// What was added to the clean picture (brighter than mid-grey) or taken from it; "" where one of
-/// both is missing or their sizes differ.
-std::string difference_png(const Sheet& sheet, const std::string& artifact, double severity) {
-  const auto clean = sheet.find({"clean", 0}), corrupted = sheet.find({artifact, severity});
-  if (clean == sheet.end() || corrupted == sheet.end()) return "";
-  const auto x = image::decode_png(clean->second, "thumbnail of clean");
+/// What was added to the clean picture x (brighter than mid-grey) or taken from it; "" where the
+/// corrupted one is missing or of another size.
+std::string difference_png(const image::GreyPicture& x, const Sheet& sheet,
+                           const std::string& artifact, double severity) {
+  const auto corrupted = sheet.find({artifact, severity});
+  if (corrupted == sheet.end()) return "";
   auto y = image::decode_png(corrupted->second, "thumbnail of " + artifact);
   if (x.width != y.width || x.height != y.height) return "";
   for (std::size_t i = 0; i < y.pixels.size(); ++i)
@@ -87,7 +87,10 @@ ContactSheet contact_sheet(const Scope& scope, const std::string& sample, const 
       "The same slice under every artifact (rows) and severity (columns), in the grey scale of the "
       "clean one; and below each its difference from that, at twice the contrast: mid-grey is no "
       "difference, brighter is added, darker is lost.";
-  const bool clean = sheet.count({"clean", 0}) != 0;
+  const auto of_clean = sheet.find({"clean", 0});
+  const bool clean = of_clean != sheet.end();
+  const auto x =
+      clean ? image::decode_png(of_clean->second, "thumbnail of clean") : image::GreyPicture();
   if (clean) block.columns.push_back("clean");
   for (const double s : scope.severities) block.columns.push_back(shortest(s));
   for (const auto& artifact : scope.artifacts) {
@@ -101,7 +104,7 @@ ContactSheet contact_sheet(const Scope& scope, const std::string& sample, const 
     std::vector<ContactSheet::Image> differences(1);
     for (const double s : scope.severities)
       differences.push_back(
-          {difference_png(sheet, artifact, s),
+          {difference_png(x, sheet, artifact, s),
            sample + ", " + artifact + ", severity " + shortest(s) + ", minus clean"});
     block.rows.emplace_back(artifact + " − clean", differences);
   }

@@ -260,10 +260,8 @@ Section methods(const Scope& scope) {
             "one that was. Of a level, percentiles over these are squared and added on either side "
             "to the interval over test subjects and runs (Zou and Donner 2008). Of a difference, "
             "the variance over these is added to that over test subjects and runs (less its "
-            "interaction with "
-            "runs, likewise), with degrees of freedom of the validation subjects. No interval "
-            "where more than 5 % of the "
-            "resamples have no threshold.");
+            "interaction with runs, likewise), with degrees of freedom of the validation subjects. "
+            "No interval where more than 5 % of the resamples have no threshold.");
   say("Tests",
       "Two-sided, of a difference against 0, with at least 10 subjects of each class that it "
       "counts; those of the verdict are one-sided, at its level. "
@@ -293,8 +291,8 @@ Section methods(const Scope& scope) {
   if (std::any_of(scope.others.begin(), scope.others.end(), is_mix))
     say("Clinic mix",
         "60 % of the images are clean, and each of the others has an artifact and a severity of "
-        "the "
-        "grid, drawn by the seed; all are scored together, so that a shift between them counts.");
+        "the grid, drawn by the seed; all are scored together, so that a shift between them "
+        "counts.");
   if (scope.study.recalibrated() != results::Recalibrate::no)
     say("Recalibration",
         std::string("Scores are those of ") +

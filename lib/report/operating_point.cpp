@@ -38,9 +38,8 @@ Table deferral_table(const Scope& scope) {
       "Where the decisions nearest to the threshold are handed over first. AUGRC: errors that "
       "remain among the samples kept, as a share of all samples, averaged over how many are kept "
       "(Traub et al. 2024); AURC: as a share of the samples kept. Lower is better; half the square "
-      "of the "
-      "error rate is the least possible AUGRC. With 95 % interval, pointwise, thresholds taken as "
-      "given.");
+      "of the error rate is the least possible AUGRC. With 95 % interval, pointwise, thresholds "
+      "taken as given.");
 }
 
 Table threshold_table(const Scope& scope) {

@@ -113,8 +113,7 @@ Table gap_table(const Scope& scope, const std::vector<Gap>& all) {
   table.heads = 2;
   for (const auto& gap : all) {
     std::vector<Cell> row = {{arm_name(gap.arm)}, {gap.augmentation}};
-    for (const auto& contrast : {gap.without, gap.with, gap.with - gap.without})
-      row.push_back(difference_cell(scope.study.estimate(contrast)));
+    add_differences(row, scope.study, {gap.without, gap.with, gap.with - gap.without});
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -134,7 +133,7 @@ Section remedies(const Scope& scope) {
 Json remedies_json(const Scope& scope) {
   Json all = Json::array();
   const auto interval = [&](const Contrast& contrast) {
-    return results::interval_json(scope.study.estimate(contrast));
+    return interval_json(scope.study, contrast);
   };
   for (const auto& r : remedies_of(scope)) {
     all.push_back({{"arm", r.arm},
@@ -150,7 +149,7 @@ Json remedies_json(const Scope& scope) {
 Json augmentation_gaps_json(const Scope& scope) {
   Json all = Json::array();
   const auto interval = [&](const Contrast& contrast) {
-    return results::interval_json(scope.study.estimate(contrast));
+    return interval_json(scope.study, contrast);
   };
   for (const auto& gap : gaps_of(scope))
     all.push_back({{"arm", gap.arm},

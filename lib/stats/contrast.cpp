@@ -52,18 +52,6 @@ std::vector<double> mean_influence(const Arm& arm) {
   return sum;
 }
 
-/// Resamples [B] in which every run of every arm has a value; none where nothing was resampled.
-std::vector<std::size_t> whole_resamples(const std::vector<Arm>& arms) {
-  std::vector<std::size_t> whole;
-  for (std::size_t b = 0; b < resamples(arms); ++b) {
-    bool all = true;
-    for (const auto& arm : arms)
-      for (const auto& run : arm.resampled) all = all && !std::isnan(run[b]);
-    if (all) whole.push_back(b);
-  }
-  return whole;
-}
-
 double variance_of(const std::vector<double>& values) {
   if (values.size() < 2) return 0;
   double sum = 0;
@@ -72,38 +60,38 @@ double variance_of(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size() - 1);
 }
 
-/// The contrast in each of the resamples [B'] in which it has a value.
-std::vector<double> resampled_contrast(const std::vector<Arm>& arms) {
-  const auto whole = whole_resamples(arms);
-  std::vector<double> sums(whole.size());
-  for (const auto& arm : arms) {
-    if (arm.resampled.empty()) {  // taken as given
-      for (double& sum : sums) sum += mean(arm.values);
-      continue;
-    }
-    for (const auto& run : arm.resampled)
-      for (std::size_t k = 0; k < whole.size(); ++k)
-        sums[k] += run[whole[k]] / static_cast<double>(arm.resampled.size());
-  }
-  return sums;
-}
+/// What resampled operating points make of a contrast.
+struct Resampled {
+  std::size_t drawn = 0;         // B; 0 where nothing was resampled
+  std::vector<double> contrast;  // in each of those in which every run of every arm has a value
+  double variance_by_runs = 0;   // V_TR
+};
 
-/// V_TR.
-double validation_by_runs(const std::vector<Arm>& arms) {
-  const auto whole = whole_resamples(arms);
-  double interaction = 0;
+Resampled resampled_of(const std::vector<Arm>& arms) {
+  Resampled all;
+  all.drawn = resamples(arms);
+  std::vector<std::size_t> whole;
+  for (std::size_t b = 0; b < all.drawn; ++b) {
+    bool every = true;
+    for (const auto& arm : arms)
+      for (const auto& run : arm.resampled) every = every && !std::isnan(run[b]);
+    if (every) whole.push_back(b);
+  }
+  all.contrast.resize(whole.size());
   for (const auto& arm : arms) {
-    if (arm.resampled.size() < 2) continue;
     const auto runs = static_cast<double>(arm.resampled.size());
-    std::vector<double> bar(whole.size()), from_bar(whole.size());
+    std::vector<double> bar(whole.size(), arm.resampled.empty() ? mean(arm.values) : 0);
     for (const auto& run : arm.resampled)
       for (std::size_t k = 0; k < whole.size(); ++k) bar[k] += run[whole[k]] / runs;
+    for (std::size_t k = 0; k < whole.size(); ++k) all.contrast[k] += bar[k];
+    if (arm.resampled.size() < 2) continue;
     for (const auto& run : arm.resampled) {
+      std::vector<double> from_bar(whole.size());
       for (std::size_t k = 0; k < whole.size(); ++k) from_bar[k] = run[whole[k]] - bar[k];
-      interaction += variance_of(from_bar) / (runs * (runs - 1));
+      all.variance_by_runs += variance_of(from_bar) / (runs * (runs - 1));
     }
   }
-  return interaction;
+  return all;
 }
 
 struct Interval {
@@ -141,11 +129,8 @@ void set_interval(Estimate& e, Scale scale, const std::vector<double>& resampled
   e.high = interval.high;
 }
 
-}  // namespace
-
-Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects,
-                           std::int64_t validation_subjects) {
-  check(arms);
+Variance variance_with(const Resampled& resampled, const std::vector<Arm>& arms,
+                       std::int64_t independent_subjects, std::int64_t validation_subjects) {
   if (independent_subjects < 2)
     throw DataError("contrast: want at least 2 subjects, got " +
                     std::to_string(independent_subjects));
@@ -172,8 +157,8 @@ Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independen
   for (const double u : of_subject) v.subjects += u * u;
   double over_df =
       v.subjects * v.subjects / static_cast<double>(independent_subjects - 1) + runs_over_df;
-  v.validation = variance_of(resampled_contrast(arms));
-  v.interaction += validation_by_runs(arms);
+  v.validation = variance_of(resampled.contrast);
+  v.interaction += resampled.variance_by_runs;
   const double given = v.subjects + std::max(0.0, v.runs - v.interaction);
   if (over_df > 0) v.df_given = std::max(smallest_df, given * given / over_df);
   if (v.validation > 0) {
@@ -186,6 +171,14 @@ Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independen
   // weakest part alone would have: that is the least that Satterthwaite's df can be.
   if (over_df > 0) v.df = std::max(smallest_df, v.total * v.total / over_df);
   return v;
+}
+
+}  // namespace
+
+Variance contrast_variance(const std::vector<Arm>& arms, std::int64_t independent_subjects,
+                           std::int64_t validation_subjects) {
+  check(arms);
+  return variance_with(resampled_of(arms), arms, independent_subjects, validation_subjects);
 }
 
 Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subjects, Scale scale,
@@ -204,20 +197,21 @@ Estimate estimate(const std::vector<Arm>& arms, std::int64_t independent_subject
     e.reason = std::to_string(independent_subjects) + " independent subjects: no interval";
     return e;
   }
-  const auto drawn = resamples(arms), whole = whole_resamples(arms).size();
+  const auto resampled = resampled_of(arms);
+  const auto drawn = resampled.drawn, whole = resampled.contrast.size();
   if (static_cast<double>(drawn - whole) > 0.05 * static_cast<double>(drawn)) {
     e.reason = std::to_string(drawn - whole) + " of " + std::to_string(drawn) +
                " resamples of the validation subjects give no value: no interval";
     return e;
   }
-  const auto variance = contrast_variance(arms, independent_subjects, validation_subjects);
+  const auto variance = variance_with(resampled, arms, independent_subjects, validation_subjects);
   if (scale == Scale::logit && !(*e.value > 0 && *e.value < 1))
     e.reason = "the estimate is at its limit: no interval";
   else if (!(variance.total > rounding_variance))
     e.reason = "no variation between subjects: no interval";
   if (!e.reason.empty()) return e;
   e.variance = variance;
-  set_interval(e, scale, resampled_contrast(arms));
+  set_interval(e, scale, resampled.contrast);
   if (scale != Scale::plain) return e;
   const double se = std::sqrt(variance.total);
   e.mde = se * (student_t_quantile(0.975, variance.df) + student_t_quantile(0.80, variance.df));
