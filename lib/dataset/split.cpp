@@ -72,6 +72,14 @@ Strata::const_iterator rarest(const Strata& left) {
                           [](const auto& a, const auto& b) { return a.second < b.second; });
 }
 
+/// "scanner=B, site=1"
+std::string text_of(const Conditions& conditions) {
+  std::string text;
+  for (const auto& [name, value] : conditions)
+    text += (text.empty() ? "" : ", ") + name + "=" + value;
+  return text;
+}
+
 }  // namespace
 
 std::vector<SplitRatio> parse_ratios(const std::string& text) {
@@ -158,7 +166,7 @@ void split(ManifestReader& reader, const std::vector<SplitRatio>& ratios,
     spool.append(to_line(to_json(entry, "")));
   }
   if (!held_out.empty() && split_name.empty())
-    throw DataError(reader.name() + ": no image is to be held out");
+    throw DataError(reader.name() + ": no image is to be held out: none has " + text_of(held_out));
   for (const auto& [subject, test] : split_name) subjects.erase(subject);
   if (subjects.empty() && !split_name.empty())
     throw DataError(reader.name() + ": every subject is to be held out");

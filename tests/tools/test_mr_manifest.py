@@ -309,7 +309,7 @@ def test_split_holds_a_scanner_out(run, fails, tmp_path, schema):
     others = [next(iter(s)) for name, s in splits.items() if name not in held]
     assert {s: others.count(s) for s in ("train", "val", "test")} == {"train": 9, "val": 3, "test": 3}
     command = ["mr-manifest", "split", "--ratio", "train=1", "--hold-out"]
-    fails([*command, "scanner=D", path], 65, "no image is to be held out")
+    fails([*command, "scanner=D", path], 65, "no image is to be held out", "none has scanner=D")
     fails([*command, "field=3", path], 65, "every subject")
     fails([*command, "scanner", path], 64, "--hold-out")
     alternatives = run([*command, "scanner=B", "--hold-out", "scanner=C", path])
