@@ -24,7 +24,7 @@ struct Header {
   Affine affine{};
   std::array<double, 3> spacing_mm{1, 1, 1};
   Acquisition acquisition;
-  Json attributes;     // manufacturer, scanner model, field strength, sequence; never who
+  Json attributes;     // DICOM: manufacturer, model, field_t, sequence; NIfTI: datatype; never who
   std::string format;  // "nifti" | "dicom"
 };
 Header read_header(const std::string& path);

@@ -288,7 +288,7 @@ Header interpret(const Parsed& p, const std::string& name) {
   h.affine = affine_of(p.fields, name);
   h.spacing_mm = column_lengths(h.affine);
   h.acquisition = acquisition_of(p.fields);
-  h.attributes = Json::object();
+  h.attributes = Json{{"datatype", datatype_name(datatype_of(p.fields, name))}};
   h.format = "nifti";
   return h;
 }
@@ -474,9 +474,7 @@ bool is_packed_nifti(const Volume& volume) {
 }
 
 Header read_nifti_header(ByteSource& source) {
-  const auto parsed = read_raw_header(source);
-  datatype_of(parsed.fields, source.name());
-  return interpret(parsed, source.name());
+  return interpret(read_raw_header(source), source.name());
 }
 
 Volume read_nifti(ByteSource& source) {

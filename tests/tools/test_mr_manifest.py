@@ -93,8 +93,10 @@ def test_scan_takes_labels_subjects_and_attributes_from_a_table(run, folder, tmp
     assert {i: found[i]["samples"][0]["labels"] for i in found} == {
         "a/one": [1], "b/two": [None], "three": [0]}
     assert {i: found[i]["subject"] for i in found} == {"a/one": "P1", "b/two": "P2", "three": "P1"}
-    assert found["a/one"]["attributes"] == {"scanner": "A", "age": 31, "site": "x=y"}
-    assert found["b/two"]["attributes"] == {"scanner": "B", "site": "x=y"}  # no age: unknown
+    assert found["a/one"]["attributes"] == {
+        "datatype": "float32", "scanner": "A", "age": 31, "site": "x=y"}
+    assert found["b/two"]["attributes"] == {  # no age: unknown
+        "datatype": "float32", "scanner": "B", "site": "x=y"}
     assert found["three"]["acquisition"] == {
         "sequence": "mprage", "tr_ms": 2300, "echo_train": 1, "mode": "2d", "phase_encode_axis": "j-"}
     digest = hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest()
