@@ -52,6 +52,11 @@ std::string severities_of(const GainControl& control) {
   return listed(all);
 }
 
+bool evaluated(const Scope& scope, const std::string& arm, const GainControl& control) {
+  return std::any_of(control.conditions.begin(), control.conditions.end(),
+                     [&](const auto& c) { return scope.study.evaluated(arm, c); });
+}
+
 Table gain_table(const Scope& scope, const std::vector<GainControl>& controls) {
   Table table;
   table.title = "Gain alone";
@@ -63,6 +68,7 @@ Table gain_table(const Scope& scope, const std::vector<GainControl>& controls) {
   table.heads = 2;
   for (const auto& arm : scope.arms())
     for (const auto& control : controls) {
+      if (!evaluated(scope, arm, control)) continue;
       std::vector<Cell> row = {{arm_name(arm)}, {control.name}};
       const auto contrast = change(scope, arm, control);
       for (const auto metric : shown)
@@ -124,6 +130,7 @@ Json controls_json(const Scope& scope) {
   Json gains = Json::array();
   for (const auto& arm : scope.arms())
     for (const auto& control : gain_controls_of(scope)) {
+      if (!evaluated(scope, arm, control)) continue;
       gains.push_back({{"arm", arm}, {"control", control.name}});
       const auto contrast = change(scope, arm, control);
       for (const auto metric : shown)

@@ -7,8 +7,9 @@
 namespace mr::report {
 namespace {
 
-bool can_decompose(const Scope& scope) {
-  return scope.study.has_parts() && scope.study.has_clean() && scope.graded();
+std::vector<std::string> decomposed_arms(const Scope& scope) {
+  if (!scope.study.has_clean() || !scope.graded()) return {};
+  return scope.arms_where([&](const auto& arm) { return scope.study.has_parts(arm); });
 }
 
 std::vector<std::optional<std::string>> artifacts_and_all(const Scope& scope) {
@@ -17,7 +18,7 @@ std::vector<std::optional<std::string>> artifacts_and_all(const Scope& scope) {
   return all;
 }
 
-Table loss_table(const Scope& scope) {
+Table loss_table(const Scope& scope, const std::vector<std::string>& arms) {
   Table table;
   table.title = "What the loss is made of";
   table.caption =
@@ -25,7 +26,7 @@ Table loss_table(const Scope& scope) {
       "corrupted; gain and structure sum to it. Positive is lost.";
   table.columns = {"Arm", "Artifact", "Loss", "Gain", "Structure", "Interaction"};
   table.heads = 2;
-  for (const auto& arm : scope.arms())
+  for (const auto& arm : arms)
     for (const auto& artifact : artifacts_and_all(scope)) {
       const auto parts = results::decompose(scope.study, arm, artifact);
       std::vector<Cell> row = {{arm_name(arm)}, {artifact.value_or("all")}};
@@ -36,14 +37,15 @@ Table loss_table(const Scope& scope) {
   return table;
 }
 
-Table advantage_table(const Scope& scope) {
+Table advantage_table(const Scope& scope, const std::vector<std::string>& arms) {
   Table table;
   table.title = "Corrupted, against " + arm_name(scope.baseline) + ", with and without gain";
   table.caption =
       "Difference of the macro AUROC, mean over severities, then artifacts, with 95 % interval. "
       "Interaction: as drawn minus gain-matched.";
   table.columns = {"Arm", "As drawn", "Gain-matched", "Interaction"};
-  for (const auto& arm : scope.candidates) {
+  for (const auto& arm : arms) {
+    if (arm == scope.baseline) continue;
     const auto a = results::advantage(scope.study, arm, scope.baseline);
     std::vector<Cell> row = {{arm_name(arm)}};
     add_differences(row, scope.study, {a.as_drawn, a.matched, a.interaction});
@@ -52,15 +54,16 @@ Table advantage_table(const Scope& scope) {
   return table;
 }
 
-bool has_threshold_loss(const Scope& scope) {
-  return scope.study.has_retuned() && scope.study.has_clean() && scope.graded();
+std::vector<std::string> retuned_arms(const Scope& scope) {
+  if (!scope.study.has_clean() || !scope.graded()) return {};
+  return scope.arms_where([&](const auto& arm) { return scope.study.has_retuned(arm); });
 }
 
 Estimate youden(const Scope& scope, const Contrast& contrast) {
   return scope.study.estimate(contrast, results::macro, Metric::balanced_accuracy);
 }
 
-Table threshold_table(const Scope& scope) {
+Table threshold_table(const Scope& scope, const std::vector<std::string>& arms) {
   Table table;
   table.title = "Ranking and threshold";
   table.caption =
@@ -72,7 +75,7 @@ Table threshold_table(const Scope& scope) {
       "threshold: what those would win back.";
   table.columns = {"Arm", "Artifact", "Loss", "Ranking", "Threshold"};
   table.heads = 2;
-  for (const auto& arm : scope.arms())
+  for (const auto& arm : arms)
     for (const auto& artifact : artifacts_and_all(scope)) {
       const auto parts = results::threshold_loss(scope.study, arm, artifact);
       std::vector<Cell> row = {{arm_name(arm)}, {artifact.value_or("all")}};
@@ -87,7 +90,7 @@ Table threshold_table(const Scope& scope) {
 
 Section decomposition(const Scope& scope) {
   Section section{"gain-structure", "Gain, structure and threshold", {}};
-  if (can_decompose(scope)) {
+  if (const auto arms = decomposed_arms(scope); !arms.empty()) {
     section.blocks.emplace_back(Paragraph{
         "An artifact y of a clean image x has a gain g, the least-squares factor of y on x in the "
         "foreground, and a structure, y / g. With P the AUROC, gain = [(P(x) − P(gx)) + (P(y/g) − "
@@ -95,18 +98,19 @@ Section decomposition(const Scope& scope) {
         "P(gx) − P(y/g) + P(y). Dividing by g takes the clean image: it explains, and repairs "
         "nothing. A network whose input is standardised by its own intensities sees no gain that "
         "is common to the image."});
-    section.blocks.emplace_back(loss_table(scope));
-    if (!scope.candidates.empty()) section.blocks.emplace_back(advantage_table(scope));
+    section.blocks.emplace_back(loss_table(scope, arms));
+    if (arms.front() == scope.baseline && arms.size() > 1)
+      section.blocks.emplace_back(advantage_table(scope, arms));
   }
   for (auto& block : factorial_tables(scope)) section.blocks.push_back(std::move(block));
-  if (has_threshold_loss(scope)) section.blocks.emplace_back(threshold_table(scope));
+  if (const auto arms = retuned_arms(scope); !arms.empty())
+    section.blocks.emplace_back(threshold_table(scope, arms));
   return section;
 }
 
 Json threshold_loss_json(const Scope& scope) {
   Json all = Json::array();
-  if (!has_threshold_loss(scope)) return all;
-  for (const auto& arm : scope.arms())
+  for (const auto& arm : retuned_arms(scope))
     for (const auto& artifact : artifacts_and_all(scope)) {
       const auto j = results::threshold_loss(scope.study, arm, artifact);
       all.push_back({{"arm", arm},
@@ -120,11 +124,11 @@ Json threshold_loss_json(const Scope& scope) {
 
 Json decomposition_json(const Scope& scope) {
   Json all = Json::array();
-  if (!can_decompose(scope)) return all;
+  const auto arms = decomposed_arms(scope);
   const auto put = [&](Json& entry, const char* name, const Contrast& contrast) {
     entry[name] = interval_json(scope.study, contrast);
   };
-  for (const auto& arm : scope.arms())
+  for (const auto& arm : arms)
     for (const auto& artifact : artifacts_and_all(scope)) {
       const auto parts = results::decompose(scope.study, arm, artifact);
       Json entry = {{"arm", arm}, {"artifact", artifact.value_or("all")}};
@@ -132,7 +136,7 @@ Json decomposition_json(const Scope& scope) {
       put(entry, "gain", parts.gain);
       put(entry, "structure", parts.structure);
       put(entry, "interaction", parts.interaction);
-      if (!artifact && arm != scope.baseline) {
+      if (!artifact && arm != scope.baseline && arms.front() == scope.baseline) {
         const auto a = results::advantage(scope.study, arm, scope.baseline);
         entry["advantage"] = Json::object();
         put(entry["advantage"], "as_drawn", a.as_drawn);

@@ -31,6 +31,7 @@ std::vector<Level> levels_of(const Scope& scope) {
 struct Pair {
   std::string norm, standardisation;
   results::Advantage advantage;
+  bool matched;  // evaluated with the gain matched, too
 };
 
 /// None unless the baseline's normalization was trained with two standardisations or more.
@@ -46,7 +47,8 @@ std::vector<Pair> pairs_of(const Scope& scope) {
       for (const auto& level : levels)
         if (!is_reference(level) && level.standardisation == reference.standardisation)
           all.push_back({level.norm, level.standardisation,
-                         results::advantage(scope.study, level.arm, reference.arm)});
+                         results::advantage(scope.study, level.arm, reference.arm),
+                         scope.study.has_parts(level.arm) && scope.study.has_parts(reference.arm)});
   return all;
 }
 
@@ -88,11 +90,12 @@ struct Equality {
 std::vector<Equality> equalities_of(const Scope& scope) {
   std::vector<Equality> all;
   const auto& grid = scope.study.common().grid;
-  if (!scope.study.has_parts() || !grid.contains("gain_of") || !grid["gain_of"].is_string())
-    return all;
+  if (!grid.contains("gain_of") || !grid["gain_of"].is_string()) return all;
   const auto rule = scope.rule();
   for (const auto& level : levels_of(scope)) {
-    if (!ignores_gain(level.standardisation, grid["gain_of"].get<std::string>())) continue;
+    if (!scope.study.has_parts(level.arm) ||
+        !ignores_gain(level.standardisation, grid["gain_of"].get<std::string>()))
+      continue;
     const auto& study = scope.study;
     Equality e{level.arm,
                study.estimate(study.endpoint(level.arm) -
@@ -108,7 +111,8 @@ std::vector<Equality> equalities_of(const Scope& scope) {
 }
 
 Table pair_table(const Scope& scope, const std::vector<Pair>& pairs) {
-  const bool matched = scope.study.has_parts();
+  const bool matched =
+      std::any_of(pairs.begin(), pairs.end(), [](const Pair& pair) { return pair.matched; });
   Table table;
   table.title =
       "Against the same standardisation of " + plain_training(scope.study, scope.baseline)->norm;
@@ -188,7 +192,7 @@ Json factorial_json(const Scope& scope) {
     advantages.push_back({{"normalization", pair.norm},
                           {"standardisation", pair.standardisation},
                           {"as_drawn", interval(pair.advantage.as_drawn)}});
-    if (!scope.study.has_parts()) continue;
+    if (!pair.matched) continue;
     advantages.back()["matched"] = interval(pair.advantage.matched);
     advantages.back()["interaction"] = interval(pair.advantage.interaction);
   }

@@ -233,10 +233,10 @@ void Study::add_result(const std::string& path, const Model& model, const Header
   }
   for (const auto& group : subgroups_)
     for (std::size_t l = 0; l < header.labels.size(); ++l) {
-      const stats::OperatingPoint at{model.thresholds[l], {}};
+      const stats::OperatingPoint point{model.thresholds[l], {}};
       const auto resampled = decisions(frozen, l, group.truth[l]);
       for (const auto metric : subgroup_metrics) {
-        keep(linearize(metric, header, result, l, group.truth[l], at));
+        keep(linearize(metric, header, result, l, group.truth[l], point));
         if (stats::needs_threshold(metric) && !resampled.empty())
           measured.cells.back().resampled = resampled[place_of(metric)];
       }
@@ -247,8 +247,7 @@ void Study::add_result(const std::string& path, const Model& model, const Header
     measured.retuned.back().resampled =
         std::move(decisions(retuned, l, header.truth[l])[place_of(Metric::balanced_accuracy)]);
   }
-  has_retuned_ = has_retuned_ || !retuned.chosen.empty();
-  append_new(result.condition.part == Part::all ? conditions_ : parts_, result.condition);
+  if (result.condition.part == Part::all) append_new(conditions_, result.condition);
   if (!result.fidelity.empty()) fidelity_.emplace(condition, result.fidelity);
 }
 
@@ -271,13 +270,10 @@ void Study::keep(const std::vector<std::string>& arms) {
   forget(models_, [&](const Model& model) { return lacks(arms, arm(model)); });
   forget(explained_, [&](const ExplainedRun& one) { return lacks(arms, one.arm); });
   const auto unseen = [&](const Condition& condition) {
-    for (const auto& [arm, runs] : trained_)
-      for (const auto& [run, trained] : runs)
-        if (trained.at.count(name(condition)) != 0) return false;
-    return true;
+    return std::none_of(arms_.begin(), arms_.end(),
+                        [&](const auto& arm) { return evaluated(arm, condition); });
   };
   forget(conditions_, unseen);
-  forget(parts_, unseen);
   forget(thumbnails_, [&](const Thumbnail& thumbnail) { return unseen(thumbnail.condition); });
 }
 
@@ -295,6 +291,25 @@ std::vector<std::int64_t> Study::runs(const std::string& arm) const {
   std::vector<std::int64_t> numbers;
   for (const auto& [run, trained] : networks(arm)) numbers.push_back(run);
   return numbers;
+}
+
+bool Study::any(const std::string& arm, const std::function<bool(const Measured&)>& wanted) const {
+  for (const auto& [run, trained] : networks(arm))
+    for (const auto& [condition, measured] : trained.at)
+      if (wanted(measured)) return true;
+  return false;
+}
+
+bool Study::evaluated(const std::string& arm, const Condition& condition) const {
+  return any(arm, [&](const Measured& m) { return m.condition == condition; });
+}
+
+bool Study::has_parts(const std::string& arm) const {
+  return any(arm, [](const Measured& m) { return m.condition.part != Part::all; });
+}
+
+bool Study::has_retuned(const std::string& arm) const {
+  return any(arm, [](const Measured& m) { return !m.retuned.empty(); });
 }
 
 bool Study::has_clean() const {

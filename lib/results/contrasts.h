@@ -107,10 +107,12 @@ class Study {
   std::vector<std::int64_t> runs(const std::string& arm) const;  // ascending
   /// Without those that hold a part of what an artifact did.
   const std::vector<Condition>& conditions() const { return conditions_; }
-  /// Of artifacts: their gain and structure alone.
-  bool has_parts() const { return !parts_.empty(); }
-  /// Models have thresholds chosen on validation images under artifacts.
-  bool has_retuned() const { return has_retuned_; }
+  /// Some run of the arm was evaluated under the condition.
+  bool evaluated(const std::string& arm, const Condition& condition) const;
+  /// ... under artifacts' gain and structure alone.
+  bool has_parts(const std::string& arm) const;
+  /// ... and has thresholds chosen on validation images under artifacts.
+  bool has_retuned(const std::string& arm) const;
   /// Intervals of decisions hold the spread of the operating points, over the validation subjects
   /// that these were chosen on; of the deferral they do not.
   bool resamples_thresholds() const { return !validation_counts_.empty(); }
@@ -219,6 +221,7 @@ class Study {
   void add_model(const std::string& path, const Model& model);
   void add_result(const std::string& path, const Model& model, const Header& header,
                   const Result& result, const Tuned& frozen, const Tuned& retuned);
+  bool any(const std::string& arm, const std::function<bool(const Measured&)>& wanted) const;
   const std::map<std::int64_t, Trained>& networks(const std::string& arm) const;
   std::vector<Family> families(const Contrast& contrast) const;
   std::size_t cell_index(std::size_t label, Metric metric, Among among) const;
@@ -239,8 +242,7 @@ class Study {
   std::vector<Subgroup> subgroups_;
   std::vector<Model> models_;
   std::vector<std::string> arms_;
-  std::vector<Condition> conditions_, parts_;
-  bool has_retuned_ = false;
+  std::vector<Condition> conditions_;
   std::vector<stats::Counts> validation_counts_;  // [L], of the first file that has them
   std::vector<ExplainedRun> explained_;
   std::vector<Thumbnail> thumbnails_;

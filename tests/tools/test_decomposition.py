@@ -127,6 +127,26 @@ def test_without_parts_there_is_no_such_section(run, tmp_path):
     assert json.loads((tmp_path / "report" / "report.json").read_text())["decomposition"] == []
 
 
+def test_arms_without_parts_are_left_out_of_what_needs_them(run, tmp_path, study):
+    """One arm evaluated with --decompose beside one without: the numbers of the first alone."""
+    cohort, whole, _ = study
+    written(cohort, tmp_path, arms=("layer",)).rename(tmp_path / "a.eval")
+    (tmp_path / "b.eval").write_text(evaluation(
+        cohort, ["batch"], [1, 2, 3], [g for g in GRID if not isinstance(g[0], dict)],
+        thumbnails=False))
+    done = run(["mr-report", "-o", tmp_path / "report", tmp_path / "b.eval", tmp_path / "a.eval"])
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["verdicts"][0]["reference"] == "batch"
+    assert {r["arm"] for r in report["decomposition"]} == {"layer"}
+    assert all("advantage" not in r for r in report["decomposition"])
+    for row in report["decomposition"]:
+        same, = [r for r in whole["decomposition"]
+                 if (r["arm"], r["artifact"]) == ("layer", row["artifact"])]
+        assert row["gain"]["value"] == pytest.approx(same["gain"]["value"], abs=1e-12)
+    section = done.stdout.decode().split("## Gain, structure and threshold")[1].split("\n## ")[0]
+    assert "| batch |" not in section and "—" not in section
+
+
 # --- normalization x standardisation
 
 CROSSED = ["layer", "layer:none", "layer:scale:500", "batch:none", "batch"]
