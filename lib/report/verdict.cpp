@@ -90,17 +90,55 @@ std::string more_text(const results::Missing& missing) {
   return "To show it with 80 % power takes " + by_subjects + "; " + by_runs;
 }
 
-/// What a preference lacks, and what would show it.
+std::string remedy_text(const Scope& scope, const results::Missing& missing) {
+  if (!missing.p_unadjusted || *missing.p_unadjusted >= scope.rule().alpha)
+    return more_text(missing);
+  return "Without the correction for " + plural(scope.candidates.size(), "arm") +
+         " it would be: a new study that asks of one arm alone, named beforehand, may show it";
+}
+
+/// "p .112", "p .111 to .114" of several arms; nothing where none has one.
+std::string p_range(const std::vector<double>& p) {
+  if (p.empty()) return "";
+  const auto [low, high] = std::minmax_element(p.begin(), p.end());
+  const auto from = p_value(*low), to = p_value(*high);
+  return " (p " + from + (from == to ? "" : " to " + to) + ")";
+}
+
+/// What a preference lacks, and what would show it; arms that lack the same together.
 Definitions all_missing(const Scope& scope) {
-  Definitions list;
+  struct Group {
+    std::vector<std::string> arms, requirements, more;
+    std::vector<std::vector<double>> p;  // [requirements], of the arms that have one
+  };
+  std::vector<Group> groups;
   for (const auto& v : scope.verdicts) {
+    if (v.missing.empty()) continue;
+    Group lacking{{arm_name(v.arm)}, {}, {}, {}};
+    for (const auto& missing : v.missing) {
+      lacking.requirements.emplace_back(results::name(missing.requirement));
+      lacking.more.push_back(remedy_text(scope, missing));
+      lacking.p.emplace_back();
+      if (missing.p) lacking.p.back().push_back(*missing.p);
+    }
+    const auto same = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
+      return g.requirements == lacking.requirements && g.more == lacking.more;
+    });
+    if (same == groups.end()) {
+      groups.push_back(std::move(lacking));
+      continue;
+    }
+    same->arms.push_back(lacking.arms.front());
+    for (std::size_t i = 0; i < lacking.p.size(); ++i)
+      same->p[i].insert(same->p[i].end(), lacking.p[i].begin(), lacking.p[i].end());
+  }
+  Definitions list;
+  for (const auto& group : groups) {
     std::vector<std::string> parts;
-    for (const auto& missing : v.missing)
-      parts.push_back(std::string(results::name(missing.requirement)) + " is not shown" +
-                      (missing.p ? " (p " + p_value(*missing.p) + ")" : "") + ". " +
-                      more_text(missing));
-    if (!parts.empty())
-      list.items.emplace_back("Missing for " + arm_name(v.arm), joined_text(parts) + ".");
+    for (std::size_t i = 0; i < group.requirements.size(); ++i)
+      parts.push_back(group.requirements[i] + " is not shown" + p_range(group.p[i]) + ". " +
+                      group.more[i]);
+    list.items.emplace_back("Missing for " + listed(group.arms), joined_text(parts) + ".");
   }
   return list;
 }
@@ -266,6 +304,7 @@ Json missing_json(const Verdict& v) {
   for (const auto& missing : v.missing) {
     Json entry = {{"requirement", results::name(missing.requirement)},
                   {"p", or_null(missing.p)},
+                  {"p_unadjusted", or_null(missing.p_unadjusted)},
                   {"subjects_now", missing.subjects},
                   {"runs_now", missing.runs},
                   {"subjects", nullptr},

@@ -53,14 +53,16 @@ std::vector<Missing> missing(const Study& study, const Verdict& v, const Rule& r
   std::vector<Missing> all;
   if (v.outcome != Outcome::inconclusive && v.outcome != Outcome::non_inferior) return all;
   const auto subjects = static_cast<std::int64_t>(study.common().subjects.size());
-  const auto see = [&](Requirement requirement, const Estimate& difference, const P& p) {
+  const auto see = [&](Requirement requirement, const Estimate& difference, const P& p,
+                       double bound) {
     if (p && *p < rule.alpha) return;
-    all.push_back({requirement, p, {}, subjects, difference.runs});
+    all.push_back(
+        {requirement, p, stats::p_above(difference, bound), {}, subjects, difference.runs});
     if (difference.low)
       all.back().more = stats::more_data(difference, subjects, rule.margin, rule.alpha);
   };
-  see(Requirement::non_inferior_clean, v.clean, v.p_non_inferior);
-  see(Requirement::superior_corrupted, v.endpoint, v.p_superior);
+  see(Requirement::non_inferior_clean, v.clean, v.p_non_inferior, -rule.margin);
+  see(Requirement::superior_corrupted, v.endpoint, v.p_superior, 0);
   return all;
 }
 

@@ -33,6 +33,7 @@ const char* name(Requirement requirement);  // "non-inferiority on clean images"
 struct Missing {
   Requirement requirement;
   std::optional<double> p;              // of it alone, after Holm
+  std::optional<double> p_unadjusted;   // before
   std::optional<stats::MoreData> more;  // none where the difference has no variance
   std::int64_t subjects = 0, runs = 0;  // now
 };

@@ -185,6 +185,29 @@ def test_an_inconclusive_verdict_says_what_is_missing_and_how_much_would_show_it
     assert "Missing for group(8)" in markdown and "(now 30) at the same runs" in markdown
 
 
+def test_what_only_the_correction_keeps_from_being_shown_is_said_so(run, tmp_path):
+    """Ten arms alike, some better at p about .01 alone: arms that lack the same stand together."""
+    arms = ["batch", *"abcdefghij"]
+    fragility = {arm: 0.5 if arm == "batch" else 0.46 for arm in arms}
+    cohort = Simulated(fragility, subjects=20, slices=4)
+    found, report, markdown = verdicts(run, tmp_path, cohort, arms)
+    groups = {True: [], False: []}
+    for arm, verdict in found.items():
+        for missing in verdict["missing"]:
+            (e,) = [e for e in report["estimates"] if e["quantity"] == "difference"
+                    and (e["arm"], e["artifact"], e["severity"], e["label"], e["metric"]) ==
+                    (arm, "all", None, "macro", "auroc")]
+            assert missing["requirement"] == "superiority on corrupted images"
+            alone = stats.t.sf(e["value"] / np.sqrt(e["variance"]), e["df"])
+            assert missing["p_unadjusted"] == pytest.approx(alone, rel=1e-6)
+            assert missing["p"] >= missing["p_unadjusted"]
+            groups[missing["p_unadjusted"] < 0.025].append(arm)
+    assert len(groups[True]) >= 2
+    text = ("Missing for " + ", ".join(groups[True][:-1]) + " and " + groups[True][-1] + ".")
+    (line,) = [line for line in markdown.splitlines() if text in line]
+    assert "Without the correction for 10 arms it would be" in line
+
+
 def test_a_verdict_that_is_reached_lacks_nothing(run, tmp_path):
     cohort = Simulated({"batch": 0.5, "group(8)": 0.2, "layer": 0.5}, subjects=120)
     found, _, markdown = verdicts(run, tmp_path, cohort, ["batch", "group(8)", "layer"])
