@@ -70,18 +70,11 @@ Curves::Series reliability_series(const Scope& scope, const results::BinnedCalib
     point.low = bin.low;
     point.high = bin.high;
   }
+  if (!c.bins.empty())
+    series.alt = series.name + ": " + level(c.bins.front().positives) + " at " +
+                 level(c.bins.front().probability) + ", " + level(c.bins.back().positives) +
+                 " at " + level(c.bins.back().probability) + ".";
   return series;
-}
-
-std::string bins_alt(const std::vector<Curves::Series>& all) {
-  std::string text = "Share of positives over the stated probability.";
-  for (const auto& series : all) {
-    if (series.points.empty()) continue;
-    const auto &first = series.points.front(), &last = series.points.back();
-    text += " " + series.name + ": " + level(*first.value) + " at " + level(first.x) + ", " +
-            level(*last.value) + " at " + level(last.x) + ".";
-  }
-  return text;
 }
 
 FigureGroup reliability_figures(const Scope& scope) {
@@ -101,8 +94,8 @@ FigureGroup reliability_figures(const Scope& scope) {
     for (; i < all.size() && all[i].label == first.label && all[i].images == first.images; ++i)
       curves.series.push_back(reliability_series(scope, all[i]));
     const auto title = scope.study.labels()[first.label] + ", " + first.images;
-    group.figures.push_back(
-        {"reliability-" + slug(title), title, title + ". " + bins_alt(curves.series), curves});
+    group.figures.push_back({"reliability-" + slug(title), title,
+                             title + ". Share of positives over the stated probability.", curves});
   }
   group.numbers = binned_table(scope);
   return group;

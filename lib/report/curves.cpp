@@ -10,6 +10,8 @@
 namespace mr::report {
 namespace {
 
+constexpr std::size_t most_candidates = 6;  // in one drawing
+
 Curves::Point point(double x, const Estimate& e) {
   Curves::Point p;
   p.x = x;
@@ -28,6 +30,59 @@ std::vector<std::pair<double, Contrast>> over_severity(const Scope& scope, const
 }
 
 }  // namespace
+
+std::size_t style_of(std::size_t i, std::size_t n) {
+  if (i == 0) return 0;
+  const auto others = n - 1;
+  const auto parts = (others + most_candidates - 1) / most_candidates;
+  return 1 + (i - 1) % ((others + parts - 1) / parts);
+}
+
+namespace {
+
+std::vector<Figure> spread(const Figure& figure) {
+  const auto* curves = std::get_if<Curves>(&figure.chart);
+  if (!curves) return {figure};
+  const auto of_all = [](const Curves::Series& series) {
+    return series.style == 0 || series.style == style_of_no_arm;
+  };
+  std::vector<std::size_t> part_of;  // [series]
+  std::size_t parts = 1, last = 0;
+  for (const auto& series : curves->series) {
+    if (!of_all(series)) {
+      if (series.style <= last) ++parts;
+      last = series.style;
+    }
+    part_of.push_back(parts - 1);
+  }
+  if (parts == 1) return {figure};
+  std::vector<Figure> all;
+  for (std::size_t part = 0; part < parts; ++part) {
+    auto some = *curves;
+    some.series.clear();
+    for (std::size_t s = 0; s < part_of.size(); ++s)
+      if (part_of[s] == part || of_all(curves->series[s])) some.series.push_back(curves->series[s]);
+    const auto number = std::to_string(part + 1);
+    all.push_back({figure.file + "-" + number,
+                   figure.title + " (" + number + " of " + std::to_string(parts) + ")", figure.alt,
+                   std::move(some)});
+  }
+  return all;
+}
+
+}  // namespace
+
+void spread_curves(Document& document) {
+  for (auto& section : document.sections)
+    for (auto& block : section.blocks) {
+      auto* group = std::get_if<FigureGroup>(&block);
+      if (!group) continue;
+      std::vector<Figure> figures;
+      for (const auto& figure : group->figures)
+        for (auto& part : spread(figure)) figures.push_back(std::move(part));
+      group->figures = std::move(figures);
+    }
+}
 
 std::vector<std::string> severity_names(const Scope& scope) {
   std::vector<std::string> names;
@@ -50,6 +105,7 @@ Curves::Series series_of(const Scope& scope, const std::string& arm,
     for (std::size_t r = 0; r < runs; ++r)
       series.runs[r].push_back(point(x, r < single.size() ? single[r] : Estimate{}));
   }
+  series.alt = series_alt(series);
   return series;
 }
 
@@ -133,21 +189,18 @@ std::vector<Figure> metric_figures(const Scope& scope, const std::vector<ShownMe
       curves.series.push_back(
           series_of(scope, arm, over_severity(scope, arm), results::macro, shown.metric));
     fit_range(curves);
-    const auto alt = curve_alt("Mean " + shown.name, curves);
-    figures.push_back({file_prefix + slug(shown.name), shown.name, alt, curves});
+    figures.push_back({file_prefix + slug(shown.name), shown.name,
+                       "Mean " + shown.name + " over severity.", curves});
   }
   return figures;
 }
 
-std::string curve_alt(const std::string& what, const Curves& curves) {
-  std::string text = what + " over severity.";
-  for (const auto& series : curves.series) {
-    const auto &first = series.points.front(), &last = series.points.back();
-    if (first.value && last.value)
-      text += " " + series.name + ": " + level(*first.value) + " at " + shortest(first.x) + ", " +
-              level(*last.value) + " at " + shortest(last.x) + ".";
-  }
-  return text;
+std::string series_alt(const Curves::Series& series) {
+  if (series.points.empty()) return "";
+  const auto &first = series.points.front(), &last = series.points.back();
+  if (!first.value || !last.value) return "";
+  return series.name + ": " + level(*first.value) + " at " + shortest(first.x) + ", " +
+         level(*last.value) + " at " + shortest(last.x) + ".";
 }
 
 }  // namespace mr::report

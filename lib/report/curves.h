@@ -10,6 +10,15 @@
 
 namespace mr::report {
 
+/// The style of a curve that is the i-th of n: of the first, the baseline, 0; of the others 1 to 6,
+/// which begin anew where a drawing would hold more of them (spread_curves).
+std::size_t style_of(std::size_t i, std::size_t n);
+constexpr std::size_t style_of_no_arm = 7;  // a line for comparison
+
+/// Figures of more curves than can be told apart become several: each has the baseline and what is
+/// no arm, and some of the others.
+void spread_curves(Document& document);
+
 std::vector<std::string> severity_names(const Scope& scope);  // column heads
 
 /// An arm's curve through contrasts at their x, with each run where there are several.
@@ -39,7 +48,7 @@ Table metric_table(const Scope& scope, const std::vector<ShownMetric>& metrics,
 std::vector<Figure> metric_figures(const Scope& scope, const std::vector<ShownMetric>& metrics,
                                    const std::string& file_prefix);
 
-/// For those who cannot see it: the first and last value of each arm.
-std::string curve_alt(const std::string& what, const Curves& curves);
+/// For those who cannot see it: the first and last value of a curve.
+std::string series_alt(const Curves::Series& series);
 
 }  // namespace mr::report

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "report/curves.h"
 #include "report/format.h"
 #include "report/sections.h"
 
@@ -71,7 +72,7 @@ Figure benefit_figure(const Scope& scope, std::size_t begin, std::size_t end) {
   curves.y_low = -0.25 * highest;
   curves.y_high = 1.05 * highest;
   const auto title = scope.study.labels()[all[begin].label] + ", " + all[begin].images;
-  auto alt = title + ". Net benefit over the probability from which on one would act.";
+  const auto alt = title + ". Net benefit over the probability from which on one would act.";
   for (std::size_t i = begin; i < end; ++i) {
     Curves::Series series{arm_name(all[i].arm), scope.style(all[i].arm), {}, {}};
     for (const auto& p : all[i].points) {
@@ -79,11 +80,11 @@ Figure benefit_figure(const Scope& scope, std::size_t begin, std::size_t end) {
       series.points.back().low = p.net_benefit.low;
       series.points.back().high = p.net_benefit.high;
     }
-    curves.series.push_back(series);
     if (const auto* p = at(all[i], 0.2))
-      alt += " " + series.name + ": " + difference(*p->net_benefit.value) + " at 0.2.";
+      series.alt = series.name + ": " + difference(*p->net_benefit.value) + " at 0.2.";
+    curves.series.push_back(series);
   }
-  Curves::Series of_all{"all positive", scope.arms().size(), {}, {}};
+  Curves::Series of_all{"all positive", style_of_no_arm, {}, {}};
   for (const auto& p : all[begin].points)
     of_all.points.push_back(drawn(p.probability, p.of_all, curves.y_low));
   curves.series.push_back(of_all);

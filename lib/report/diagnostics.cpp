@@ -99,6 +99,16 @@ std::vector<Curves::Point> mean_of(const std::vector<std::vector<Curves::Point>>
   }
 }
 
+std::string profile_alt(const Curves::Series& series) {
+  const auto above = [](const Curves::Point& a, const Curves::Point& b) {
+    return a.value.value_or(-1) < b.value.value_or(-1);
+  };
+  const auto highest = std::max_element(series.points.begin(), series.points.end(), above);
+  if (highest == series.points.end() || !highest->value) return "";
+  return series.name + ": at most " + level(*highest->value) + ", in layer " +
+         shortest(highest->x) + ".";
+}
+
 Curves curves_of(const Scope& scope, const std::string& arm, const Profile& profile) {
   Curves curves;
   curves.x_title = "norm layer, in the order in which they are run";
@@ -106,30 +116,17 @@ Curves curves_of(const Scope& scope, const std::string& arm, const Profile& prof
   curves.reference = 0;
   const auto conditions = conditions_with_layers(scope);
   for (std::size_t c = 0; c < conditions.size(); ++c) {
-    Curves::Series series{condition_name(conditions[c]), c, {}, {}};
+    Curves::Series series{condition_name(conditions[c]), style_of(c, conditions.size()), {}, {}};
     for (const auto* one : explained(scope, arm, conditions[c])) {
       series.runs.push_back(points_of(one->findings, profile));
       series.run_names.push_back(std::to_string(one->run));
     }
     series.points = mean_of(series.runs);
     if (series.runs.size() == 1) series.runs.clear();
+    series.alt = profile_alt(series);
     if (!series.points.empty()) curves.series.push_back(std::move(series));
   }
   return curves;
-}
-
-std::string profile_alt(const std::string& title, const Curves& curves) {
-  std::string text = title + ", by norm layer.";
-  for (const auto& series : curves.series) {
-    const auto above = [](const Curves::Point& a, const Curves::Point& b) {
-      return a.value.value_or(-1) < b.value.value_or(-1);
-    };
-    const auto highest = std::max_element(series.points.begin(), series.points.end(), above);
-    if (highest->value)
-      text += " " + series.name + ": at most " + level(*highest->value) + ", in layer " +
-              shortest(highest->x) + ".";
-  }
-  return text;
 }
 
 Cell spread_number(const std::optional<double>& value) {
@@ -225,9 +222,8 @@ FigureGroup depth_profiles(const Scope& scope) {
       if (curves.series.empty()) continue;
       all.series.insert(all.series.end(), curves.series.begin(), curves.series.end());
       const auto title = arm_name(arm) + ": " + profile.title;
-      const auto alt = profile_alt(title, curves);
-      panels.push_back(
-          {std::string("depth-") + profile.file + "-" + slug(arm), title, alt, std::move(curves)});
+      panels.push_back({std::string("depth-") + profile.file + "-" + slug(arm), title,
+                        title + ", by norm layer.", std::move(curves)});
     }
     fit_range(all);
     for (auto& panel : panels) {

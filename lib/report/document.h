@@ -61,11 +61,12 @@ struct Curves {
   };
   struct Series {
     std::string name;
-    std::size_t style;  // the arm's colour, dash and marker
+    std::size_t style;  // colour, dash and marker, see curves.h
     std::vector<Point> points;
     std::vector<std::vector<Point>> runs;
     std::vector<Point> marks = {};            // of runs: where to put the sign
     std::vector<std::string> run_names = {};  // of runs: their seeds
+    std::string alt = {};                     // what the figure's alternative text says of it
   };
   std::vector<Series> series;
   std::string x_title, y_title;
@@ -86,8 +87,8 @@ struct Forest {
 };
 
 struct Figure {
-  std::string file;  // name of the SVG file without its ending
-  std::string title, alt;
+  std::string file;        // name of the SVG file without its ending
+  std::string title, alt;  // alt of curves: what is said before that of each series
   std::variant<HeatMap, Curves, Forest> chart;
 };
 

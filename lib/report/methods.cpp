@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "report/curves.h"
 #include "report/format.h"
 #include "report/sections.h"
 
@@ -395,6 +396,7 @@ Document make_document(const Scope& scope, const Trainings& trainings, const Jso
                         checklist(scope, provenance),
                         origin(scope, provenance)})
     if (!section.blocks.empty()) document.sections.push_back(section);
+  spread_curves(document);
   return document;
 }
 

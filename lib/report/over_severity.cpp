@@ -362,8 +362,8 @@ Section degradation(const Scope& scope) {
     for (const auto& arm : scope.arms())
       curves.series.push_back(
           series_of(scope, arm, steps(scope, arm, artifact), results::macro, Metric::auroc));
-    const auto alt = curve_alt(artifact + ": macro AUROC", curves);
-    group.figures.push_back({"curve-" + slug(artifact), artifact, alt, curves});
+    group.figures.push_back(
+        {"curve-" + slug(artifact), artifact, artifact + ": macro AUROC over severity.", curves});
   }
   share_range(group);
   group.numbers = curve_numbers(scope);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "report/curves.h"
 #include "report/format.h"
 
 namespace mr::report {
@@ -16,9 +17,18 @@ std::vector<std::string> Scope::arms() const {
   return all;
 }
 
+std::vector<std::string> Scope::arms_where(
+    const std::function<bool(const std::string&)>& wanted) const {
+  std::vector<std::string> all;
+  for (auto& arm : arms())
+    if (wanted(arm)) all.push_back(std::move(arm));
+  return all;
+}
+
 std::size_t Scope::style(const std::string& arm) const {
   const auto all = arms();
-  return static_cast<std::size_t>(std::find(all.begin(), all.end(), arm) - all.begin());
+  return style_of(static_cast<std::size_t>(std::find(all.begin(), all.end(), arm) - all.begin()),
+                  all.size());
 }
 
 PlannedStudy read_plan(const std::string& path) {

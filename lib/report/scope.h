@@ -1,5 +1,6 @@
 // report/: what one report asks of a study, and the questions that more than one page asks.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,7 +45,8 @@ struct Scope {
   results::Rule rule() const { return protocol ? protocol->content.rule : results::Rule(); }
   bool graded() const { return !artifacts.empty(); }  // artifacts at severities were evaluated
   std::vector<std::string> arms() const;              // the baseline first
-  std::size_t style(const std::string& arm) const;    // its place in arms(): colour, dash, marker
+  std::vector<std::string> arms_where(const std::function<bool(const std::string&)>& wanted) const;
+  std::size_t style(const std::string& arm) const;  // its colour, dash and marker (curves.h)
 };
 
 /// baseline  an arm, or "" for that of the protocol, else batch, else the first arm of batch norm

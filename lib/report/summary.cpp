@@ -1,4 +1,7 @@
 // What was found, in words made from the numbers, with the caution that they ask for.
+#include <algorithm>
+#include <set>
+
 #include "base/json.h"
 #include "base/text.h"
 #include "report/format.h"
@@ -8,6 +11,11 @@ namespace mr::report {
 namespace {
 
 constexpr double level_of_test = 0.05;
+constexpr std::size_t most_in_words = 5;  // arms, each with its numbers; more are summed up
+
+bool many(const Scope& scope) {
+  return scope.arms().size() > most_in_words;
+}
 
 std::string measure_name(const Scope& scope) {
   return scope.study.labels().size() == 1 ? "AUROC" : "macro AUROC";
@@ -18,19 +26,44 @@ std::string what_was_tested(const Scope& scope) {
   std::string text = "The test set has " + size_of_test_set(scope.study) + " with " +
                      plural(common.labels.size(), "label") + " (" + listed(common.labels) + "). ";
   std::vector<std::string> arms;
+  std::set<std::size_t> runs;
+  for (const auto& arm : scope.arms()) runs.insert(scope.study.runs(arm).size());
+  const bool alike = runs.size() == 1;
+  const auto of_runs = [](std::size_t n) { return " (" + plural(n, "run") + ")"; };
   for (const auto& arm : scope.arms())
-    arms.push_back(arm_name(arm) + " (" + plural(scope.study.runs(arm).size(), "run") + ")");
+    arms.push_back(arm_name(arm) + (alike ? "" : of_runs(scope.study.runs(arm).size())));
   text += arms.size() == 1 ? "One arm was evaluated: " : "The arms compared are ";
   text += listed(arms);
+  if (alike) text += " (" + plural(*runs.begin(), "run") + (arms.size() == 1 ? ")" : " of each)");
   if (scope.graded())
     text += ", under " + plural(scope.artifacts.size(), "artifact") + " (" +
             listed(scope.artifacts) + ") at " + severity_range(scope);
   return text + ".";
 }
 
+/// "0.958 (0.949 to 0.966) for batch, 0.967 (...) for group(8), the highest, and 0.943 (...) for
+/// layer, the lowest".
+template <typename Ask>
+std::string baseline_and_extremes(const Scope& scope, const Ask& contrast_of) {
+  std::vector<std::pair<double, std::string>> all;
+  std::string text;
+  for (const auto& arm : scope.arms()) {
+    const auto e = scope.study.estimate(contrast_of(arm));
+    const auto words = in_words(level_cell(e)) + " for " + arm_name(arm);
+    if (arm == scope.baseline)
+      text = words;
+    else if (e.value)
+      all.emplace_back(*e.value, words);
+  }
+  if (all.empty()) return text;
+  const auto [low, high] = std::minmax_element(all.begin(), all.end());
+  return text + "; of the others it is highest, " + high->second + ", and lowest, " + low->second;
+}
+
 /// "0.958 (0.949 to 0.966) for batch and ...".
 template <typename Ask>
 std::string by_arm(const Scope& scope, const Ask& contrast_of) {
+  if (many(scope)) return baseline_and_extremes(scope, contrast_of);
   std::vector<std::string> parts;
   for (const auto& arm : scope.arms())
     parts.push_back(in_words(level_cell(scope.study.estimate(contrast_of(arm)))) + " for " +
@@ -43,8 +76,11 @@ std::string levels(const Scope& scope) {
   std::string text = " The " + measure_name(scope) + " (95 % interval) ";
   if (study.has_clean())
     text += "on clean images is " +
-            by_arm(scope, [&](const auto& arm) { return study.clean(arm); }) + "; ";
-  return text + "on average over artifacts and severities it is " +
+            by_arm(scope, [&](const auto& arm) { return study.clean(arm); }) +
+            (many(scope) ? ". On" : "; on");
+  else
+    text += "on";
+  return text + " average over artifacts and severities it is " +
          by_arm(scope, [&](const auto& arm) { return study.endpoint(arm); }) + ".";
 }
 
@@ -92,7 +128,60 @@ std::string clean_difference(const Scope& scope, const std::string& arm) {
          (holds_zero ? ", which may be chance." : ".");
 }
 
+/// "better than batch are a (+0.022 (+0.008 to +0.035), p .012) and b (...)".
+std::string comparisons_summed_up(const Scope& scope) {
+  std::vector<std::string> better, worse, open, untested, clean;
+  std::optional<double> finest, coarsest;
+  for (const auto& c : scope.study.compare(scope.baseline)) {
+    const auto name = arm_name(c.arm), numbers = in_words(difference_cell(c.difference));
+    const auto& p = c.p_adjusted;
+    if (!p) {
+      untested.push_back(name);
+    } else if (*p < level_of_test) {
+      (*c.difference.value > 0 ? better : worse).push_back(name + ", " + numbers);
+    } else {
+      open.push_back(name);
+      if (const auto& mde = c.difference.mde) {
+        finest = std::min(finest.value_or(*mde), *mde);
+        coarsest = std::max(coarsest.value_or(*mde), *mde);
+      }
+    }
+    if (!scope.study.has_clean()) continue;
+    const auto e =
+        scope.study.estimate(scope.study.clean(c.arm) - scope.study.clean(scope.baseline));
+    if (e.low && (*e.low > 0 || *e.high < 0))
+      clean.push_back(name + ", " + in_words(difference_cell(e)));
+  }
+  const auto reference = arm_name(scope.baseline);
+  std::string text;
+  const auto say = [&](const std::string& what, const std::vector<std::string>& who,
+                       const std::string& between) {
+    if (who.empty()) return;
+    text += " " + what;
+    for (std::size_t i = 0; i < who.size(); ++i) text += (i == 0 ? " " : between) + who[i];
+    text += ".";
+  };
+  say("On corrupted images better than " + reference + ", by p values adjusted after Holm:", better,
+      "; ");
+  say("Worse:", worse, "; ");
+  if (!open.empty()) {
+    text += " On corrupted images no difference from " + reference + " is shown, after Holm, of " +
+            (open.size() == scope.candidates.size() ? "any other arm" : listed(open)) +
+            "; that is no proof of equality";
+    if (finest)
+      text += ", since a true difference below about " + level(*finest) +
+              (level(*finest) == level(*coarsest) ? "" : " to " + level(*coarsest)) +
+              " would often be missed";
+    text += ".";
+  }
+  if (!untested.empty()) text += " Not tested: " + listed(untested) + ".";
+  say("On clean images the interval of the difference from " + reference + " excludes 0 for", clean,
+      "; ");
+  return text + " The section Paired differences has the numbers of every arm.";
+}
+
 std::string comparisons(const Scope& scope) {
+  if (many(scope)) return comparisons_summed_up(scope);
   std::string text;
   for (const auto& c : scope.study.compare(scope.baseline)) {
     const bool equivalent =

@@ -357,6 +357,14 @@ Drawing draw(const Forest& forest) {
   return {480, bottom + 46, canvas.body};
 }
 
+std::string alt_of(const Figure& figure) {
+  std::string text = figure.alt;
+  if (const auto* curves = std::get_if<Curves>(&figure.chart))
+    for (const auto& series : curves->series)
+      if (!series.alt.empty()) text += " " + series.alt;
+  return text;
+}
+
 std::string element(const Figure& figure, const std::string& style) {
   const Drawing drawing = std::visit([](const auto& chart) { return draw(chart); }, figure.chart);
   Canvas heading;
@@ -366,7 +374,7 @@ std::string element(const Figure& figure, const std::string& style) {
   const std::string space = style.empty() ? "" : " xmlns=\"http://www.w3.org/2000/svg\"";
   std::string svg = "<svg" + space + " viewBox=\"0 0 " + size + " " + height + "\" width=\"" +
                     size + "\" height=\"" + height + "\" class=\"chart\" role=\"img\"" +
-                    " aria-label=\"" + escape_xml(figure.alt) + "\">\n";
+                    " aria-label=\"" + escape_xml(alt_of(figure)) + "\">\n";
   if (!style.empty()) {
     svg += "<style>" + style + "</style>\n";
     svg += "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n";

@@ -21,6 +21,21 @@ Curves::Point point(const Epoch& epoch, double value) {
   return p;
 }
 
+/// For those who cannot see it: a normalization's best epochs and their values.
+std::string alt_of(const Curves::Series& series) {
+  const auto by = [](auto member) {
+    return [member](const auto& a, const auto& b) { return a.*member < b.*member; };
+  };
+  const auto [low, high] =
+      std::minmax_element(series.marks.begin(), series.marks.end(), by(&Curves::Point::value));
+  const auto [first, last] =
+      std::minmax_element(series.marks.begin(), series.marks.end(), by(&Curves::Point::x));
+  return series.name + ": " + level(*low->value) + " to " + level(*high->value) + " in epochs " +
+         shortest(first->x) + " to " + shortest(last->x) + ".";
+}
+
+constexpr const char* how_drawn = " over epochs, a line for each run, a sign at its best epoch.";
+
 /// A thin line per run, in the style of its normalization, with a sign at its best epoch.
 template <typename Measure>
 Curves curves_of(const Trainings& trainings, const std::string& name, const Measure& measure) {
@@ -37,26 +52,10 @@ Curves curves_of(const Trainings& trainings, const std::string& name, const Meas
         series.runs.back().push_back(point(epoch, measure(epoch)));
       series.marks.push_back(point(log.best(), measure(log.best())));
     }
+    series.alt = alt_of(series);
     curves.series.push_back(series);
   }
   return curves;
-}
-
-/// For those who cannot see it: the best epochs of each normalization and their values.
-std::string alt_of(const std::string& what, const Curves& curves) {
-  std::string text = what + " over epochs, a line for each run, a sign at its best epoch.";
-  for (const auto& series : curves.series) {
-    const auto by = [](auto member) {
-      return [member](const auto& a, const auto& b) { return a.*member < b.*member; };
-    };
-    const auto [low, high] =
-        std::minmax_element(series.marks.begin(), series.marks.end(), by(&Curves::Point::value));
-    const auto [first, last] =
-        std::minmax_element(series.marks.begin(), series.marks.end(), by(&Curves::Point::x));
-    text += " " + series.name + ": " + level(*low->value) + " to " + level(*high->value) +
-            " in epochs " + shortest(first->x) + " to " + shortest(last->x) + ".";
-  }
-  return text;
 }
 
 Figure loss_figure(const Trainings& trainings) {
@@ -66,16 +65,16 @@ Figure loss_figure(const Trainings& trainings) {
   for (const auto& log : trainings.logs())
     for (const auto& epoch : log.epochs) high = std::max(high, epoch.train_loss);
   curves.y_high = high > 0 ? 1.05 * high : 1;
-  return {"training-loss", "Training loss", alt_of("Training loss", curves), curves};
+  return {"training-loss", "Training loss", std::string("Training loss") + how_drawn, curves};
 }
 
 Figure auroc_figure(const Trainings& trainings) {
   auto curves =
       curves_of(trainings, "mean over labels", [](const Epoch& e) { return e.val_auroc_mean; });
   curves.reference = 0.5;
-  const auto alt = alt_of("Mean validation AUROC", curves);
   FigureGroup alone;
-  alone.figures.push_back({"validation-auroc", "Validation AUROC", alt, curves});
+  alone.figures.push_back({"validation-auroc", "Validation AUROC",
+                           std::string("Mean validation AUROC") + how_drawn, curves});
   share_range(alone);
   return alone.figures.front();
 }
@@ -122,7 +121,7 @@ Trainings::Trainings(std::vector<TrainingLog> logs, const std::vector<std::strin
     if (log.normalization == "batch") add("batch");
   for (const auto& log : logs_) add(log.normalization);
   std::stable_sort(logs_.begin(), logs_.end(), [&](const TrainingLog& a, const TrainingLog& b) {
-    return style(a.normalization) < style(b.normalization);
+    return place(a.normalization) < place(b.normalization);
   });
 }
 
@@ -134,6 +133,10 @@ std::vector<std::string> Trainings::normalizations() const {
 }
 
 std::size_t Trainings::style(const std::string& normalization) const {
+  return style_of(place(normalization), names_.size());
+}
+
+std::size_t Trainings::place(const std::string& normalization) const {
   return static_cast<std::size_t>(std::find(names_.begin(), names_.end(), normalization) -
                                   names_.begin());
 }
@@ -162,6 +165,7 @@ Document training_document(const Trainings& trainings, const Json& provenance) {
   document.subtitle = plural(trainings.normalizations().size(), "normalization") + ", " +
                       plural(trainings.logs().size(), "run");
   document.sections = {training(trainings), origin(provenance)};
+  spread_curves(document);
   return document;
 }
 

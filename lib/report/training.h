@@ -22,7 +22,9 @@ class Trainings {
   std::size_t style(const std::string& normalization) const;
 
  private:
-  std::vector<std::string> names_;  // by style
+  std::size_t place(const std::string& normalization) const;  // in names_
+
+  std::vector<std::string> names_;  // in the order of their styles
   std::vector<results::TrainingLog> logs_;
 };
 

@@ -1,6 +1,7 @@
 """The leaderboard of all models, and the report of two arms alone."""
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -148,3 +149,67 @@ def test_parts_of_artifacts_that_other_arms_alone_have_are_left_out(run, tmp_pat
          tmp_path / "b.eval"])
     read = lambda name: json.loads((tmp_path / name / "report.json").read_text())["decomposition"]
     assert read("all") and not read("two")
+
+
+class Crowd(Cohort):
+    """Arms of names a01, a02, ...: the higher the number, the less an artifact harms."""
+
+    def scores(self, arm, run, artifact, severity):
+        own = np.random.default_rng([run, sum(map(ord, arm))]).normal(size=self.case.shape) * 0.25
+        noise = np.random.default_rng([7, sum(map(ord, artifact or "clean"))]).normal(
+            size=self.case.shape)
+        number = 0 if arm == "batch" else int(arm[1:])
+        return (self.case + own + (0.8 - 0.05 * number) * severity * noise
+                * (artifact is not None)).astype("<f4")
+
+
+CROWD = ["batch", *(f"a{i:02d}" for i in range(1, 10))]
+
+
+@pytest.fixture(scope="module")
+def crowd(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crowd")
+    (folder / "x.eval").write_text(evaluation(Crowd(subjects=40, slices=6), CROWD, [1, 2, 3],
+                                              GRID[:6], thumbnails=False))
+    done = run(["mr-report", "-o", folder / "report", folder / "x.eval"])
+    return folder / "report", done.stdout.decode()
+
+
+def test_curves_of_many_arms_are_spread_over_drawings_that_all_have_the_baseline(crowd):
+    folder, _ = crowd
+    for name, others in (("curve-bias", 0), ("operating-sensitivity", 0),
+                         ("decision-anterior-clean", 1)):  # the line of calling all
+        assert not (folder / "figures" / f"{name}.svg").exists()
+        parts = sorted((folder / "figures").glob(f"{name}-?.svg"))
+        drawn = []
+        for part in parts:
+            svg = part.read_text()
+            rows = list(csv.DictReader(open(part.with_suffix(".csv"), newline="")))
+            arms = list(dict.fromkeys(row["series"] for row in rows))
+            assert arms[0] == "batch" and len(arms) == 6 - (part != parts[0]) + others
+            styles = set(re.findall(r'c-line (c-s\d)"', svg))
+            assert len(styles) == len(arms)  # each line another colour
+            drawn += [arm for arm in arms[1:] if arm != "all positive"]
+            alt = re.search('aria-label="([^"]*)"', svg).group(1)
+            assert {a for a in CROWD if a + ":" in alt} == set(arms) - {"all positive"}
+            assert f"({len(drawn) // 5 + len(drawn) % 5 // 4} of 2)" in svg
+        assert drawn == CROWD[1:]
+
+
+def test_the_summary_of_many_arms_sums_up(crowd):
+    folder, markdown = crowd
+    found = json.loads((folder / "report.json").read_text())
+    summary = markdown.split("## Summary\n\n")[1].split("\n## ")[0]
+    overall = {(e["quantity"], e["arm"], e["artifact"]): e for e in found["estimates"]
+               if e["severity"] is None and (e["label"], e["metric"]) == ("macro", "auroc")}
+    for artifact in ("clean", "all"):
+        values = {arm: overall["level", arm, artifact]["value"] for arm in CROWD}
+        others = CROWD[1:]
+        for arm, word in ((max(others, key=values.get), "highest"), (min(others, key=values.get),
+                                                                     "lowest")):
+            assert re.search(rf"{word}, {values[arm]:.3f} \([^()]*\) for {arm}\b", summary)
+    named = re.findall(r"\ba\d\d\b", re.search(
+        "adjusted after Holm: (.*?)\\. On corrupted images no difference", summary).group(1))
+    assert named == [a for a in CROWD[1:] if overall["difference", a, "all"]["p_adjusted"] < 0.05]
+    assert 0 < len(named) < len(CROWD) - 1
+    assert len(summary) < 2500

@@ -1,6 +1,7 @@
 #include <regex>
 
 #include "base/error.h"
+#include "report/curves.h"
 #include "report/format.h"
 #include "report/html.h"
 #include "report/markdown.h"
@@ -84,6 +85,43 @@ Curves curves(const std::vector<std::optional<double>>& values) {
 }
 
 }  // namespace
+
+TEST_CASE("styles: the baseline's, then at most six that begin anew") {
+  const auto styles = [](std::size_t n) {
+    std::string all;
+    for (std::size_t i = 0; i < n; ++i) all += std::to_string(style_of(i, n));
+    return all;
+  };
+  CHECK(styles(1) == "0");
+  CHECK(styles(2) == "01");
+  CHECK(styles(7) == "0123456");
+  CHECK(styles(8) == "01234123");  // two drawings of about as many
+  CHECK(styles(13) == "0123456123456");
+  CHECK(styles(17) == "01234561234561234");
+}
+
+TEST_CASE("curves of many arms become several drawings, each with what is for all") {
+  Curves curves;
+  for (std::size_t i = 0; i < 8; ++i)
+    curves.series.push_back({std::string(1, static_cast<char>('a' + i)), style_of(i, 8), {}, {}});
+  curves.series.push_back({"line", style_of_no_arm, {}, {}});
+  FigureGroup group;
+  group.figures = {{"f", "F", "alt", curves}, {"map", "Map", "", HeatMap{}}};
+  auto document = document_of(group);
+  spread_curves(document);
+  const auto& figures = std::get<FigureGroup>(document.sections[0].blocks[0]).figures;
+  REQUIRE(figures.size() == 3);
+  const auto names = [&](std::size_t f) {
+    std::string all;
+    for (const auto& series : std::get<Curves>(figures[f].chart).series) all += series.name + " ";
+    return all;
+  };
+  CHECK(names(0) == "a b c d e line ");
+  CHECK(names(1) == "a f g h line ");
+  CHECK(figures[1].file == "f-2");
+  CHECK(figures[1].title == "F (2 of 2)");
+  CHECK(figures[2].file == "map");
+}
 
 TEST_CASE("numbers are printed as the field prints them") {
   CHECK(level(0.91249) == "0.912");
