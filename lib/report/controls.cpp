@@ -11,6 +11,7 @@ namespace {
 /// A control of the gain, with its conditions over severities.
 struct GainControl {
   std::string name;
+  std::vector<std::string> severities;
   std::vector<Condition> conditions;
 };
 
@@ -18,13 +19,12 @@ std::vector<GainControl> gain_controls_of(const Scope& scope) {
   std::vector<GainControl> all;
   if (!scope.study.has_clean()) return all;
   for (const auto& condition : scope.gain_controls) {
-    const auto name = condition.artifact.substr(0, condition.artifact.find(':'));
+    const auto control = *results::parse_gain_control(condition);
     const auto known =
-        std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.name == name; });
-    if (known == all.end())
-      all.push_back({name, {condition}});
-    else
-      known->conditions.push_back(condition);
+        std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.name == control.name; });
+    auto& at = known == all.end() ? all.emplace_back(GainControl{control.name, {}, {}}) : *known;
+    at.severities.push_back(control.severity);
+    at.conditions.push_back(condition);
   }
   return all;
 }
@@ -45,13 +45,6 @@ Estimate estimate(const Scope& scope, const Contrast& contrast, Metric metric) {
   return scope.study.estimate(contrast, results::macro, metric);
 }
 
-std::string severities_of(const GainControl& control) {
-  std::vector<std::string> all;
-  for (const auto& condition : control.conditions)
-    all.push_back(condition.artifact.substr(control.name.size() + 1));
-  return listed(all);
-}
-
 bool evaluated(const Scope& scope, const std::string& arm, const GainControl& control) {
   return std::any_of(control.conditions.begin(), control.conditions.end(),
                      [&](const auto& c) { return scope.study.evaluated(arm, c); });
@@ -61,7 +54,7 @@ Table gain_table(const Scope& scope, const std::vector<GainControl>& controls) {
   Table table;
   table.title = "Gain alone";
   table.caption = "Change from clean, mean over labels and severities (" +
-                  severities_of(controls.front()) +
+                  listed(controls.front().severities) +
                   "), with 95 % interval, pointwise; at the frozen thresholds, " +
                   of_thresholds(scope.study) + ".";
   table.columns = {"Arm", "Control", "AUROC", "Sensitivity", "Specificity", "Alarm rate"};

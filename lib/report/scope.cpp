@@ -66,7 +66,7 @@ Scope make_scope(const Study& study, const std::string& asked,
     for (const double s : study.severities(artifact)) severities.insert(s);
   scope.severities.assign(severities.begin(), severities.end());
   for (const auto& condition : study.conditions())
-    if (results::is_gain_control(condition))
+    if (results::parse_gain_control(condition))
       scope.gain_controls.push_back(condition);
     else if (condition.kind == results::Kind::recipe || condition.kind == results::Kind::as_given)
       scope.others.push_back(condition);

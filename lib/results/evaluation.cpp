@@ -384,16 +384,16 @@ Condition gain_control(const std::string& artifact, double severity) {
   return {Kind::recipe, artifact + ":" + shortest(severity), 0};
 }
 
-bool is_gain_control(const Condition& condition) {
-  const auto begins = [&](const std::string& control) {
-    return condition.artifact.compare(0, control.size() + 1, control + ":") == 0;
-  };
-  return condition.kind == Kind::recipe &&
-         std::any_of(std::begin(gain_controls), std::end(gain_controls), begins);
+std::optional<GainControl> parse_gain_control(const Condition& condition) {
+  if (condition.kind != Kind::recipe) return {};
+  for (const std::string control : gain_controls)
+    if (condition.artifact.compare(0, control.size() + 1, control + ":") == 0)
+      return GainControl{control, condition.artifact.substr(control.size() + 1)};
+  return {};
 }
 
 bool is_own_name(const std::string& recipe) {
-  return recipe == clinic_mix || is_gain_control({Kind::recipe, recipe, 0});
+  return recipe == clinic_mix || parse_gain_control({Kind::recipe, recipe, 0});
 }
 
 std::string name(const Condition& condition) {

@@ -93,8 +93,11 @@ struct Condition {
 inline constexpr const char* clinic_mix = "clinic-mix";
 inline constexpr const char* gain_controls[] = {"gain-common", "gain-random"};
 Condition gain_control(const std::string& artifact, double severity);
-bool is_gain_control(const Condition& condition);
-bool is_own_name(const std::string& recipe);  // of one of these
+struct GainControl {
+  std::string name, severity;
+};
+std::optional<GainControl> parse_gain_control(const Condition& condition);  // none of another
+bool is_own_name(const std::string& recipe);                                // of one of these
 
 std::string name(const Condition& condition);  // "clean", "motion:3", "motion:3 gain-matched", ...
 
