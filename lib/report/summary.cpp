@@ -41,8 +41,8 @@ std::string what_was_tested(const Scope& scope) {
   return text + ".";
 }
 
-/// "0.958 (0.949 to 0.966) for batch, 0.967 (...) for group(8), the highest, and 0.943 (...) for
-/// layer, the lowest".
+/// "0.958 (0.949 to 0.966) for batch; of the others it is highest, 0.967 (...) for group(8), and
+/// lowest, 0.943 (...) for instance".
 template <typename Ask>
 std::string baseline_and_extremes(const Scope& scope, const Ask& contrast_of) {
   std::vector<std::pair<double, std::string>> all;
@@ -128,7 +128,7 @@ std::string clean_difference(const Scope& scope, const std::string& arm) {
          (holds_zero ? ", which may be chance." : ".");
 }
 
-/// "better than batch are a (+0.022 (+0.008 to +0.035), p .012) and b (...)".
+/// Which arms differ, each in a list of its kind, with numbers where a difference is shown.
 std::string comparisons_summed_up(const Scope& scope) {
   std::vector<std::string> better, worse, open, untested, clean;
   std::optional<double> finest, coarsest;
@@ -154,16 +154,15 @@ std::string comparisons_summed_up(const Scope& scope) {
   }
   const auto reference = arm_name(scope.baseline);
   std::string text;
-  const auto say = [&](const std::string& what, const std::vector<std::string>& who,
-                       const std::string& between) {
+  const auto say = [&](const std::string& what, const std::vector<std::string>& who) {
     if (who.empty()) return;
     text += " " + what;
-    for (std::size_t i = 0; i < who.size(); ++i) text += (i == 0 ? " " : between) + who[i];
+    for (std::size_t i = 0; i < who.size(); ++i) text += (i == 0 ? " " : "; ") + who[i];
     text += ".";
   };
-  say("On corrupted images better than " + reference + ", by p values adjusted after Holm:", better,
-      "; ");
-  say("Worse:", worse, "; ");
+  say("On corrupted images better than " + reference + ", by p values adjusted after Holm:",
+      better);
+  say("Worse:", worse);
   if (!open.empty()) {
     text += " On corrupted images no difference from " + reference + " is shown, after Holm, of " +
             (open.size() == scope.candidates.size() ? "any other arm" : listed(open)) +
@@ -175,8 +174,8 @@ std::string comparisons_summed_up(const Scope& scope) {
     text += ".";
   }
   if (!untested.empty()) text += " Not tested: " + listed(untested) + ".";
-  say("On clean images the interval of the difference from " + reference + " excludes 0 for", clean,
-      "; ");
+  say("On clean images the interval of the difference from " + reference + " excludes 0 for",
+      clean);
   return text + " The section Paired differences has the numbers of every arm.";
 }
 
