@@ -262,7 +262,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
     throw mr::UsageError("an image would go to the terminal: redirect it, or name a file with -o");
   const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
   if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite);
-  if (!to_stdout) mr::require_absent(o.output, overwrite);
+  if (!to_stdout) mr::image::require_writable(volume, o.output, overwrite);
   for (const auto& path : {o.print_recipe, o.save_kspace})
     if (!path.empty() && path != "-") mr::require_absent(path, overwrite);
 
@@ -276,7 +276,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
       {std::move(volume), std::nullopt, std::move(facts), std::move(maps)}, recipe,
       mr::dataset::draw_of(entry, recipe, o.seed), name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
-  const mr::image::Derivation derivation{"mr-corrupt: " + mr::dataset::describe(done)};
+  const auto derivation = mr::dataset::derivation_of(done);
   if (!o.print_recipe.empty()) write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
   if (!o.save_kspace.empty())
     mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,

@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
-#include "image/image_file.h"
 
 namespace mr::dataset {
 namespace {
@@ -78,7 +77,7 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   make_folders(parent_folder(path));
   const auto done = artifact::resolved(options.recipe, result.artifacts, options.seed, entry.id);
   image::write_image(
-      result.volume, path, {"mr-corrupt: " + describe(done)}, options.seed,
+      result.volume, path, derivation_of(done), options.seed,
       options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
   if (entry.source.empty()) entry.source = entry.file;
   entry.file = resolve(path, "");
@@ -171,6 +170,11 @@ std::string describe(const artifact::Recipe& recipe) {
   }
   if (recipe.gain == artifact::Gain::match) text += " match-gain";
   return text;
+}
+
+image::Derivation derivation_of(const artifact::Recipe& recipe) {
+  const auto done = describe(recipe);
+  return {done.empty() ? "" : "mr-corrupt: " + done};
 }
 
 std::string image_path(const std::string& folder, const std::string& id,

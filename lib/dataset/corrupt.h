@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/run.h"
 #include "dataset/manifest.h"
+#include "image/image_file.h"
 
 namespace mr::dataset {
 
@@ -46,6 +47,7 @@ artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe, 
 /// "motion:3 rician:2,snr=15", for headers of files and messages: the steps that were done, with
 /// the values that are not their severity's own.
 std::string describe(const artifact::Recipe& recipe);
+image::Derivation derivation_of(const artifact::Recipe& recipe);  // nothing where nothing was done
 
 struct CorruptOptions {
   artifact::Recipe recipe;

@@ -1,7 +1,10 @@
 #include "image/image_file.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -14,12 +17,34 @@ namespace {
 
 constexpr std::size_t prefix_bytes = 512;
 
+/// A file's name taken apart: "a/b", ".nii", packed of "a/b.nii.gz"; endings in lower case.
+struct Name {
+  std::string stem, ending;
+  bool packed = false;
+
+  explicit Name(const std::string& path) : stem(path) {
+    ending = take_ending();
+    packed = ending == ".gz";
+    if (packed) ending = take_ending();
+  }
+  bool is_pair() const { return ending == ".hdr" || ending == ".img"; }
+
+ private:
+  std::string take_ending() {
+    const auto dot = stem.rfind('.');
+    if (dot == std::string::npos || stem.find('/', dot) != std::string::npos) return "";
+    auto taken = stem.substr(dot);
+    stem.resize(dot);
+    for (char& c : taken) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return taken;
+  }
+};
+
 /// The header of a pair where the image half was named.
 std::string header_beside(const std::string& path) {
-  const bool packed = ends_with(path, ".gz");
-  const auto stem = packed ? path.substr(0, path.size() - 3) : path;
-  if (!ends_with(stem, ".img")) return path;
-  const auto header = stem.substr(0, stem.size() - 4) + ".hdr";
+  const Name name(path);
+  if (name.ending != ".img") return path;
+  const auto header = name.stem + ".hdr";
   for (const auto& candidate : {header, header + ".gz"})
     if (exists(candidate)) return candidate;
   return path;
@@ -72,12 +97,66 @@ std::string encode_image(const Volume& volume, const Derivation& derivation, boo
   return packed ? gzip(bytes) : bytes;
 }
 
+namespace {
+
+/// What is there and is no file, such as /dev/null, has no name to speak of.
+bool is_device(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+         !std::filesystem::is_directory(status);
+}
+
+void require_fitting_name(const Volume& volume, const std::string& path) {
+  const Name name(path);
+  const bool nifti = name.ending == ".nii" || name.is_pair();
+  if (is_device(path)) return;
+  if (dicom_kind(volume) == DicomKind::none) {
+    if (!nifti)
+      throw UsageError(path +
+                       ": the image is NIfTI and stays so: name a .nii, .nii.gz or .hdr file");
+    return;
+  }
+  constexpr const char* others[] = {".png", ".jpg",  ".jpeg", ".tif", ".tiff", ".mha",
+                                    ".mhd", ".nrrd", ".mgh",  ".mgz", ".npy"};
+  if (nifti || name.packed ||
+      std::any_of(std::begin(others), std::end(others),
+                  [&](const char* other) { return name.ending == other; }))
+    throw UsageError(path + ": the image is DICOM and stays so: name a " +
+                     (dicom_kind(volume) == DicomKind::folder ? "folder" : ".dcm file"));
+}
+
+/// The files that writing to `path` makes.
+std::vector<std::string> written_files(const Volume& volume, const std::string& path) {
+  const Name name(path);
+  if (dicom_kind(volume) != DicomKind::none || !name.is_pair()) return {path};
+  const std::string gz = name.packed ? ".gz" : "";
+  return {name.stem + ".hdr" + gz, name.stem + ".img" + gz};
+}
+
+}  // namespace
+
+void require_writable(const Volume& volume, const std::string& path, Overwrite overwrite) {
+  require_fitting_name(volume, path);
+  for (const auto& file : written_files(volume, path)) require_absent(file, overwrite);
+}
+
 void write_image(const Volume& volume, const std::string& path, const Derivation& derivation,
                  std::uint64_t uid_seed, Overwrite overwrite) {
-  require_absent(path, overwrite);  // before the work of encoding
+  require_writable(volume, path, overwrite);  // before the work of encoding
+  const bool packed = Name(path).packed;
+  if (const auto files = written_files(volume, path); files.size() == 2) {
+    const auto pair = encode_nifti_pair(volume, derivation);
+    AtomicFile header(files[0], overwrite), voxels(files[1], overwrite);
+    header.write(packed ? gzip(pair.header) : pair.header);
+    voxels.write(packed ? gzip(pair.voxels) : pair.voxels);
+    voxels.commit();
+    header.commit();  // last: without it there is no image
+    return;
+  }
   if (dicom_kind(volume) == DicomKind::folder)
     return write_dicom_folder(volume, path, derivation, uid_seed, overwrite);
-  write_file(path, encode_image(volume, derivation, ends_with(path, ".gz"), uid_seed), overwrite);
+  write_file(path, encode_image(volume, derivation, packed, uid_seed), overwrite);
 }
 
 std::string natural_extension(const Volume& volume) {

@@ -47,8 +47,14 @@ void quantise(Volume& volume);
 std::string encode_image(const Volume& volume, const Derivation& derivation, bool gzip,
                          std::uint64_t uid_seed = 0);
 
-/// Writes whole or not at all. NIfTI: `path` gets .nii.gz or .nii as it names; DICOM folder:
-/// a folder of files, new UIDs, derived. `uid_seed` keys the new UIDs: same input, same UIDs.
+/// Before the work of making it: can this image be written there?
+/// throws UsageError where the name is that of another format, CannotCreateError where a file
+/// that would be written exists and `overwrite` is no
+void require_writable(const Volume& volume, const std::string& path, Overwrite overwrite);
+
+/// Writes whole or not at all. NIfTI: `path` gets .nii.gz, .nii or a .hdr/.img pair as it names;
+/// DICOM folder: a folder of files, new UIDs, derived. `uid_seed` keys the new UIDs: same input,
+/// same UIDs. throws as require_writable, and IoError
 void write_image(const Volume& volume, const std::string& path, const Derivation& derivation,
                  std::uint64_t uid_seed, Overwrite overwrite);
 

@@ -76,6 +76,12 @@ char layout_of(std::string_view magic, int version) {
   return magic[1];
 }
 
+/// Of a whole raw header.
+bool is_one_file(std::string_view raw) {
+  const int version = raw.size() == header1_bytes ? 1 : 2;
+  return layout_of(magic_of(raw, version), version) == '+';
+}
+
 template <typename To, typename From, std::size_t n>
 void copy_numbers(To (&to)[n], const From (&from)[n]) {
   std::copy(std::begin(from), std::end(from), std::begin(to));
@@ -389,7 +395,7 @@ void put(std::string& raw, std::size_t offset, T value, bool swapped) {
 /// Writes what differs from the source into its raw header.
 template <typename H>
 void patch(std::string& raw, bool swapped, const Storage& was, const Storage& now,
-           const std::string& description, std::size_t vox_offset) {
+           const std::string& description, std::size_t vox_offset, char layout) {
   H h;
   if (now.datatype != was.datatype) {
     const auto code = std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) {
@@ -409,7 +415,7 @@ void patch(std::string& raw, bool swapped, const Storage& was, const Storage& no
     raw.replace(offsetof(H, descrip), text.size(), text);
   }
   put(raw, offsetof(H, vox_offset), static_cast<decltype(h.vox_offset)>(vox_offset), swapped);
-  raw[offsetof(H, magic) + 1] = '+';
+  raw[offsetof(H, magic) + 1] = layout;
 }
 
 /// NIfTI-1 header of an image made in memory, in native byte order.
@@ -474,7 +480,10 @@ bool is_packed_nifti(const Volume& volume) {
 }
 
 Header read_nifti_header(ByteSource& source) {
-  return interpret(read_raw_header(source), source.name());
+  const auto parsed = read_raw_header(source);
+  auto header = interpret(parsed, source.name());
+  if (!is_one_file(parsed.raw)) image_beside(source.name());  // else there are no voxels
+  return header;
 }
 
 Volume read_nifti(ByteSource& source) {
@@ -497,8 +506,7 @@ Volume read_nifti(ByteSource& source) {
   origin->packed = source.packed();
   const auto header_bytes = parsed.raw.size();
   const auto vox_offset = static_cast<std::uint64_t>(fields.vox_offset);
-  if (layout_of(magic_of(parsed.raw, header_bytes == header1_bytes ? 1 : 2),
-                header_bytes == header1_bytes ? 1 : 2) == '+') {
+  if (is_one_file(parsed.raw)) {
     if (fields.vox_offset < static_cast<std::int64_t>(header_bytes))
       throw DataError(name + ": want vox_offset of at least " + std::to_string(header_bytes) +
                       ", found " + std::to_string(fields.vox_offset));
@@ -520,8 +528,13 @@ Volume read_nifti(ByteSource& source) {
   return volume;
 }
 
-std::string encode_nifti(const Volume& volume, const Derivation& derivation) {
-  const auto storage = fitting_storage(volume);
+namespace {
+
+enum class Layout : char { one_file = '+', pair = 'i' };
+
+/// The raw header with its extensions: what comes before the voxels, or the header of a pair.
+std::string encode_header(const Volume& volume, const Storage& storage,
+                          const Derivation& derivation, Layout layout) {
   const auto* origin = dynamic_cast<const NiftiOrigin*>(volume.origin.get());
   if (origin && origin->shape != volume.shape())
     throw std::logic_error("encode_nifti: the image has another shape than its source");
@@ -530,25 +543,45 @@ std::string encode_nifti(const Volume& volume, const Derivation& derivation) {
   std::string out = origin ? origin->header : new_header(volume, storage);
   std::string extensions = origin ? origin->extensions : std::string();
   if (extensions.size() < 4) extensions.resize(4, '\0');  // "no extensions"
-  const auto vox_offset = out.size() + extensions.size();
+  const auto vox_offset = layout == Layout::pair ? 0 : out.size() + extensions.size();
+  const auto letter = static_cast<char>(layout);
   if (out.size() == header1_bytes)
-    patch<nifti_1_header>(out, swapped, was, storage, derivation.text, vox_offset);
+    patch<nifti_1_header>(out, swapped, was, storage, derivation.text, vox_offset, letter);
   else
-    patch<nifti_2_header>(out, swapped, was, storage, derivation.text, vox_offset);
-  out += extensions;
+    patch<nifti_2_header>(out, swapped, was, storage, derivation.text, vox_offset, letter);
+  return out + extensions;
+}
 
+void append_voxels(const Volume& volume, const Storage& storage, std::string& out) {
+  const auto* origin = dynamic_cast<const NiftiOrigin*>(volume.origin.get());
   const auto n = numbers_per_plane(volume);
   const auto number_bytes = bytes_of(storage.datatype) / (is_complex(storage.datatype) ? 2 : 1);
   const auto plane_bytes = static_cast<std::size_t>(n) * number_bytes;
   const auto planes = volume.shape()[0] * volume.shape()[1];
-  out.reserve(vox_offset + plane_bytes * static_cast<std::size_t>(planes));
+  out.reserve(out.size() + plane_bytes * static_cast<std::size_t>(planes));
   std::string stored(plane_bytes, '\0');  // aligned, which `out` past its header need not be
   for (std::int64_t p = 0; p < planes; ++p) {
     encode_plane(volume, storage, p, stored.data());
-    if (swapped) swap_bytes(stored.data(), number_bytes, static_cast<std::size_t>(n));
+    if (origin && origin->swapped)
+      swap_bytes(stored.data(), number_bytes, static_cast<std::size_t>(n));
     out += stored;
   }
+}
+
+}  // namespace
+
+std::string encode_nifti(const Volume& volume, const Derivation& derivation) {
+  const auto storage = fitting_storage(volume);
+  auto out = encode_header(volume, storage, derivation, Layout::one_file);
+  append_voxels(volume, storage, out);
   return out;
+}
+
+NiftiPair encode_nifti_pair(const Volume& volume, const Derivation& derivation) {
+  const auto storage = fitting_storage(volume);
+  NiftiPair pair{encode_header(volume, storage, derivation, Layout::pair), ""};
+  append_voxels(volume, storage, pair.voxels);
+  return pair;
 }
 
 }  // namespace mr::image

@@ -70,6 +70,65 @@ def test_every_datatype_keeps_its_bits(name, run, tmp_path):
         assert np.array_equal(raw_voxels(after), voxels)
 
 
+PAIRS = [("pair.hdr", "pair.hdr", "pair.img"), ("pair.img", "pair.hdr", "pair.img"),
+         ("a.b.hdr.gz", "a.b.hdr.gz", "a.b.img.gz")]
+
+
+@pytest.mark.parametrize("source", ["nifti-reader-js/air.hdr.gz", "nifti-reader-js/with_extension.nii.gz",
+                                    "nifti-reader-js/big.nii.gz", "nibabel/example_nifti2.nii.gz"])
+@pytest.mark.parametrize("named, header, voxels", PAIRS)
+def test_a_pair_is_written_where_one_is_named(source, named, header, voxels, run, fails, data,
+                                              tmp_path):
+    source = data / "nifti" / source
+    run(["mr-corrupt", *KEEP, source, "-o", tmp_path / named])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([header, voxels])
+    before, after = nib.load(source), nib.load(tmp_path / header)
+    assert type(after).__name__ == type(before).__name__.replace("Image", "Pair").replace("PairPair",
+                                                                                       "Pair")
+    assert np.array_equal(raw_voxels(before), raw_voxels(after))
+    for key in set(before.header.keys()) - KEPT_BY_HEADER:
+        assert before.header[key].tobytes() == after.header[key].tobytes(), key
+    assert after.header["vox_offset"] == 0
+    again = tmp_path / "again.nii"
+    run(["mr-corrupt", *KEEP, tmp_path / named, "-o", again])
+    assert np.array_equal(raw_voxels(nib.load(again)), raw_voxels(before))
+    (tmp_path / header).unlink()  # what would be replaced is the other half
+    fails(["mr-corrupt", *KEEP, source, "-o", tmp_path / named], 73, voxels + ": exists")
+
+
+@pytest.mark.parametrize("source, name", [
+    ("nifti/nibabel/anatomical.nii", "x.dcm"), ("nifti/nibabel/anatomical.nii", "x.png"),
+    ("nifti/nibabel/anatomical.nii", "x"), ("nifti/nibabel/anatomical.nii", "x.gz"),
+    ("dicom/pydicom/MR_small.dcm", "x.nii"), ("dicom/pydicom/MR_small.dcm", "x.NII.GZ"),
+    ("dicom/pydicom/MR_small.dcm", "x.hdr"), ("dicom/pydicom/MR_small.dcm", "x.png"),
+    ("dicom/pydicom/MR_small.dcm", "x.dcm.gz")])
+def test_a_name_of_another_format_is_refused(source, name, fails, data, tmp_path):
+    fails(["mr-corrupt", *KEEP, data / source, "-o", tmp_path / name], 64,
+          f"{name}: the image is {'NIfTI' if source[0] == 'n' else 'DICOM'} and stays so")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x.NII.GZ", "x.nii.gz", "x.Nii"])
+def test_names_end_in_any_case(name, run, data, tmp_path):
+    run(["mr-corrupt", *KEEP, data / "nifti/nibabel/anatomical.nii", "-o", tmp_path / name])
+    assert ((tmp_path / name).read_bytes()[:2] == b"\x1f\x8b") == name.lower().endswith(".gz")
+
+
+def test_a_device_needs_no_name(run, data):
+    run(["mr-corrupt", *KEEP, data / "nifti/nibabel/anatomical.nii", "--force", "-o", "/dev/null"])
+
+
+def test_what_changes_nothing_leaves_the_description(run, data, tmp_path):
+    image = nib.load(data / "nifti/nibabel/anatomical.nii")
+    image.header["descrip"] = b"TE=30;Time=123456.000"
+    nib.save(image, tmp_path / "in.nii")
+    run(["mr-corrupt", *KEEP, tmp_path / "in.nii", "-o", tmp_path / "out.nii"])
+    assert (tmp_path / "in.nii").read_bytes() == (tmp_path / "out.nii").read_bytes()
+    run(["mr-corrupt", "-a", "rician:1", tmp_path / "in.nii", "-o", tmp_path / "changed.nii"])
+    assert nib.load(tmp_path / "changed.nii").header["descrip"].tobytes().rstrip(b"\0") == \
+        b"mr-corrupt: rician:1"
+
+
 def test_a_filter_reads_standard_input_and_writes_standard_output(run, data, tmp_path):
     source = data / "nifti/nifti_space/RAS.nii.gz"
     p = run(["mr-corrupt", *KEEP], stdin=source.read_bytes())

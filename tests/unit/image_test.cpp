@@ -524,8 +524,10 @@ TEST_CASE("files: recognised by content, pairs found, nothing replaced without l
   const auto volume = read_image(path);
   CHECK(volume.voxels == read(bytes).voxels);
   CHECK(natural_extension(volume) == ".nii");
-  CHECK_THROWS_AS(write_image(volume, path, {""}, 0, mr::Overwrite::no), mr::CannotCreateError);
+  CHECK_THROWS_AS(write_image(volume, path, {""}, 0, mr::Overwrite::yes), mr::UsageError);
   write_image(volume, folder.path + "/out.nii.gz", {""}, 0, mr::Overwrite::no);
+  CHECK_THROWS_AS(write_image(volume, folder.path + "/out.nii.gz", {""}, 0, mr::Overwrite::no),
+                  mr::CannotCreateError);
   CHECK(natural_extension(read_image(folder.path + "/out.nii.gz")) == ".nii.gz");
   const auto header = read_header(folder.path + "/out.nii.gz");
   CHECK(header.shape == volume.shape());
@@ -540,6 +542,9 @@ TEST_CASE("files: recognised by content, pairs found, nothing replaced without l
   for (const char* name : {"/pair.hdr", "/pair.img"})
     CHECK(read_image(folder.path + name).voxels == volume.voxels);
   CHECK(read(encode(read_image(folder.path + "/pair.hdr"))).voxels == volume.voxels);
+  CHECK_NOTHROW(read_header(folder.path + "/pair.hdr"));
+  std::filesystem::remove(folder.path + "/pair.img");
+  CHECK_THROWS_AS(read_header(folder.path + "/pair.hdr"), mr::MissingInputError);
 }
 
 TEST_CASE("an image is recognised by its first bytes, packed or not; a text is not one") {
