@@ -174,7 +174,14 @@ std::string describe(const artifact::Recipe& recipe) {
 
 image::Derivation derivation_of(const artifact::Recipe& recipe) {
   const auto done = describe(recipe);
-  return {done.empty() ? "" : "mr-corrupt: " + done};
+  image::Derivation derivation{done.empty() ? "" : "mr-corrupt: " + done};
+  for (const auto& step : recipe.steps) {
+    if (step.probability && step.probability->median == 0) continue;
+    if (step.artifact == "jpeg") derivation.lossy.emplace_back("ISO_10918_1");
+    if (step.artifact == "jpeg2000") derivation.lossy.emplace_back("ISO_15444_1");
+    derivation.burned_in = derivation.burned_in || step.artifact == "burnt-in-text";
+  }
+  return derivation;
 }
 
 std::string image_path(const std::string& folder, const std::string& id,

@@ -1,12 +1,15 @@
 #include <dcmtk/dcmdata/dcistrmb.h>
 #include <dcmtk/dcmdata/dcpixseq.h>
 #include <dcmtk/dcmdata/dcpxitem.h>
+#include <dcmtk/dcmdata/dcspchrs.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -17,6 +20,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "image/dicom_origin.h"
+#include "image/jpeg.h"
 
 namespace mr::image {
 namespace {
@@ -51,6 +55,8 @@ struct Slice {
   int rows = 0, columns = 0;
   PixelFormat format;
   Storage storage;
+  std::string component;  // of a complex value: "M", "P", "R" or "I"; "": not said
+  std::optional<double> echo_ms;
   Vector position{}, row{}, column{};   // LPS+ mm; directions along increasing i and j
   double spacing_i = 0, spacing_j = 0;  // mm
 
@@ -106,9 +112,17 @@ Vector want_vector(const Slice& slice, const DcmTagKey& tag, unsigned long first
           want_number(slice, tag, first + 2)};
 }
 
+bool is_directory(DcmDataset& dataset) {
+  return dataset.tagExists(DCM_DirectoryRecordSequence) && text(dataset, DCM_SOPClassUID).empty();
+}
+
 void require_single_frame_mr(const Slice& slice) {
   auto& dataset = slice.dataset();
   const auto sop_class = text(dataset, DCM_SOPClassUID);
+  if (is_directory(dataset))
+    throw DataError(slice.name +
+                    ": a DICOMDIR, which lists files: name the folder that holds a series");
+  if (sop_class.empty()) throw DataError(slice.name + ": lacks SOPClassUID (0008,0016)");
   if (sop_class == UID_EnhancedMRImageStorage)
     throw DataError(slice.name +
                     ": an enhanced multi-frame MR image; only single-frame MR images "
@@ -123,6 +137,20 @@ void require_single_frame_mr(const Slice& slice) {
   const auto image_type = split(text(dataset, DCM_ImageType), '\\');
   if (std::find(image_type.begin(), image_type.end(), "MOSAIC") != image_type.end())
     throw DataError(slice.name + ": a mosaic of slices, which is not handled");
+}
+
+/// Magnitude, phase, real or imaginary part: of the words of ImageType, as Siemens, Philips and GE
+/// write them (M_FFE, PHASE MAP, ...); the first two say other things (PS3.3 C.7.6.1.1.2).
+std::string component_of(DcmDataset& dataset) {
+  const auto words = split(text(dataset, DCM_ImageType), '\\');
+  for (std::size_t i = 2; i < words.size(); ++i) {
+    const auto word = words[i].substr(0, words[i].find('_'));
+    if (word == "M" || word == "MAGNITUDE") return "M";
+    if (word == "P" || word == "PHASE" || word == "PHASE MAP") return "P";
+    if (word == "R" || word == "REAL") return "R";
+    if (word == "I" || word == "IMAGINARY") return "I";
+  }
+  return "";
 }
 
 void read_pixel_format(Slice& slice) {
@@ -154,7 +182,8 @@ void read_pixel_format(Slice& slice) {
     throw DataError(slice.name + ": a modality look-up table is not handled");
   if (dataset.tagExistsWithValue(DCM_RescaleSlope)) {
     slice.storage.slope = want_number(slice, DCM_RescaleSlope);
-    slice.storage.intercept = want_number(slice, DCM_RescaleIntercept);
+    if (dataset.tagExistsWithValue(DCM_RescaleIntercept))  // some writers leave out a 0
+      slice.storage.intercept = want_number(slice, DCM_RescaleIntercept);
     if (slice.storage.slope == 0) throw DataError(slice.name + ": RescaleSlope is 0");
   }
 }
@@ -177,6 +206,11 @@ void read_geometry(Slice& slice) {
 void interpret(Slice& slice) {
   require_single_frame_mr(slice);
   slice.series = text(slice.dataset(), DCM_SeriesInstanceUID);
+  slice.component = component_of(slice.dataset());
+  if (slice.component == "P")
+    throw DataError(slice.name + ": a phase image (ImageType " +
+                    shown(text(slice.dataset(), DCM_ImageType)) + "); want a magnitude");
+  slice.echo_ms = number(slice.dataset(), DCM_EchoTime);
   read_pixel_format(slice);
   read_geometry(slice);
 }
@@ -226,9 +260,7 @@ std::vector<Slice> load_folder(const std::string& folder) {
   for (const auto& path : paths) {
     if (!looks_like_dicom(read_prefix(path, 132))) continue;
     auto slice = load_file(path);
-    if (text(slice.dataset(), DCM_SOPClassUID).empty() &&
-        slice.dataset().tagExists(DCM_DirectoryRecordSequence))
-      continue;  // a DICOMDIR
+    if (is_directory(slice.dataset())) continue;
     interpret(slice);
     series.insert(slice.series);
     slices.push_back(std::move(slice));
@@ -244,6 +276,9 @@ void require_alike(const Slice& a, const Slice& b) {
   const auto differ = [&](const std::string& what) {
     throw DataError(b.name + ": " + what + " differs from that of " + a.file_name);
   };
+  if (a.component != b.component)
+    differ("what it shows (magnitude, phase, real or imaginary part: ImageType)");
+  if (a.echo_ms && b.echo_ms && std::fabs(*a.echo_ms - *b.echo_ms) > 0.01) differ("the echo time");
   if (a.rows != b.rows || a.columns != b.columns) differ("the number of rows or columns");
   if (!(a.format == b.format)) differ("the pixel format");
   constexpr double tolerance = 1e-4;  // DS strings of one series are rounded alike
@@ -266,6 +301,23 @@ double single_step(const Slice& slice) {
   return 1;
 }
 
+/// Names the slices between which others are missing: where a distance is at least 1.5 times the
+/// usual one.
+void require_no_gap(const std::vector<Slice>& slices,
+                    const std::function<double(const Slice&)>& along, const std::string& name) {
+  std::vector<double> steps;
+  for (std::size_t k = 1; k < slices.size(); ++k)
+    steps.push_back(along(slices[k]) - along(slices[k - 1]));
+  auto sorted = steps;
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>((sorted.size() - 1) / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  for (std::size_t k = 0; k < steps.size(); ++k)
+    if (steps[k] > 1.5 * *middle)
+      throw DataError(name + ": slices are missing between " + slices[k].file_name + " and " +
+                      slices[k + 1].file_name + ": " + fixed(steps[k], 2) + " mm apart, others " +
+                      fixed(*middle, 2) + " mm");
+}
+
 /// Sorts along the normal and returns the step between slices [mm].
 /// throws DataError on two slices at one position, and on gaps
 double sort_by_position(std::vector<Slice>& slices, const std::string& name) {
@@ -282,6 +334,7 @@ double sort_by_position(std::vector<Slice>& slices, const std::string& name) {
       throw DataError(
           name + ": " + slices[k - 1].file_name + " and " + slices[k].file_name +
           " lie at one position: several images per slice (time, echo) are not handled");
+  require_no_gap(slices, along, name);
   const auto n = static_cast<double>(slices.size() - 1);
   const double step = (along(slices.back()) - along(slices.front())) / n;
   for (std::size_t k = 1; k < slices.size(); ++k) {
@@ -344,13 +397,23 @@ Acquisition acquisition_of(DcmDataset& dataset) {
   return a;
 }
 
+/// In UTF-8, by the file's SpecificCharacterSet; as it is where that cannot be converted.
+std::string utf8_text(DcmDataset& dataset, const DcmTagKey& tag) {
+  const auto value = text(dataset, tag);
+  DcmSpecificCharacterSet characters;
+  OFString converted;
+  const bool done = characters.selectCharacterSet(dataset).good() &&
+                    characters.convertString(value.c_str(), converted, "\\").good();
+  return done ? converted.c_str() : value;
+}
+
 Json attributes_of(DcmDataset& dataset, const Acquisition& acquisition) {
   Json attributes = Json::object();
   const auto set = [&](const char* key, const std::string& value) {
     if (!value.empty()) attributes[key] = value;
   };
-  set("manufacturer", text(dataset, DCM_Manufacturer));
-  set("model", text(dataset, DCM_ManufacturerModelName));
+  set("manufacturer", utf8_text(dataset, DCM_Manufacturer));
+  set("model", utf8_text(dataset, DCM_ManufacturerModelName));
   if (acquisition.field_t) attributes["field_t"] = *acquisition.field_t;
   set("sequence", sequence_of(dataset));
   return attributes;
@@ -477,7 +540,19 @@ void read_pixels(const Slice& slice, std::vector<char>& pixels) {
     throw DataError(slice.name + ": pixels cannot be read (" +
                     DcmXfer(dataset.getOriginalXfer()).getXferName() + "): " + why);
   };
-  if (dataset.getOriginalXfer() == EXS_RLELossless) {
+  const auto syntax = dataset.getOriginalXfer();
+  if (syntax == EXS_JPEG2000LosslessOnly || syntax == EXS_JPEG2000) {
+    try {
+      const auto samples = decode_jpeg2000(fragments_of(*pixel_data), slice.columns, slice.rows);
+      // Whether the codestream or the header says that they are signed: the bits are the same.
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto bits = static_cast<std::uint16_t>(samples[i]);
+        std::memcpy(&pixels[i * pixel_bytes], &bits, pixel_bytes);  // little-endian
+      }
+    } catch (const DataError& e) {
+      fail(e.what());
+    }
+  } else if (syntax == EXS_RLELossless) {
     if (!decode_rle(fragments_of(*pixel_data), n, pixel_bytes, pixels.data()))
       fail("damaged or cut off");
   } else {
@@ -522,6 +597,7 @@ Volume read_slices(std::vector<Slice> slices, const std::string& name, DicomKind
     origin->sources.push_back({slices[k].file_name, std::move(slices[k].file)});
   }
   require_finite(volume, name);
+  origin->bright_end = bright_end(volume);
   volume.origin = std::move(origin);
   return volume;
 }

@@ -1,6 +1,7 @@
 #include <dcmtk/dcmdata/dcostrmb.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
@@ -72,6 +73,36 @@ void drop_stale(DcmDataset& dataset) {
   }
 }
 
+void set_code(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
+              const std::string& scheme, const std::string& meaning) {
+  auto& code = new_item(item, sequence, false);
+  set(code, DCM_CodeValue, value);
+  set(code, DCM_CodingSchemeDesignator, scheme);
+  set(code, DCM_CodeMeaning, meaning);
+}
+
+/// Values after those that are there.
+void append(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
+  const auto before = string_of(item, tag);
+  set(item, tag, before.empty() ? value : before + "\\" + value);
+}
+
+/// A series of its own in an archive's list: another number, and what was done behind its name.
+void name_series(DcmDataset& dataset, const Derivation& derivation) {
+  Sint32 number = 0;
+  if (dataset.findAndGetSint32(DCM_SeriesNumber, number).good() && number < 1000000000)
+    set(dataset, DCM_SeriesNumber, std::to_string(number + 1000));
+  if (derivation.text.empty()) return;
+  constexpr std::size_t longest = 64;  // of LO
+  auto name = string_of(dataset, DCM_SeriesDescription);
+  const auto added = derivation.text.substr(0, longest);
+  if (name.empty() || name.size() + 1 + added.size() > longest)
+    name = added;
+  else
+    name += " " + added;
+  set(dataset, DCM_SeriesDescription, name);
+}
+
 /// Says that the object is derived, from what, how and by whom.
 void describe(DcmDataset& dataset, const Derivation& derivation) {
   auto image_type = split(string_of(dataset, DCM_ImageType), '\\');
@@ -84,15 +115,39 @@ void describe(DcmDataset& dataset, const Derivation& derivation) {
   auto& source = new_item(dataset, DCM_SourceImageSequence, false);
   set(source, DCM_ReferencedSOPClassUID, string_of(dataset, DCM_SOPClassUID));
   set(source, DCM_ReferencedSOPInstanceUID, string_of(dataset, DCM_SOPInstanceUID));
-  if (!derivation.text.empty())
+  set_code(source, DCM_PurposeOfReferenceCodeSequence, "121322", "DCM",
+           "Source image for image processing operation");
+  if (!derivation.text.empty()) {
     set(dataset, DCM_DerivationDescription, derivation.text.substr(0, 1024));
+    // No code of CID 7203 says that artifacts were simulated: one of a private scheme.
+    set_code(dataset, DCM_DerivationCodeSequence, "artifact", "99MRROBUST",
+             "Simulated MR artifacts");
+  }
+  if (!derivation.lossy.empty()) {
+    set(dataset, DCM_LossyImageCompression, "01");
+    for (const auto& method : derivation.lossy)
+      append(dataset, DCM_LossyImageCompressionMethod, method);
+  }
+  if (derivation.burned_in) set(dataset, DCM_BurnedInAnnotation, "YES");
+  name_series(dataset, derivation);
   auto& equipment = new_item(dataset, DCM_ContributingEquipmentSequence, true);
   set(equipment, DCM_Manufacturer, "mr-robustness");
   set(equipment, DCM_SoftwareVersions, version());
-  auto& purpose = new_item(equipment, DCM_PurposeOfReferenceCodeSequence, false);
-  set(purpose, DCM_CodeValue, "109103");
-  set(purpose, DCM_CodingSchemeDesignator, "DCM");
-  set(purpose, DCM_CodeMeaning, "Modifying Equipment");
+  set_code(equipment, DCM_PurposeOfReferenceCodeSequence, "109103", "DCM", "Modifying Equipment");
+}
+
+/// Windows are scaled as the bright end of the image was, so that it looks as bright as before.
+void adapt_window(DcmDataset& dataset, double factor) {
+  constexpr double unseen = 0.02;
+  if (std::fabs(factor - 1) < unseen) return;
+  dataset.findAndDeleteElement(DCM_VOILUTSequence);  // of values that are others now
+  for (const auto& tag : {DCM_WindowCenter, DCM_WindowWidth}) {
+    std::string scaled;
+    Float64 x = 0;
+    for (unsigned long i = 0; dataset.findAndGetFloat64(tag, x, i).good(); ++i)
+      scaled += (i > 0 ? "\\" : "") + decimal_string(x * factor);
+    if (!scaled.empty()) set(dataset, tag, scaled);
+  }
 }
 
 /// Stored pixels of one slice as they go to the file, and their extremes.
@@ -205,6 +260,9 @@ std::vector<std::string> encode_files(const Volume& volume, const DicomOrigin& o
               pixels.back().largest > origin.format.highest(origin.format.bits_stored);
     identity += " " + sha256_hex(pixels.back().bytes);
   }
+  const double brightness = bright_end(volume);
+  const double factor =
+      origin.bright_end > 0 && brightness > 0 ? brightness / origin.bright_end : 1;
   const std::lock_guard<std::mutex> lock(origin.mutex);
   std::vector<std::string> files;
   for (std::size_t k = 0; k < pixels.size(); ++k) {
@@ -222,6 +280,7 @@ std::vector<std::string> encode_files(const Volume& volume, const DicomOrigin& o
       if (string_of(dataset, DCM_RescaleType).empty()) set(dataset, DCM_RescaleType, "US");
       dataset.findAndDeleteElement(DCM_RealWorldValueMappingSequence);
     }
+    adapt_window(dataset, factor);
     put_pixels(dataset, origin.format, pixels[k], widened);
     files.push_back(serialise(file));
   }
@@ -245,6 +304,18 @@ std::string decimal_string(double scale) {
   char digits[32];  // nine digits and the longest exponent are 16 characters
   std::snprintf(digits, sizeof digits, "%.9g", scale);
   return digits;
+}
+
+double bright_end(const Volume& volume) {
+  const auto n = volume.voxels.size();
+  const auto stride = std::max<std::int64_t>(1, n / 65521);  // a prime: no line is favoured
+  std::vector<float> sample;
+  for (std::int64_t i = 0; i < n; i += stride) sample.push_back(volume.voxels[i]);
+  if (sample.empty()) return 0;
+  const auto at =
+      sample.begin() + static_cast<std::ptrdiff_t>(0.995 * static_cast<double>(sample.size() - 1));
+  std::nth_element(sample.begin(), at, sample.end());
+  return *at;
 }
 
 double DicomOrigin::storable(double scale) const {

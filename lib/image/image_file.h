@@ -34,7 +34,9 @@ bool looks_like_image(std::string_view prefix);
 
 /// What the change was, for the file's own header (NIfTI descrip, DICOM derivation description).
 struct Derivation {
-  std::string text;  // "mr-corrupt: motion:3"
+  std::string text;                     // "mr-corrupt: motion:3"; "": nothing was done
+  std::vector<std::string> lossy = {};  // DICOM's terms for the lossy methods, such as ISO_10918_1
+  bool burned_in = false;               // text was written into the pixels
 };
 
 /// The voxels that a reader of the written file will see: rounds and, where the datatype cannot

@@ -32,4 +32,9 @@ std::string encode_jpeg2000(const GreyPixels& image, double ratio);
 /// throws DataError "jpeg2000: ..." on bytes that are not an 8-bit grey codestream
 GreyPixels decode_jpeg2000(const std::string& bytes);
 
+/// Samples of up to 16 bits, signed or not, [height, width], of a codestream or a .jp2 file.
+/// throws   DataError "jpeg2000: ..." also where the size is another; nothing of the size that the
+///          bytes claim is allocated before
+std::vector<std::int32_t> decode_jpeg2000(const std::string& bytes, int width, int height);
+
 }  // namespace mr::image

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 
 #include "base/error.h"
@@ -122,10 +123,19 @@ std::string encode_jpeg2000(const GreyPixels& grey, double ratio) {
   return encode_at_rate(grey, pixels / (overhead + pixels / ratio));
 }
 
-GreyPixels decode_jpeg2000(const std::string& bytes) {
+namespace {
+
+/// As DICOM has it, bare; or in the boxes of a .jp2 file, as some writers leave it.
+OPJ_CODEC_FORMAT format_of(const std::string& bytes) {
+  const std::string box("\0\0\0\x0cjP  ", 8);
+  return bytes.compare(0, box.size(), box) == 0 ? OPJ_CODEC_JP2 : OPJ_CODEC_J2K;
+}
+
+/// The one component. `check` sees the header before anything of its size is allocated.
+Image decode(const std::string& bytes, const std::function<void(const opj_image_comp_t&)>& check) {
   Memory memory{bytes, 0};
   std::string message = "not a JPEG 2000 codestream";
-  const Codec codec(opj_create_decompress(OPJ_CODEC_J2K), opj_destroy_codec);
+  const Codec codec(opj_create_decompress(format_of(bytes)), opj_destroy_codec);
   opj_set_error_handler(codec.get(), keep_message, &message);
   opj_dparameters_t parameters;
   opj_set_default_decoder_parameters(&parameters);
@@ -133,12 +143,23 @@ GreyPixels decode_jpeg2000(const std::string& bytes) {
   opj_image_t* raw = nullptr;
   const bool header = opj_setup_decoder(codec.get(), &parameters) &&
                       opj_read_header(stream.get(), codec.get(), &raw);
-  const Image image(raw, opj_image_destroy);
-  if (!header || !opj_decode(codec.get(), stream.get(), image.get()) ||
+  Image image(raw, opj_image_destroy);
+  if (!header) throw DataError("jpeg2000: " + message);
+  if (image->numcomps != 1) throw DataError("jpeg2000: want one component");
+  check(image->comps[0]);
+  if (!opj_decode(codec.get(), stream.get(), image.get()) ||
       !opj_end_decompress(codec.get(), stream.get()))
     throw DataError("jpeg2000: " + message);
-  if (image->numcomps != 1 || image->comps[0].prec != 8 || !image->comps[0].data)
-    throw DataError("jpeg2000: want one component of 8 bits");
+  if (!image->comps[0].data) throw DataError("jpeg2000: holds no pixels");
+  return image;
+}
+
+}  // namespace
+
+GreyPixels decode_jpeg2000(const std::string& bytes) {
+  const auto image = decode(bytes, [](const opj_image_comp_t& component) {
+    if (component.prec != 8) throw DataError("jpeg2000: want 8 bits");
+  });
   GreyPixels grey;
   grey.width = static_cast<int>(image->comps[0].w);
   grey.height = static_cast<int>(image->comps[0].h);
@@ -147,6 +168,21 @@ GreyPixels decode_jpeg2000(const std::string& bytes) {
   std::transform(data, data + n, std::back_inserter(grey.pixels),
                  [](OPJ_INT32 x) { return static_cast<std::uint8_t>(std::clamp(x, 0, 255)); });
   return grey;
+}
+
+std::vector<std::int32_t> decode_jpeg2000(const std::string& bytes, int width, int height) {
+  const auto image = decode(bytes, [&](const opj_image_comp_t& component) {
+    if (component.w != static_cast<OPJ_UINT32>(width) ||
+        component.h != static_cast<OPJ_UINT32>(height))
+      throw DataError("jpeg2000: " + std::to_string(component.w) + " x " +
+                      std::to_string(component.h) + " pixels, want " + std::to_string(width) +
+                      " x " + std::to_string(height));
+    if (component.prec > 16)
+      throw DataError("jpeg2000: " + std::to_string(component.prec) +
+                      " bits, at most 16 are handled");
+  });
+  const auto* data = image->comps[0].data;
+  return {data, data + static_cast<std::ptrdiff_t>(width) * height};
 }
 
 }  // namespace mr::image

@@ -328,7 +328,10 @@ void check_extensions(const std::string& bytes, bool swapped, const std::string&
   do {
     std::int32_t size = 0;
     const auto room = bytes.size() - std::min(at, bytes.size());
-    if (room >= 8) std::memcpy(&size, bytes.data() + at, sizeof size);
+    if (room < 8)
+      throw DataError(name + ": the header says that an extension follows, with room for " +
+                      std::to_string(room) + " bytes before the voxels");
+    std::memcpy(&size, bytes.data() + at, sizeof size);
     if (swapped) swap_bytes(reinterpret_cast<char*>(&size), sizeof size, 1);
     if (size == 0 && at > 4) return;
     if (size < 16 || size % 16 != 0 || static_cast<std::size_t>(size) > room)

@@ -1,6 +1,7 @@
 """Image files as other readers see them. Severity 0 keeps voxels, so what mr-corrupt writes must
 be, for nibabel and pydicom, the image that went in."""
 import gzip
+import json
 import shutil
 import subprocess
 
@@ -147,6 +148,8 @@ DICOM = {  # file -> its twin that pydicom decodes without plugins
     "wg04_mr4/MR4_RLE.dcm": "wg04_mr4/MR4_UNC.dcm",
     "wg04_mr4/MR4_JPLL.dcm": "wg04_mr4/MR4_UNC.dcm",
     "wg04_mr4/MR4_JLSL.dcm": "wg04_mr4/MR4_UNC.dcm",
+    "wg04_mr4/MR4_J2KR.dcm": "wg04_mr4/MR4_UNC.dcm",
+    "pydicom/MR_small_jp2klossless.dcm": "pydicom/MR_small.dcm",
     "derived-12bit/u12_clean.dcm": None,
     "derived-12bit/u12_dirty_high_bits.dcm": None,
     "derived-12bit/s12_no_sign_extension.dcm": None,
@@ -178,7 +181,10 @@ def check_derived(before, after):
     for uid in (after.SOPInstanceUID, after.SeriesInstanceUID):
         assert uid.is_valid and uid.startswith("2.25.")
     assert list(after.ImageType[:2]) == ["DERIVED", "SECONDARY"]
-    assert after.SourceImageSequence[0].ReferencedSOPInstanceUID == before.SOPInstanceUID
+    (source,) = after.SourceImageSequence
+    assert source.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    assert source.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
+    assert after.SeriesNumber == before.SeriesNumber + 1000
     for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "BitsStored",
                 "RescaleSlope", "RescaleIntercept", "PixelRepresentation"):
         assert before.get(key) == after.get(key), key
@@ -194,14 +200,106 @@ def test_pydicom_sees_the_same_image(name, run, data, tmp_path):
     check_derived(before, after)
 
 
+def test_lossy_jpeg_2000_is_decoded_to_the_known_sum(run, data, tmp_path):
+    run(["mr-corrupt", *KEEP, data / "dicom/wg04_mr4/MR4_J2KI.dcm", "-o", tmp_path / "out.dcm"])
+    pixels = pydicom.dcmread(tmp_path / "out.dcm").pixel_array
+    assert (pixels.min(), pixels.max(), pixels.sum()) == (0, 2146, 397_348_357)
+
+
+@pytest.mark.parametrize("artifact", ["rician:0", "gain-common:5", "jpeg:3", "jpeg2000:3",
+                                      "burnt-in-text:3", "motion:3"])
 @pytest.mark.parametrize("name", ["pydicom/MR_small.dcm", "wg04_mr4/MR4_UNC.dcm",
                                   "derived-12bit/u12_clean.dcm"])
-def test_the_validator_finds_no_new_error(name, run, data, tmp_path):
+def test_the_validator_finds_no_new_error(name, artifact, run, data, tmp_path):
     if not shutil.which("dciodvfy"):
         pytest.skip("dciodvfy (dicom3tools) is not installed")
+    if "MR4" in name and artifact != "rician:0":
+        pytest.skip("its rescaled values are negative: no magnitude")
     source, target = data / "dicom" / name, tmp_path / "out.dcm"
-    run(["mr-corrupt", *KEEP, source, "-o", target])
+    run(["mr-corrupt", "-a", artifact, source, "-o", target])
     assert validator_errors(target) <= validator_errors(source)
+
+
+@pytest.fixture
+def small(data, tmp_path):
+    """A classic MR file with changes: small(EchoTime="30") is the path of a copy."""
+    def make(name="in.dcm", **changes):
+        dataset = pydicom.dcmread(data / "dicom/pydicom/MR_small.dcm")
+        for key, value in changes.items():
+            setattr(dataset, key, value)
+        dataset.save_as(tmp_path / name)
+        return tmp_path / name
+    return make
+
+
+def derived(run, source, artifact):
+    target = source.parent / "out.dcm"
+    run(["mr-corrupt", "--force", "-a", artifact, source, "-o", target])
+    return pydicom.dcmread(target)
+
+
+def test_windows_are_scaled_as_the_image_was(run, small):
+    source = small(WindowCenter=["600", "100"], WindowWidth=["1600", "50.5"])
+    after = derived(run, source, "gain-common:5")
+    gain = after.pixel_array.max() / pydicom.dcmread(source).pixel_array.max()
+    assert gain == pytest.approx(4, rel=1e-3)
+    assert list(after.WindowCenter) == pytest.approx([600 * gain, 100 * gain], rel=1e-2)
+    assert list(after.WindowWidth) == pytest.approx([1600 * gain, 50.5 * gain], rel=1e-2)
+    same = derived(run, source, "rician:0")
+    assert same.WindowCenter == [600, 100] and same.WindowWidth == [1600, 50.5]
+
+
+def test_a_derived_object_says_what_was_done(run, small):
+    source = small(SeriesDescription="t1_se_tra")
+    after = derived(run, source, "jpeg:3")
+    assert after.DerivationDescription == "mr-corrupt: jpeg:3"
+    assert after.DerivationCodeSequence[0].CodeMeaning == "Simulated MR artifacts"
+    assert after.SeriesDescription == "t1_se_tra mr-corrupt: jpeg:3"
+    assert (after.LossyImageCompression, after.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    assert after.get("BurnedInAnnotation") != "YES"
+    after = derived(run, small("lossy.dcm", LossyImageCompression="01", SeriesDescription="x" * 60,
+                               LossyImageCompressionMethod="ISO_14495_1"), "jpeg2000:2")
+    assert list(after.LossyImageCompressionMethod) == ["ISO_14495_1", "ISO_15444_1"]
+    assert after.SeriesDescription == "mr-corrupt: jpeg2000:2"
+    assert derived(run, source, "burnt-in-text:3").BurnedInAnnotation == "YES"
+    nothing = derived(run, source, "rician:0")
+    assert "DerivationCodeSequence" not in nothing and nothing.get("LossyImageCompression") != "01"
+    assert nothing.SeriesDescription == "t1_se_tra"
+
+
+@pytest.mark.parametrize("kind", [["ORIGINAL", "PRIMARY", "P", "ND"],
+                                  ["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE"]])
+def test_a_phase_image_is_no_magnitude(kind, fails, small, tmp_path):
+    fails(["mr-corrupt", *KEEP, small(ImageType=kind), "-o", tmp_path / "out.dcm"], 65,
+          "a phase image")
+
+
+@pytest.mark.parametrize("changes, what", [
+    ({"ImageType": ["ORIGINAL", "PRIMARY", "R_FFE", "R", "FFE"]}, "magnitude, phase, real"),
+    ({"EchoTime": "99"}, "the echo time differs")])
+def test_slices_of_two_kinds_are_not_one_volume(changes, what, fails, small, tmp_path):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for k in range(4):
+        small(f"series/{k}.dcm", ImagePositionPatient=["0", "0", str(3 * k)],
+              SOPInstanceUID=f"1.2.3.{k}", **(changes if k > 1 else {
+                  "ImageType": ["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"]} if "Image" in str(changes)
+                  else {}))
+    fails(["mr-corrupt", *KEEP, folder, "-o", tmp_path / "out"], 65, what)
+
+
+def test_an_intercept_that_is_left_out_is_0(run, small):
+    source = small(RescaleSlope="2")
+    before = pydicom.dcmread(source)
+    assert "RescaleIntercept" not in before
+    after = derived(run, source, "rician:0")
+    assert np.array_equal(after.pixel_array, before.pixel_array)
+
+
+def test_attributes_are_utf_8_whatever_the_character_set(run, small, tmp_path):
+    small(SpecificCharacterSet="ISO_IR 100", Manufacturer="Si\u00e8mens")
+    (entry,) = json.loads(run(["mr-manifest", "scan", tmp_path]).stdout)["images"]
+    assert entry["attributes"]["manufacturer"] == "Si\u00e8mens"
 
 
 def test_a_lone_dicom_file_passes_through_a_pipe(run, data, tmp_path):
@@ -254,7 +352,8 @@ def test_a_folder_that_is_not_one_even_series_is_refused(fails, series, data, tm
     gap = order[7]
     content = gap.read_bytes()
     gap.unlink()
-    refused("not evenly spaced")
+    refused(f"slices are missing between {order[6].name} and {order[8].name}: ",
+            " mm apart, others ")
     gap.write_bytes(content)
     shutil.copy(middle, series / "twice.dcm")
     refused("03.dcm", "twice.dcm", "at one position")
@@ -278,7 +377,8 @@ BAD = [
     ("dicom/dcm_qa_ts/In/1.dcm", 65, "mosaic"),
     ("dicom/dcm_qa_enh_xa10/6_1.dcm", 65, "enhanced multi-frame"),
     ("dicom/pydicom/rtdose.dcm", 65, "want a DICOM MR Image"),
-    ("dicom/wg04_mr4/MR4_J2KR.dcm", 65, "JPEG 2000"),
+    ("dicom/pydicom/dicomdir/DICOMDIR", 65, "a DICOMDIR, which lists files"),
+    ("malformed/nifti-mutated/ext_esize_7.nii", 65, "extension"),
     ("nowhere.nii", 66, "No such file"),
 ]
 
