@@ -91,6 +91,7 @@ nifti_2_header widened(const nifti_1_header& h, const std::string& name) {
   nifti_2_header w{};
   w.datatype = h.datatype;
   w.bitpix = h.bitpix;
+  w.intent_code = h.intent_code;
   copy_numbers(w.dim, h.dim);
   copy_numbers(w.pixdim, h.pixdim);
   if (!(h.vox_offset >= 0 && h.vox_offset < 0x1p53f) || std::floor(h.vox_offset) != h.vox_offset)
@@ -165,7 +166,10 @@ Datatype datatype_of(const nifti_2_header& h, const std::string& name) {
 
 Shape shape_of(const nifti_2_header& h, const std::string& name) {
   if (h.dim[0] < 2 || h.dim[0] > 7)
-    throw DataError(name + ": want 2 to 4 dimensions, header says " + std::to_string(h.dim[0]));
+    throw DataError(name + ": want 2 to 7 dimensions, header says " + std::to_string(h.dim[0]));
+  if (h.intent_code >= 3000 && h.intent_code < 3100)  // NIFTI_INTENT_CONNECTIVITY_DENSE, ...
+    throw DataError(name + ": a CIFTI file (intent_code " + std::to_string(h.intent_code) +
+                    "), which holds no image of voxels");
   Shape shape{1, 1, 1, 1};
   constexpr std::int64_t most_voxels = std::int64_t{1} << 48;
   std::int64_t voxels = 1;
@@ -174,10 +178,7 @@ Shape shape_of(const nifti_2_header& h, const std::string& name) {
     const auto dim = name + ": dim[" + std::to_string(axis) + "] is " + std::to_string(n);
     if (n < 1 || n > most_voxels / voxels) throw DataError(dim + ": absurd dimensions");
     voxels *= n;
-    if (axis <= 4)
-      shape[4 - axis] = n;
-    else if (n > 1)
-      throw DataError(dim + ": images of more than 4 dimensions are not handled");
+    shape[axis <= 4 ? 4 - axis : 0] *= n;  // all beyond space are frames
   }
   return shape;
 }

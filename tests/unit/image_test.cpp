@@ -224,15 +224,18 @@ TEST_CASE("a header's extensions and unused bytes are kept") {
   CHECK(described.substr(228) == bytes.substr(228));
 }
 
-TEST_CASE("a 4-D image has frames, a 2-D one a single slice, and a 5-D one is refused by name") {
+TEST_CASE("a 4-D image has frames, a 2-D one a single slice, beyond 4-D there are more of them") {
   Nifti file;
   file.datatype(2, 8).dims({4, 4, 3, 1, 2, 1, 1, 1});
   CHECK(read(file.with(ramp<std::uint8_t>(0, 1))).shape() == mr::Shape{2, 1, 3, 4});
   file.dims({2, 6, 4, 0, 0, 0, 0, 0});
   CHECK(read(file.with(ramp<std::uint8_t>(0, 1))).shape() == mr::Shape{1, 1, 4, 6});
   file.dims({5, 4, 3, 1, 1, 2, 1, 1});
-  CHECK(message_of(file.with(ramp<std::uint8_t>(0, 1))) ==
-        "test.nii: dim[5] is 2: images of more than 4 dimensions are not handled");
+  CHECK(read(file.with(ramp<std::uint8_t>(0, 1))).shape() == mr::Shape{2, 1, 3, 4});
+  file.dims({6, 2, 2, 1, 2, 1, 3, 1});
+  const auto bytes = file.with(ramp<std::uint8_t>(0, 1));
+  CHECK(read(bytes).shape() == mr::Shape{6, 1, 2, 2});
+  CHECK(encode(read(bytes)) == bytes);
 }
 
 TEST_CASE("the affine is the sform, else the qform, else the spacing") {
@@ -289,7 +292,7 @@ TEST_CASE("what a header cannot mean is refused, in one line that says why") {
       {"", "empty file"},
       {"hello, this is a text", "not an image file: want NIfTI or DICOM"},
       {file().bytes.substr(0, 100), "truncated: a NIfTI-1 header has 348 bytes, file has 100"},
-      {file().dims({0, 4, 3, 2, 1, 1, 1, 1}).with(voxels), "want 2 to 4 dimensions"},
+      {file().dims({0, 4, 3, 2, 1, 1, 1, 1}).with(voxels), "want 2 to 7 dimensions"},
       {file().dims({3, 4, 0, 2, 1, 1, 1, 1}).with(voxels), "dim[2] is 0: absurd dimensions"},
       {file().dims({3, 4, -3, 2, 1, 1, 1, 1}).with(voxels), "dim[2] is -3: absurd dimensions"},
       {file().dims({3, 32767, 32767, 32767, 1, 1, 1, 1}).with(voxels),
@@ -305,7 +308,7 @@ TEST_CASE("what a header cannot mean is refused, in one line that says why") {
       {file().number(108, 0, NAN).with(voxels), "want vox_offset"},
       {Nifti(2).datatype(4, 16).vox_offset(std::int64_t{1} << 62).with(voxels), "truncated"},
       {file().with(voxels, std::string("\1\0\0\0", 4)),
-       "a header extension of 0 bytes, with room for 0 before the voxels"},
+       "the header says that an extension follows, with room for 0 bytes before the voxels"},
       {file().scaling(INFINITY, 0).with(voxels), "scl_slope inf"},
       {file().pixdim(1, 0).with(voxels), "want pixdim[1] > 0, found 0"},
       {file().pixdim(2, NAN).with(voxels), "pixdim[2] is not finite"},
