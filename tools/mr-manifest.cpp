@@ -121,6 +121,9 @@ Command declare_scan(CLI::App& app, Options& o) {
            "echo_train, line_order, ...");
   app.add_flag("--allow-unmatched", scan.allow_unmatched,
                "Leave out images without a row or a mask, and rows without an image");
+  app.add_flag("--allow-unreadable", scan.allow_unreadable,
+               "Leave out images that cannot be read, with a warning for each");
+  add_threads(app, o);
   add_output(app, o);
   app.footer(
       "Examples:\n"
@@ -132,6 +135,7 @@ Command declare_scan(CLI::App& app, Options& o) {
     for (const auto& text : o.acquisition) set_acquisition(o.scan.acquisition, text);
     if (!o.mode.empty()) o.scan.acquisition["mode"] = o.mode;
     if (!o.phase_encode.empty()) o.scan.acquisition["phase_encode_axis"] = o.phase_encode;
+    o.scan.threads = o.thread_count();
     auto output = o.output();
     mr::dataset::scan(o.scan, output, run, messages);
   };

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/threads.h"
 #include "dataset/table.h"
 #include "image/image_file.h"
 
@@ -204,21 +205,51 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
   for (const auto& name : options.label_columns) labels.push_back({name});
   auto writer = output.writer(labels);
   Progress progress(messages, "scanning", static_cast<std::int64_t>(images.size()));
-  for (const auto& image : images) {
-    throw_if_stopped();
-    ImageEntry entry;
-    entry.id = entry.subject = image.id;
-    entry.file = image.path;
-    entry.attributes = image::read_header(image.path).attributes;
-    if (!entry.attributes.is_object()) entry.attributes = Json::object();
-    if (!options.masks.empty()) entry.mask = mask_path(image, options);
-    entry.acquisition = options.acquisition;
-    entry.samples.resize(1);
-    if (has_table) add_row(entry, table, *rows.at(image.id), columns);
-    for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
-    writer.write(entry);
-    progress.advance();
-  }
+  struct Scanned {
+    const FoundImage* image;
+    Json attributes;
+    std::string unreadable;  // why
+  };
+  auto next = images.begin();
+  std::size_t left = images.size();
+  ordered_pipeline(
+      options.threads,
+      [&]() -> std::optional<const FoundImage*> {
+        throw_if_stopped();
+        if (next == images.end()) return std::nullopt;
+        return &*next++;
+      },
+      [&](const FoundImage* image) {
+        Scanned scanned{image, Json::object(), ""};
+        try {
+          scanned.attributes = image::read_header(image->path).attributes;
+        } catch (const DataError& e) {
+          if (!options.allow_unreadable)
+            throw DataError(std::string(e.what()) + "; --allow-unreadable leaves such images out");
+          scanned.unreadable = e.what();
+        }
+        return scanned;
+      },
+      [&](Scanned scanned) {
+        progress.advance();
+        if (!scanned.unreadable.empty()) {
+          messages.warn(scanned.unreadable + "; left out");
+          --left;
+          return;
+        }
+        const auto& image = *scanned.image;
+        ImageEntry entry;
+        entry.id = entry.subject = image.id;
+        entry.file = image.path;
+        entry.attributes = std::move(scanned.attributes);
+        if (!options.masks.empty()) entry.mask = mask_path(image, options);
+        entry.acquisition = options.acquisition;
+        entry.samples.resize(1);
+        if (has_table) add_row(entry, table, *rows.at(image.id), columns);
+        for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
+        writer.write(entry);
+      });
+  if (left == 0) throw DataError(options.folder + ": no image is left");
   std::vector<std::pair<std::string, std::string>> inputs;
   if (has_table) inputs.emplace_back(file_name(options.table), sha256_file(options.table));
   writer.finish(Json::array({provenance_entry(run, inputs)}));

@@ -22,6 +22,8 @@ struct ScanOptions {
   std::vector<std::pair<std::string, std::string>> attributes;  // the same for all images
   Json acquisition = Json::object();                            // the same for all images
   bool allow_unmatched = false;
+  bool allow_unreadable = false;  // images that cannot be read are left out, with a warning each
+  int threads = 1;
 };
 
 /// An image file, or the folder of a DICOM series.
@@ -38,7 +40,8 @@ std::vector<FoundImage> find_images(const std::string& folder, const std::string
 
 /// Writes the manifest of a folder: one whole-image sample each, attributes from the header
 /// (never who was imaged), then from the table, then those given.
-/// throws DataError when rows and images do not match, unless such are to be left out
+/// throws DataError when rows and images do not match or a header cannot be read, unless such are
+/// to be left out
 void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
           const Messages& messages);
 

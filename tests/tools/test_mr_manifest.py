@@ -94,9 +94,9 @@ def test_scan_takes_labels_subjects_and_attributes_from_a_table(run, folder, tmp
         "a/one": [1], "b/two": [None], "three": [0]}
     assert {i: found[i]["subject"] for i in found} == {"a/one": "P1", "b/two": "P2", "three": "P1"}
     assert found["a/one"]["attributes"] == {
-        "datatype": "float32", "scanner": "A", "age": 31, "site": "x=y"}
+        "datatype": "int16", "scanner": "A", "age": 31, "site": "x=y"}
     assert found["b/two"]["attributes"] == {  # no age: unknown
-        "datatype": "float32", "scanner": "B", "site": "x=y"}
+        "datatype": "int16", "scanner": "B", "site": "x=y"}
     assert found["three"]["acquisition"] == {
         "sequence": "mprage", "tr_ms": 2300, "echo_train": 1, "mode": "2d", "phase_encode_axis": "j-"}
     digest = hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest()
@@ -123,6 +123,22 @@ def test_scan_refuses_rows_and_images_that_do_not_match(run, fails, folder, tmp_
     assert [i["id"] for i in load(p)["images"]] == ["three"]
     assert b"warning" in p.stderr and b"left out" in p.stderr
     assert run(args + ["--allow-unmatched", "-q"]).stderr == b""
+
+
+def test_images_that_cannot_be_read_are_an_error_or_left_out_by_name(run, fails, folder, tmp_path):
+    (folder / "a" / "broken.nii").write_bytes(b"hello")
+    args = ["mr-manifest", "scan", folder]
+    fails(args, 65, "a/broken.nii: not an image file", "--allow-unreadable leaves such images out")
+    one = run(args + ["--allow-unreadable", "--threads", "1"])
+    assert sorted(by_id(load(one))) == ["a/one", "b/two", "three"]
+    (line,) = [line for line in one.stderr.decode().splitlines() if "warning" in line]
+    assert "a/broken.nii: not an image file" in line and line.endswith("; left out")
+    four = run(args + ["--allow-unreadable", "--threads", "4"])
+    drop = lambda p: {k: v for k, v in load(p).items() if k != "provenance"}
+    assert drop(one) == drop(four)
+    for path in folder.rglob("*.nii*"):
+        path.write_bytes(b"hello")
+    fails(args + ["--allow-unreadable", "-q"], 65, "no image is left")
 
 
 @pytest.mark.parametrize("given, message", [
