@@ -1,4 +1,4 @@
-"""The two studies of examples/, run whole by `make -C tests long`."""
+"""The studies of examples/, run whole by `make -C tests long`."""
 import json
 import os
 import subprocess
@@ -46,3 +46,15 @@ def test_hippocampus(data, schema):
         "evonorm-s0(8)", "nf"}
     assert all(aurocs[arm] >= 0.97 for arm in ("batch", "group(8)", "layer_chw")), aurocs
     assert all(len(arm["runs"]) == 3 for arm in report["arms"])
+
+
+def test_why(data, schema):
+    """Every question that mr-eval asks: the report has all of its sections."""
+    report = study("hippocampus-why", f"DATA={os.path.relpath(data / 'hippocampus', ROOT / 'examples')}")
+    schema("mr-report")(report)
+    assert set(clean_macro(report)) == {"batch", "batch+recalibrate", "group(8)", "layer_chw"}
+    assert {g["attribute"] for g in report["subgroups"]} == {"datatype"}
+    assert report["controls"]["missing"] == ["training with augmentation"]
+    page = (ROOT / "examples/hippocampus-why/report/report.html").read_text()
+    sections = re.findall(r'<section id="([^"]*)"', page)
+    assert sections == ALL_SECTIONS
