@@ -22,7 +22,7 @@ struct Options {
   int threads = 0;
   mr::dataset::ScanOptions scan;
   std::vector<std::string> attributes, labels, mask_labels, acquisition;  // as typed, NAME=VALUE
-  std::string mode, phase_encode, keep = "all";
+  std::string mode, phase_encode, keep = "all", id_key;
   mr::dataset::SlicesOptions slices;
   std::string ratio;
   std::uint64_t seed = 1;
@@ -34,6 +34,7 @@ struct Options {
   mr::dataset::ManifestOutput output() const {
     return {manifest_out, force ? mr::Overwrite::yes : mr::Overwrite::no};
   }
+  mr::IdKey key() const { return id_key.empty() ? mr::IdKey() : mr::IdKey(id_key); }
   int thread_count() const { return threads > 0 ? threads : mr::available_threads(); }
 };
 
@@ -121,6 +122,8 @@ Command declare_scan(CLI::App& app, Options& o) {
            "echo_train, line_order, ...");
   app.add_flag("--allow-unmatched", scan.allow_unmatched,
                "Leave out images without a row or a mask, and rows without an image");
+  app.add_option("--id-key", o.id_key,
+                 "File with a key, made where there is none: ids and subjects become keyed hashes");
   app.add_flag("--allow-unreadable", scan.allow_unreadable,
                "Leave out images that cannot be read, with a warning for each");
   add_threads(app, o);
@@ -136,6 +139,7 @@ Command declare_scan(CLI::App& app, Options& o) {
     if (!o.mode.empty()) o.scan.acquisition["mode"] = o.mode;
     if (!o.phase_encode.empty()) o.scan.acquisition["phase_encode_axis"] = o.phase_encode;
     o.scan.threads = o.thread_count();
+    o.scan.key = o.key();
     auto output = o.output();
     mr::dataset::scan(o.scan, output, run, messages);
   };
@@ -161,6 +165,9 @@ Command declare_slices(CLI::App& app, Options& o) {
                                "CSV or TSV table with columns id, slice (from 0) and labels");
   add_each(app, "--label", slices.label_columns, "Column of the table to take as a label")
       ->needs(table);
+  app.add_option("--id-key", o.id_key,
+                 "The key that mr-manifest scan had: the table's ids are those before hashing")
+      ->needs(table);
   app.add_flag("--allow-unmatched", slices.allow_unmatched,
                "Slices without a row have unknown labels; rows without an image are ignored");
   add_threads(app, o);
@@ -173,6 +180,7 @@ Command declare_slices(CLI::App& app, Options& o) {
     for (const auto& text : o.mask_labels)
       o.slices.mask_labels.push_back(mr::dataset::parse_mask_label(text));
     o.slices.threads = o.thread_count();
+    o.slices.key = o.key();
     auto output = o.output();
     auto reader = o.reader();
     mr::dataset::slices(reader, o.slices, output, run, messages);

@@ -247,6 +247,8 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
         entry.samples.resize(1);
         if (has_table) add_row(entry, table, *rows.at(image.id), columns);
         for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
+        entry.id = options.key.id(entry.id);  // after the table was joined
+        entry.subject = options.key.id(entry.subject);
         writer.write(entry);
       });
   if (left == 0) throw DataError(options.folder + ": no image is left");

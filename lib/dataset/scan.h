@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/id_key.h"
 #include "base/json.h"
 #include "base/run.h"
 #include "dataset/manifest.h"
@@ -21,6 +22,7 @@ struct ScanOptions {
   std::vector<std::string> label_columns, attribute_columns;
   std::vector<std::pair<std::string, std::string>> attributes;  // the same for all images
   Json acquisition = Json::object();                            // the same for all images
+  IdKey key;                                                    // of ids and subjects
   bool allow_unmatched = false;
   bool allow_unreadable = false;  // images that cannot be read are left out, with a warning each
   int threads = 1;

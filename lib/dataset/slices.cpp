@@ -54,7 +54,9 @@ class SliceTable {
  public:
   using Rows = std::map<std::int64_t, std::vector<int>>;  // slice index to labels
 
-  SliceTable(const std::string& path, const std::vector<std::string>& label_columns) : name_(path) {
+  SliceTable(const std::string& path, const std::vector<std::string>& label_columns,
+             const IdKey& key)
+      : name_(path) {
     if (path.empty()) return;
     const auto table = read_table(path);
     const auto id = table.column("id"), slice = table.column("slice");
@@ -66,7 +68,7 @@ class SliceTable {
       std::int64_t index = 0;
       if (!parse_integer(index_text, index) || index < 0)
         throw DataError(place + "slice: want 0 or more, got '" + index_text + "'");
-      const auto [added, is_new] = rows_[row.fields[id]].try_emplace(index);
+      const auto [added, is_new] = rows_[key.id(row.fields[id])].try_emplace(index);
       if (!is_new)
         throw DataError(place + "slice " + index_text + " of " + row.fields[id] +
                         " is there twice");
@@ -208,7 +210,7 @@ std::vector<std::int64_t> count_by_slice(const image::Volume& mask, int axis, in
 void slices(ManifestReader& reader, const SlicesOptions& options, ManifestOutput& output,
             const Run& run, const Messages& messages) {
   auto writer = output.writer(declared_labels(reader, options));
-  SliceTable table(options.table, options.label_columns), unused = table;
+  SliceTable table(options.table, options.label_columns, options.key), unused = table;
   std::int64_t without_row = 0;
   Progress progress(messages, "slicing", 0);
   ordered_pipeline(

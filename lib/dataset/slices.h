@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/id_key.h"
 #include "base/run.h"
 #include "dataset/manifest.h"
 
@@ -26,6 +27,7 @@ struct SlicesOptions {
   std::vector<MaskLabel> mask_labels;
   std::string table;  // columns id, slice (from 0 along the axis) and the labels; "" has none
   std::vector<std::string> label_columns;
+  IdKey key;                     // that the images' ids were made with
   bool allow_unmatched = false;  // slices without a row are unknown, rows without a slice ignored
   int threads = 1;
 };

@@ -1,7 +1,9 @@
 """mr-manifest as a user runs it: each subcommand, its messages and its exit statuses."""
 import gzip
 import hashlib
+import hmac
 import json
+import stat
 import os
 import shutil
 import subprocess
@@ -123,6 +125,49 @@ def test_scan_refuses_rows_and_images_that_do_not_match(run, fails, folder, tmp_
     assert [i["id"] for i in load(p)["images"]] == ["three"]
     assert b"warning" in p.stderr and b"left out" in p.stderr
     assert run(args + ["--allow-unmatched", "-q"]).stderr == b""
+
+
+def keyed(key, name):
+    return hmac.new(bytes.fromhex(key.read_text().strip()), name.encode(), "sha256").hexdigest()[:16]
+
+
+def test_ids_and_subjects_are_hashed_under_a_key_after_the_table_was_joined(run, folder, tmp_path):
+    key = tmp_path / "id.key"
+    args = ["mr-manifest", "scan", folder, "--table", tmp_path / "t.csv", "--file-column", "path",
+            "--subject-column", "who", "--label", "acl", "--id-key", key]
+    found = by_id(load(run(args)))
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and len(key.read_text()) == 65
+    assert set(found) == {keyed(key, i) for i in ("a/one", "b/two", "three")}
+    assert found[keyed(key, "a/one")]["samples"][0]["labels"] == [1]
+    assert found[keyed(key, "a/one")]["subject"] == found[keyed(key, "three")]["subject"] == \
+        keyed(key, "P1")
+    assert by_id(load(run(args))) == found  # the key is kept
+    other = by_id(load(run([*args[:-1], tmp_path / "other.key"])))
+    assert not set(other) & set(found)
+
+
+def test_a_table_of_slices_has_the_ids_before_hashing(run, fails, folder, tmp_path):
+    key, table = tmp_path / "id.key", tmp_path / "slices.csv"
+    scan = run(["mr-manifest", "scan", folder, "--pattern", "three*", "--id-key", key]).stdout
+    table.write_text("\n".join(["id,slice,tear"] + [f"three,{k},{k % 2}" for k in range(7)]))
+    args = ["mr-manifest", "slices", "--axis", "k", "--table", table, "--label", "tear"]
+    (entry,) = load(run([*args, "--id-key", key], stdin=scan))["images"]
+    assert entry["id"] == keyed(key, "three")
+    assert [s["labels"] for s in entry["samples"]] == [[k % 2] for k in range(7)]
+    fails(args, 65, "has no row", stdin=scan)
+    fails([*args[:4], "--id-key", key], 64, "--id-key", stdin=scan)
+
+
+@pytest.mark.parametrize("text, mode, message", [
+    ("00" * 32 + "\n", 0o644, "others may read this key"),
+    ("00" * 31 + "\n", 0o600, "holds no key: want one line of 64 hexadecimal digits"),
+    ("zz" * 32 + "\n", 0o600, "holds no key"), ("", 0o600, "holds no key")])
+def test_a_bad_key_is_refused(text, mode, message, fails, folder, tmp_path):
+    key = tmp_path / "id.key"
+    key.write_text(text)
+    key.chmod(mode)
+    fails(["mr-manifest", "scan", folder, "--id-key", key], 65, message)
+    fails(["mr-manifest", "scan", folder, "--id-key", tmp_path / "no" / "x"], 73, "cannot be created")
 
 
 def test_images_that_cannot_be_read_are_an_error_or_left_out_by_name(run, fails, folder, tmp_path):

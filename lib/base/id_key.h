@@ -1,0 +1,23 @@
+// Ids that name nobody: keyed hashes, the same for one name and key.
+#pragma once
+#include <string>
+
+namespace mr {
+
+class IdKey {
+ public:
+  /// Names stay as they are.
+  IdKey() = default;
+
+  /// The key in a file of mode 600; made of 32 random bytes where there is no file.
+  /// throws DataError where others may read the file or it holds no key, CannotCreateError, IoError
+  explicit IdKey(const std::string& path);
+
+  /// The first 16 hexadecimal digits of HMAC-SHA-256 (RFC 2104) of `name`.
+  std::string id(const std::string& name) const;
+
+ private:
+  std::string key_;  // bytes; "": none
+};
+
+}  // namespace mr
