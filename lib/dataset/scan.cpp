@@ -20,6 +20,7 @@ namespace {
 
 const std::vector<std::string> nifti_endings = {".nii", ".nii.gz", ".hdr", ".hdr.gz"};
 const std::vector<std::string> dicom_endings = {".dcm", ".ima"};
+const std::vector<std::string> png_endings = {".png"};
 
 std::string lower(std::string text) {
   for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -35,8 +36,9 @@ std::string ending_of(const std::string& name, const std::vector<std::string>& e
 }
 
 std::string without_ending(const std::string& path) {
-  const auto size =
-      std::max(ending_of(path, nifti_endings).size(), ending_of(path, dicom_endings).size());
+  std::size_t size = 0;
+  for (const auto* endings : {&nifti_endings, &dicom_endings, &png_endings})
+    size = std::max(size, ending_of(path, *endings).size());
   return path.substr(0, path.size() - size);
 }
 
@@ -49,7 +51,7 @@ bool is_dicom(const fs::path& path) {
 }
 
 /// Paths of images and DICOM series below `root`.
-std::set<fs::path> image_paths(const fs::path& root) {
+std::set<fs::path> image_paths(const fs::path& root, bool png) {
   std::set<fs::path> paths;
   try {
     for (auto at = fs::recursive_directory_iterator(root); at != fs::end(at); ++at) {
@@ -58,7 +60,8 @@ std::set<fs::path> image_paths(const fs::path& root) {
       if (name.front() == '.') {
         if (at->is_directory()) at.disable_recursion_pending();
       } else if (at->is_regular_file()) {
-        if (!ending_of(name, nifti_endings).empty())
+        if (!ending_of(name, nifti_endings).empty() ||
+            (png && !ending_of(name, png_endings).empty()))
           paths.insert(path);
         else if (is_dicom(path))
           paths.insert(path.parent_path());
@@ -165,12 +168,13 @@ void add_row(ImageEntry& entry, const Table& table, const Table::Row& row, const
 
 }  // namespace
 
-std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern) {
+std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern,
+                                    bool png) {
   if (!exists(folder)) throw MissingInputError(folder + ": no such folder");
   if (!is_folder(folder)) throw DataError(folder + ": is not a folder");
   const fs::path root = resolve(folder, "");
   std::vector<FoundImage> images;
-  for (const auto& path : image_paths(root)) {
+  for (const auto& path : image_paths(root, png)) {
     const auto relative = path.lexically_relative(root).string();
     if (!pattern.empty() && fnmatch(pattern.c_str(), relative.c_str(), 0) != 0) continue;
     const bool is_series = is_folder(path.string());
@@ -179,7 +183,7 @@ std::vector<FoundImage> find_images(const std::string& folder, const std::string
     images.push_back({id, relative, path.string()});
   }
   if (images.empty())
-    throw DataError(folder + ": holds no NIfTI or DICOM image" +
+    throw DataError(folder + ": holds no NIfTI" + (png ? ", PNG" : "") + " or DICOM image" +
                     (pattern.empty() ? "" : " that matches '" + pattern + "'"));
   std::sort(images.begin(), images.end());
   std::map<std::string, std::string> paths;
@@ -199,7 +203,7 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
   const auto columns = find_columns(table, options);
   const auto rows = has_table ? rows_by_id(table, options) : Rows{};
   const auto images =
-      matched(find_images(options.folder, options.pattern), rows, options, messages);
+      matched(find_images(options.folder, options.pattern, options.png), rows, options, messages);
 
   std::vector<Label> labels;
   for (const auto& name : options.label_columns) labels.push_back({name});

@@ -23,6 +23,7 @@ struct ScanOptions {
   std::vector<std::pair<std::string, std::string>> attributes;  // the same for all images
   Json acquisition = Json::object();                            // the same for all images
   IdKey key;                                                    // of ids and subjects
+  bool png = false;  // PNG files are images, too: not previews of some
   bool allow_unmatched = false;
   bool allow_unreadable = false;  // images that cannot be read are left out, with a warning each
   int threads = 1;
@@ -35,10 +36,12 @@ struct FoundImage {
   bool operator<(const FoundImage& o) const { return relative < o.relative; }
 };
 
-/// NIfTI files by their names; DICOM files by name or content, one image for each folder that
-/// holds any. Hidden files are left out, links to folders not followed. Sorted by relative path.
-/// throws MissingInputError, DataError when there is none or two have one id, IoError
-std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern);
+/// NIfTI files (and PNG, where wanted) by their names; DICOM files by name or content, one image
+/// for each folder that holds any. Hidden files are left out, links to folders not followed. Sorted
+/// by relative path. throws MissingInputError, DataError when there is none or two have one id,
+/// IoError
+std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern,
+                                    bool png);
 
 /// Writes the manifest of a folder: one whole-image sample each, attributes from the header
 /// (never who was imaged), then from the table, then those given.

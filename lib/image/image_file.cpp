@@ -11,6 +11,7 @@
 #include "image/byte_source.h"
 #include "image/dicom.h"
 #include "image/nifti.h"
+#include "image/png.h"
 
 namespace mr::image {
 namespace {
@@ -58,27 +59,44 @@ bool is_dicom_path(const std::string& path) {
          looks_like_dicom(read_prefix(path, prefix_bytes));
 }
 
+bool is_png_path(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error) && looks_like_png(read_prefix(path, 8));
+}
+
 }  // namespace
 
 bool looks_like_image(std::string_view prefix) {
-  return looks_like_dicom(prefix) || looks_like_nifti(unpacked_prefix(prefix, prefix_bytes));
+  return looks_like_dicom(prefix) || looks_like_png(prefix) ||
+         looks_like_nifti(unpacked_prefix(prefix, prefix_bytes));
 }
 
 Volume read_image(const std::string& path) {
   if (path == "-") return read_image(read_all(path), "standard input");
   if (is_dicom_path(path)) return read_dicom(path);
+  if (is_png_path(path)) return read_png(read_all(path), path);
   ByteSource source(header_beside(path));
   return read_nifti(source);
 }
 
 Volume read_image(std::string bytes, const std::string& name) {
   if (looks_like_dicom(bytes)) return read_dicom(bytes, name);
+  if (looks_like_png(bytes)) return read_png(bytes, name);
   ByteSource source(std::move(bytes), name);
   return read_nifti(source);
 }
 
 Header read_header(const std::string& path) {
   if (is_dicom_path(path)) return read_dicom_header(path);
+  if (is_png_path(path)) {
+    const auto volume = read_png(read_all(path), path);
+    return {volume.shape(),
+            volume.affine,
+            volume.spacing_mm,
+            volume.acquisition,
+            Json{{"datatype", datatype_name(volume.storage.datatype)}},
+            "png"};
+  }
   ByteSource source(header_beside(path));
   return read_nifti_header(source);
 }
@@ -113,8 +131,9 @@ void require_fitting_name(const Volume& volume, const std::string& path) {
   if (is_device(path)) return;
   if (dicom_kind(volume) == DicomKind::none) {
     if (!nifti)
-      throw UsageError(path +
-                       ": the image is NIfTI and stays so: name a .nii, .nii.gz or .hdr file");
+      throw UsageError(path + ": the image is " +
+                       (volume.origin ? "NIfTI and stays so" : "written as NIfTI") +
+                       ": name a .nii, .nii.gz or .hdr file");
     return;
   }
   constexpr const char* others[] = {".png", ".jpg",  ".jpeg", ".tif", ".tiff", ".mha",

@@ -1,5 +1,6 @@
 // Reading and writing of image files: NIfTI-1/2 (.nii, .nii.gz, pairs), DICOM (a single-frame
-// file, or a folder that holds one series). Recognised by content, not by name.
+// file, or a folder that holds one series); reading of grey PNG, which is written as NIfTI.
+// Recognised by content, not by name.
 #pragma once
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ struct Header {
   std::array<double, 3> spacing_mm{1, 1, 1};
   Acquisition acquisition;
   Json attributes;     // DICOM: manufacturer, model, field_t, sequence; NIfTI: datatype; never who
-  std::string format;  // "nifti" | "dicom"
+  std::string format;  // "nifti" | "dicom" | "png"
 };
 Header read_header(const std::string& path);
 

@@ -3,11 +3,15 @@ be, for nibabel and pydicom, the image that went in."""
 import gzip
 import json
 import shutil
+import struct
 import subprocess
+import zlib
 
 import numpy as np
 import pytest
 
+PIL = pytest.importorskip("PIL")
+import PIL.Image  # noqa: E402
 nib = pytest.importorskip("nibabel")
 pydicom = pytest.importorskip("pydicom")
 
@@ -128,6 +132,50 @@ def test_what_changes_nothing_leaves_the_description(run, data, tmp_path):
     run(["mr-corrupt", "-a", "rician:1", tmp_path / "in.nii", "-o", tmp_path / "changed.nii"])
     assert nib.load(tmp_path / "changed.nii").header["descrip"].tobytes().rstrip(b"\0") == \
         b"mr-corrupt: rician:1"
+
+
+def png_of(path, array, mode=None):
+    PIL.Image.fromarray(array, mode).save(path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_grey_png_is_a_slice_of_its_numbers(dtype, run, tmp_path):
+    array = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (7, 5), dtype, endpoint=True)
+    png_of(tmp_path / "x.png", array)
+    run(["mr-corrupt", *KEEP, tmp_path / "x.png", "-o", tmp_path / "x.nii.gz"])
+    after = nib.load(tmp_path / "x.nii.gz")
+    assert after.get_data_dtype() == dtype and after.shape == (5, 7, 1)
+    assert np.array_equal(raw_voxels(after)[..., 0].T, array)
+    assert nib.aff2axcodes(after.affine) == ("L", "P", "S")
+
+
+def test_equal_channels_are_grey_and_others_are_refused(run, fails, tmp_path):
+    grey = np.arange(12, dtype="u1").reshape(3, 4)
+    png_of(tmp_path / "rgb.png", np.stack([grey] * 3, axis=-1))
+    run(["mr-corrupt", *KEEP, tmp_path / "rgb.png", "-o", tmp_path / "x.nii"])
+    assert np.array_equal(raw_voxels(nib.load(tmp_path / "x.nii"))[..., 0].T, grey)
+    png_of(tmp_path / "red.png", np.stack([grey, grey, grey // 2], axis=-1))
+    PIL.Image.fromarray(grey).convert("P").save(tmp_path / "palette.png")
+    PIL.Image.fromarray(grey).convert("LA").save(tmp_path / "alpha.png")
+    whole = (tmp_path / "rgb.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:-20])
+    huge = bytearray(whole)
+    huge[16:24] = struct.pack(">II", 1_000_000, 1_000_000)
+    huge[29:33] = struct.pack(">I", zlib.crc32(huge[12:29]))
+    (tmp_path / "huge.png").write_bytes(huge)
+    for name, part in (("red", "in colours"), ("palette", "palette or transparency"),
+                       ("alpha", "palette or transparency"), ("cut", "damaged PNG"),
+                       ("huge", "truncated: header promises 1000000 x 1000000 pixels")):
+        fails(["mr-corrupt", *KEEP, tmp_path / f"{name}.png", "-o", tmp_path / "y.nii"], 65, part)
+    fails(["mr-corrupt", *KEEP, tmp_path / "rgb.png", "-o", tmp_path / "y.png"], 64,
+          "y.png: the image is written as NIfTI")
+
+
+def test_bits_of_a_small_png_are_numbers(run, tmp_path):
+    PIL.Image.fromarray(np.eye(9, dtype=bool)).save(tmp_path / "x.png")  # one bit a pixel
+    run(["mr-corrupt", *KEEP, tmp_path / "x.png", "-o", tmp_path / "x.nii"])
+    assert np.array_equal(raw_voxels(nib.load(tmp_path / "x.nii"))[..., 0], np.eye(9))
 
 
 def test_a_cifti_file_is_no_image(fails, tmp_path):

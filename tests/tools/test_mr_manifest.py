@@ -127,6 +127,15 @@ def test_scan_refuses_rows_and_images_that_do_not_match(run, fails, folder, tmp_
     assert run(args + ["--allow-unmatched", "-q"]).stderr == b""
 
 
+def test_png_files_are_images_where_asked_for(run, folder):
+    from PIL import Image
+    Image.fromarray(np.arange(12, dtype="u1").reshape(3, 4)).save(folder / "a" / "four.png")
+    assert sorted(by_id(load(run(["mr-manifest", "scan", folder])))) == ["a/one", "b/two", "three"]
+    found = by_id(load(run(["mr-manifest", "scan", folder, "--png"])))
+    assert sorted(found) == ["a/four", "a/one", "b/two", "three"]
+    assert found["a/four"]["attributes"] == {"datatype": "uint8"}
+
+
 def keyed(key, name):
     return hmac.new(bytes.fromhex(key.read_text().strip()), name.encode(), "sha256").hexdigest()[:16]
 
