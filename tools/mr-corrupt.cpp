@@ -23,6 +23,7 @@ namespace {
 struct Options {
   std::string input = "-";
   std::vector<std::string> steps;
+  std::string datatype;
   std::vector<std::string> maps, attributes;
   std::string preset, recipe, output, manifest_out, id, root, mode, phase_encode, line_order;
   std::string sequence, gain, ladder, print_recipe, save_kspace;
@@ -71,6 +72,8 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--slice", o.slice, "Slice of --sheet (default: the middle one)");
   app.add_option("-o,--output", o.output,
                  "File for an image (default: standard output), folder for a manifest");
+  app.add_option("--datatype", o.datatype, "Type of the numbers in NIfTI files written")
+      ->check(CLI::IsMember(mr::image::datatype_names()));
   app.add_option("--manifest-out", o.manifest_out,
                  "Where the manifest goes, with paths relative to it (default for a manifest: "
                  "standard output, with absolute paths)");
@@ -266,6 +269,7 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   for (const auto& path : {o.print_recipe, o.save_kspace})
     if (!path.empty() && path != "-") mr::require_absent(path, overwrite);
 
+  mr::dataset::set_datatype(volume, o.datatype, name);
   auto entry = entry_of(o, volume, name);
   auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
   const auto input_hash = voxel_hash(volume);
@@ -314,6 +318,7 @@ void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
   mr::dataset::CorruptOptions options;
   options.recipe = recipe;
   options.seed = o.seed;
+  options.datatype = o.datatype;
   options.folder = o.output;
   options.manifest_out = o.manifest_out;
   options.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;

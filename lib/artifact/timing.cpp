@@ -1,9 +1,9 @@
 #include "artifact/timing.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace mr::artifact {
 namespace {
@@ -57,9 +57,7 @@ const Preset& preset_named(const std::string& kind) {
 /// slices, MPRAGE of 3-D volumes.
 const Preset& preset_of(const image::Volume& volume, image::Mode mode,
                         std::vector<std::string>& assumed) {
-  auto name = volume.acquisition.sequence.value_or("");
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto name = lower(volume.acquisition.sequence.value_or(""));
   if (!name.empty())
     for (const auto& preset : presets())
       for (const auto* word : preset.words)

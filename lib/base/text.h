@@ -34,5 +34,6 @@ std::pair<std::string, std::string> name_and_value(const std::string& option,
 
 std::vector<std::string> split(std::string_view text, char separator);
 bool ends_with(std::string_view text, std::string_view end);
+std::string lower(std::string text);  // ASCII
 
 }  // namespace mr

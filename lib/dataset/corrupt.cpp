@@ -70,7 +70,8 @@ class Journal {
 
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
-  const auto clean = read_clean(entry, artifact::used_maps(options.recipe));
+  auto clean = read_clean(entry, artifact::used_maps(options.recipe));
+  set_datatype(clean.volume, options.datatype, entry.file);
   const auto result = corrupt_image(clean, options.recipe,
                                     draw_of(entry, options.recipe, options.seed), entry.file);
   const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
@@ -113,6 +114,17 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
     clean.facts = artifact::measure_facts(*clean.source);
   }
   return clean;
+}
+
+void set_datatype(image::Volume& volume, const std::string& type, const std::string& name) {
+  if (type.empty()) return;
+  try {
+    image::set_datatype(volume, type);
+  } catch (const DataError& e) {
+    throw DataError(name + ": " + e.what());
+  } catch (const UsageError& e) {
+    throw UsageError(name + ": " + e.what());
+  }
 }
 
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,

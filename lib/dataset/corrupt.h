@@ -34,6 +34,9 @@ struct CleanImage {
 };
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
 
+/// image::set_datatype with errors that name the image; "" leaves the type.
+void set_datatype(image::Volume& volume, const std::string& type, const std::string& name);
+
 /// Maps of an entry, read from their files; those that it does not have are left out.
 artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
@@ -52,6 +55,7 @@ image::Derivation derivation_of(const artifact::Recipe& recipe);  // nothing whe
 struct CorruptOptions {
   artifact::Recipe recipe;
   std::uint64_t seed = 0;
+  std::string datatype;      // of the images written; "": each one's own
   std::string folder;        // where the images go
   std::string manifest_out;  // "" or "-": standard output, absolute paths
   Overwrite overwrite = Overwrite::no;

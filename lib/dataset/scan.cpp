@@ -3,7 +3,6 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -21,11 +20,6 @@ namespace {
 const std::vector<std::string> nifti_endings = {".nii", ".nii.gz", ".hdr", ".hdr.gz"};
 const std::vector<std::string> dicom_endings = {".dcm", ".ima"};
 const std::vector<std::string> png_endings = {".png"};
-
-std::string lower(std::string text) {
-  for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 /// The image ending of a name, "" where it has none.
 std::string ending_of(const std::string& name, const std::vector<std::string>& endings) {

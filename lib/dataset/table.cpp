@@ -1,7 +1,6 @@
 #include "dataset/table.h"
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 
 #include "base/error.h"
@@ -85,10 +84,8 @@ class Records {
 };
 
 bool is_unknown(const std::string& field) {
-  std::string lower;
-  for (const char c : field)
-    lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower.empty() || lower == "na" || lower == "n/a" || lower == "nan" || lower == "null";
+  const auto word = lower(field);
+  return word.empty() || word == "na" || word == "n/a" || word == "nan" || word == "null";
 }
 
 }  // namespace

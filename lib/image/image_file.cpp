@@ -1,7 +1,6 @@
 #include "image/image_file.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <iterator>
@@ -12,6 +11,7 @@
 #include "image/dicom.h"
 #include "image/nifti.h"
 #include "image/png.h"
+#include "image/storage.h"
 
 namespace mr::image {
 namespace {
@@ -34,9 +34,8 @@ struct Name {
   std::string take_ending() {
     const auto dot = stem.rfind('.');
     if (dot == std::string::npos || stem.find('/', dot) != std::string::npos) return "";
-    auto taken = stem.substr(dot);
+    auto taken = lower(stem.substr(dot));
     stem.resize(dot);
-    for (char& c : taken) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     return taken;
   }
 };
@@ -176,6 +175,20 @@ void write_image(const Volume& volume, const std::string& path, const Derivation
   if (dicom_kind(volume) == DicomKind::folder)
     return write_dicom_folder(volume, path, derivation, uid_seed, overwrite);
   write_file(path, encode_image(volume, derivation, packed, uid_seed), overwrite);
+}
+
+void set_datatype(Volume& volume, const std::string& type) {
+  const auto names = datatype_names();
+  const auto place = std::find(names.begin(), names.end(), type) - names.begin();
+  const auto datatype = static_cast<Datatype>(place);
+  if (place == static_cast<std::ptrdiff_t>(names.size()))
+    throw UsageError(unknown("datatype", type, names));
+  if (dicom_kind(volume) != DicomKind::none)
+    throw UsageError("the numbers of a DICOM image keep their type; " + type + " is for NIfTI");
+  if (is_complex(datatype) != volume.is_complex())
+    throw DataError(std::string(volume.is_complex() ? "a complex" : "a real") +
+                    " image cannot be stored as " + type);
+  if (datatype != volume.storage.datatype) volume.storage = {datatype, 1, 0};
 }
 
 std::string natural_extension(const Volume& volume) {

@@ -45,6 +45,11 @@ struct Derivation {
 /// storage is left untouched. Never wraps or clips.
 void quantise(Volume& volume);
 
+/// Has the image written with numbers of this type (datatype_names), not of its file's.
+/// throws UsageError on a DICOM image, whose type is its format's; DataError where one of type and
+/// image is complex and the other is not
+void set_datatype(Volume& volume, const std::string& type);
+
 /// Bytes of the image file, in the format and datatype it came from (NIfTI only; a DICOM folder
 /// has no single file: UsageError; a single DICOM file has). `uid_seed` as in write_image.
 std::string encode_image(const Volume& volume, const Derivation& derivation, bool gzip,

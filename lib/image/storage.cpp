@@ -119,6 +119,11 @@ Storage rescaled(Datatype type, double low, double high, double lowest, double h
 std::string datatype_name(Datatype type) {
   return kind(type).name;
 }
+std::vector<std::string> datatype_names() {
+  std::vector<std::string> names;
+  for (const auto& one : kinds) names.emplace_back(one.name);
+  return names;
+}
 std::size_t bytes_of(Datatype type) {
   return kind(type).bytes;
 }

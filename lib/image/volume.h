@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/array.h"
 #include "base/json_fwd.h"
@@ -19,6 +20,7 @@ using Affine = std::array<std::array<double, 4>, 4>;  // voxel (i, j, k, 1) to R
 
 enum class Datatype { u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, c64, c128 };
 std::string datatype_name(Datatype type);  // "uint8", ..., "complex128"
+std::vector<std::string> datatype_names();
 
 enum class Mode { two_d, three_d };
 

@@ -186,6 +186,40 @@ def test_a_cifti_file_is_no_image(fails, tmp_path):
           "x.dconn.nii: a CIFTI file (intent_code 3001)")
 
 
+@pytest.mark.parametrize("name", ["uint8", "int16", "uint32", "float32", "float64"])
+def test_the_type_of_numbers_can_be_chosen(name, run, data, tmp_path):
+    source = data / "nifti/nibabel/anatomical.nii"  # int16
+    run(["mr-corrupt", *KEEP, "--datatype", name, source, "-o", tmp_path / "x.nii"])
+    before, after = nib.load(source), nib.load(tmp_path / "x.nii")
+    assert after.get_data_dtype().name == name
+    values, step = np.asarray(before.dataobj, float), float(after.dataobj.slope)
+    assert np.abs(np.asarray(after.dataobj, float) - values).max() <= 0.5001 * step
+    assert (step > 1) == (name == "uint8")
+    assert np.array_equal(before.affine, after.affine)
+    fidelity = run(["mr-corrupt", "-a", "motion:3", "--datatype", name, "--manifest-out",
+                    tmp_path / "m.json", source, "-o", tmp_path / "moved.nii"])
+    assert nib.load(tmp_path / "moved.nii").get_data_dtype().name == name and fidelity.stderr == b""
+
+
+def test_a_type_that_an_image_cannot_have_is_refused(fails, run, data, tmp_path):
+    args = ["mr-corrupt", *KEEP, "-o", tmp_path / "x.nii", "--datatype"]
+    fails([*args, "complex64", data / "nifti/nibabel/anatomical.nii"], 65,
+          "a real image cannot be stored as complex64")
+    fails([*args, "float16", data / "nifti/nibabel/anatomical.nii"], 64, "float16")
+    fails([*args[:3], "-o", tmp_path / "x.dcm", "--datatype", "uint8",
+           data / "dicom/pydicom/MR_small.dcm"], 64, "MR_small.dcm: the numbers of a DICOM image keep")
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_images_of_a_manifest_get_the_type(run, data, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(data / "nifti/nibabel/anatomical.nii", tmp_path / "in")
+    scan = run(["mr-manifest", "scan", tmp_path / "in"]).stdout
+    run(["mr-corrupt", "-a", "rician:2", "--datatype", "float32", "-o", tmp_path / "out"], stdin=scan)
+    (path,) = (tmp_path / "out").rglob("*.nii")
+    assert nib.load(path).get_data_dtype().name == "float32"
+
+
 def test_a_filter_reads_standard_input_and_writes_standard_output(run, data, tmp_path):
     source = data / "nifti/nifti_space/RAS.nii.gz"
     p = run(["mr-corrupt", *KEEP], stdin=source.read_bytes())
