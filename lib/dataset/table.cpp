@@ -21,8 +21,11 @@ class Records {
  public:
   Records(std::string_view text, const std::string& name) : text_(text), name_(name) {
     if (text_.substr(0, 3) == "\xEF\xBB\xBF") text_.remove_prefix(3);
+    if (text_.substr(0, 2) == "\xFF\xFE" || text_.substr(0, 2) == "\xFE\xFF")
+      throw DataError(name + ": is UTF-16; want UTF-8");
     const auto first_line = text_.substr(0, text_.find('\n'));
-    separator_ = first_line.find('\t') != std::string_view::npos ? '\t' : ',';
+    const auto has = [&](char c) { return first_line.find(c) != std::string_view::npos; };
+    separator_ = has('\t') ? '\t' : has(';') && !has(',') ? ';' : ',';
   }
 
   /// The next record that is not a blank line; false at the end.

@@ -1,4 +1,5 @@
-// Tables of labels and attributes: CSV (RFC 4180) or TSV with a line of column names.
+// Tables of labels and attributes: CSV (RFC 4180, or with semicolons) or TSV with a line of column
+// names.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -22,7 +23,8 @@ struct Table {
   std::size_t column(const std::string& title) const;
 };
 
-/// Fields are split at tabs where the first line has one, else at commas. A byte order mark,
+/// Fields are split at tabs where the first line has one, at semicolons where it has these and no
+/// comma, else at commas. UTF-8; a byte order mark,
 /// CRLF and blank lines are allowed; quotes may hold separators, line breaks and doubled quotes.
 /// throws DataError "NAME: line L: ...", MissingInputError
 Table parse_table(std::string_view text, const std::string& name);

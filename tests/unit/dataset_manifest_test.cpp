@@ -254,6 +254,7 @@ TEST_CASE("a table is read as RFC 4180 has it, with tabs, byte order marks and C
        {{"1", "2"}}},
       {"a,b\n1,2", {{"1", "2"}}},
       {"a\tb\n1,5\t2\n", {{"1,5", "2"}}},
+      {"a;b\n1,5;2\n", {{"1,5", "2"}}},
       {"a,b\n,\n\n\nx,\n", {{"", ""}, {"x", ""}}},
       {"a,b\n\"x,\"\"y\"\"\nz\",2\n3,4\n", {{"x,\"y\"\nz", "2"}, {"3", "4"}}},
       {"\"a\",\"b\"\n\"\",\"\"\n", {{"", ""}}},
@@ -279,6 +280,10 @@ TEST_CASE("a row knows its line, and a fault in a table is named with it") {
   };
   CHECK(fault("") == "t.csv: empty; want a line of column names");
   CHECK(fault("a,b\n1,2\n1,2,3\n") == "t.csv: line 3: want 2 fields, found 3");
+  CHECK(fault(std::string("\xFF\xFE"
+                          "a\0,\0",
+                          6)) == "t.csv: is UTF-16; want UTF-8");
+  CHECK(fault("a;b,c\n1;2\n") == "t.csv: line 2: want 2 fields, found 1");
   CHECK(fault("a,b\n\n1\n") == "t.csv: line 3: want 2 fields, found 1");
   CHECK(fault("a,a\n") == "t.csv: line 1: column 'a' is there twice");
   CHECK(fault("a,b\n1,2\n\"x,2\n3,4\n") == "t.csv: line 3: a quote is opened and never closed");
