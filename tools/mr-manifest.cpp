@@ -21,7 +21,8 @@ struct Options {
   bool force = false;
   int threads = 0;
   mr::dataset::ScanOptions scan;
-  std::vector<std::string> attributes, labels, mask_labels, acquisition;  // as typed, NAME=VALUE
+  std::vector<std::string> attributes, labels, mask_labels, findings,
+      acquisition;  // as typed, NAME=VALUE
   std::string mode, phase_encode, keep = "all", id_key;
   mr::dataset::SlicesOptions slices;
   std::string ratio;
@@ -166,9 +167,18 @@ Command declare_slices(CLI::App& app, Options& o) {
                                "CSV or TSV table with columns id, slice (from 0) and labels");
   add_each(app, "--label", slices.label_columns, "Column of the table to take as a label")
       ->needs(table);
+  auto* annotations = app.add_option("--annotations", slices.annotations,
+                                     "CSV or TSV table of findings with columns file (an image's "
+                                     "id), slice (from 0) and label, as fastMRI+ has it");
+  add_each(app, "--finding", o.findings,
+           "NAME=TEXT: a label that is 1 where a finding of the slice holds the text, in any case")
+      ->needs(annotations);
+  app.add_option("--annotated", slices.annotated,
+                 "File of the ids that were looked at, one a line: without a row they have no "
+                 "finding")
+      ->needs(annotations);
   app.add_option("--id-key", o.id_key,
-                 "The key that mr-manifest scan had: the table's ids are those before hashing")
-      ->needs(table);
+                 "The key that mr-manifest scan had: ids in tables are those before hashing");
   app.add_flag("--allow-unmatched", slices.allow_unmatched,
                "Slices without a row have unknown labels; rows without an image are ignored");
   add_threads(app, o);
@@ -180,6 +190,10 @@ Command declare_slices(CLI::App& app, Options& o) {
     o.slices.keep_empty = o.keep == "all";
     for (const auto& text : o.mask_labels)
       o.slices.mask_labels.push_back(mr::dataset::parse_mask_label(text));
+    for (const auto& text : o.findings)
+      o.slices.findings.push_back(mr::dataset::parse_finding_label(text));
+    if (o.slices.findings.empty() != o.slices.annotations.empty())
+      throw mr::UsageError("--annotations: want a label of them with --finding NAME=TEXT");
     o.slices.threads = o.thread_count();
     o.slices.key = o.key();
     auto output = o.output();

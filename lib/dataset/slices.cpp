@@ -95,6 +95,7 @@ std::vector<Label> declared_labels(const ManifestReader& reader, const SlicesOpt
   auto labels = reader.labels();
   for (const auto& label : options.mask_labels) labels.push_back({label.name});
   for (const auto& name : options.label_columns) labels.push_back({name});
+  for (const auto& label : options.findings) labels.push_back({label.name});
   std::set<std::string> names;
   for (const auto& label : labels)
     if (!names.insert(label.name).second)
@@ -141,13 +142,28 @@ std::int64_t label_from_table(std::vector<Sample>& samples, const std::string& i
   return missing;
 }
 
+void label_from_annotations(std::vector<Sample>& samples, const std::string& id,
+                            std::int64_t slices_in_image, const Annotations& annotations,
+                            const SlicesOptions& options) {
+  if (const auto last = annotations.last_slice(id); last >= slices_in_image)
+    throw DataError(options.annotations + ": slice " + std::to_string(last) + " of " + id +
+                    ": the image has " + std::to_string(slices_in_image));
+  if (!annotations.looked_at(id) && !options.allow_unmatched)
+    throw DataError(options.annotations + ": image " + id +
+                    " was not looked at; --allow-unmatched takes its labels as unknown");
+  for (auto& sample : samples) {
+    const auto values = annotations.of(id, sample.slice->index);
+    sample.labels.insert(sample.labels.end(), values.begin(), values.end());
+  }
+}
+
 struct Sliced {
   ImageEntry entry;
   std::int64_t without_row = 0;
 };
 
 Sliced slice_image(ImageEntry entry, const std::string& manifest, const SlicesOptions& options,
-                   const SliceTable& table) {
+                   const SliceTable& table, const Annotations& annotations) {
   if (entry.samples.size() != 1 || entry.samples[0].slice)
     throw DataError(manifest + ": image " + entry.id +
                     ": want one sample of the whole image, found " +
@@ -168,6 +184,8 @@ Sliced slice_image(ImageEntry entry, const std::string& manifest, const SlicesOp
   if (!options.mask_labels.empty()) label_from_mask(entry.samples, entry, header, options);
   if (!options.table.empty())
     sliced.without_row = label_from_table(entry.samples, entry.id, n, table, options);
+  if (!options.annotations.empty())
+    label_from_annotations(entry.samples, entry.id, n, annotations, options);
   sliced.entry = std::move(entry);
   return sliced;
 }
@@ -211,7 +229,10 @@ void slices(ManifestReader& reader, const SlicesOptions& options, ManifestOutput
             const Run& run, const Messages& messages) {
   auto writer = output.writer(declared_labels(reader, options));
   SliceTable table(options.table, options.label_columns, options.key), unused = table;
-  std::int64_t without_row = 0;
+  Annotations annotations;
+  if (!options.annotations.empty())
+    annotations = {options.annotations, options.annotated, options.findings, options.key};
+  std::int64_t without_row = 0, not_looked_at = 0;
   Progress progress(messages, "slicing", 0);
   ordered_pipeline(
       options.threads,
@@ -222,9 +243,10 @@ void slices(ManifestReader& reader, const SlicesOptions& options, ManifestOutput
         return entry;
       },
       [&](ImageEntry entry) {
-        return slice_image(std::move(entry), reader.name(), options, table);
+        return slice_image(std::move(entry), reader.name(), options, table, annotations);
       },
       [&](Sliced sliced) {
+        not_looked_at += annotations.looked_at(sliced.entry.id) ? 0 : 1;
         unused.forget(sliced.entry.id);
         without_row += sliced.without_row;
         writer.write(sliced.entry);
@@ -239,11 +261,16 @@ void slices(ManifestReader& reader, const SlicesOptions& options, ManifestOutput
   if (without_row > 0)
     messages.warn(options.table + ": " + std::to_string(without_row) +
                   " slices have no row; their labels are unknown");
+  if (!options.annotations.empty() && not_looked_at > 0)
+    messages.warn(options.annotations + ": images that were not looked at: " +
+                  std::to_string(not_looked_at) + "; their labels are unknown");
   auto provenance = reader.provenance();
   std::vector<std::pair<std::string, std::string>> inputs = {
       {file_name(reader.name()), reader.sha256()}};
   if (!options.table.empty())
     inputs.emplace_back(file_name(options.table), sha256_file(options.table));
+  for (const auto& path : {options.annotations, options.annotated})
+    if (!path.empty()) inputs.emplace_back(file_name(path), sha256_file(path));
   provenance.push_back(provenance_entry(run, inputs));
   writer.finish(provenance, reader.extra());
   output.commit();

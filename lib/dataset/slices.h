@@ -6,6 +6,7 @@
 
 #include "base/id_key.h"
 #include "base/run.h"
+#include "dataset/annotations.h"
 #include "dataset/manifest.h"
 
 namespace mr::dataset {
@@ -27,6 +28,9 @@ struct SlicesOptions {
   std::vector<MaskLabel> mask_labels;
   std::string table;  // columns id, slice (from 0 along the axis) and the labels; "" has none
   std::vector<std::string> label_columns;
+  std::string annotations;  // table of findings; "" has none
+  std::string annotated;    // list of the images that were looked at; "": those of the table
+  std::vector<FindingLabel> findings;
   IdKey key;                     // that the images' ids were made with
   bool allow_unmatched = false;  // slices without a row are unknown, rows without a slice ignored
   int threads = 1;

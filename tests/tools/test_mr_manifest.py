@@ -1,5 +1,6 @@
 """mr-manifest as a user runs it: each subcommand, its messages and its exit statuses."""
 import gzip
+import csv
 import hashlib
 import hmac
 import json
@@ -127,6 +128,69 @@ def test_scan_refuses_rows_and_images_that_do_not_match(run, fails, folder, tmp_
     assert run(args + ["--allow-unmatched", "-q"]).stderr == b""
 
 
+FINDINGS = ["--finding", "acl=acl", "--finding", "mtear=Meniscus Tear", "--finding",
+            "cartilage=cartilage"]
+
+
+def test_labels_of_fastmri_plus_are_those_of_the_published_rules(run, data, tmp_path):
+    """Substrings of the finding, by slice; the images without a row are in the list of those read."""
+    tables = data / "tables/fastmri-plus"
+    rows = list(csv.DictReader(open(tables / "knee.csv", newline="")))
+    every = (tables / "knee_file_list.csv").read_text().split()
+    without_row = next(name for name in every if name not in {r["file"] for r in rows})
+    names = every[:11] + [without_row, "file1001022"]  # the last has a study-level row
+    for name in names:
+        save(tmp_path / "knees" / f"{name}.nii.gz", np.ones((4, 4, 50), "u1"))
+    scan = run(["mr-manifest", "scan", tmp_path / "knees"]).stdout
+    document = load(run(["mr-manifest", "slices", "--axis", "k", "--annotations", tables / "knee.csv",
+                         "--annotated", tables / "knee_file_list.csv", *FINDINGS], stdin=scan))
+    assert [label["name"] for label in document["labels"]] == ["acl", "mtear", "cartilage"]
+    positive = 0
+    for entry in document["images"]:
+        for sample in entry["samples"]:
+            found = [r["label"].lower() for r in rows if r["file"] == entry["id"]
+                     and r["study_level"] == "No" and int(r["slice"]) == sample["slice"]["index"]]
+            want = [int(any(t in f for f in found)) for t in ("acl", "meniscus tear", "cartilage")]
+            assert sample["labels"] == want
+            positive += sum(want)
+    assert positive > 20 and len(document["images"]) == 13
+    inputs = [i["name"] for i in document["provenance"][-1]["inputs"]]
+    assert "knee.csv" in inputs and "knee_file_list.csv" in inputs
+
+
+def test_what_nobody_looked_at_or_placed_is_unknown(run, fails, folder, tmp_path):
+    table = tmp_path / "findings.csv"
+    table.write_text("file,slice,study_level,label\nthree,2,No,ACL tear\na/one,0,Yes,artifact: ACL\n"
+                     "a/one,1,No,acl sprain\n")
+    scan = run(["mr-manifest", "scan", folder]).stdout
+    args = ["mr-manifest", "slices", "--axis", "k", "--annotations", table, "--finding", "acl=ACL"]
+    fails(args, 65, "image b/two was not looked at; --allow-unmatched", stdin=scan)
+    p = run([*args, "--allow-unmatched"], stdin=scan)
+    found = {i: [s["labels"][0] for s in e["samples"]] for i, e in by_id(load(p)).items()}
+    assert found["three"] == [0, 0, 1, 0, 0, 0, 0]
+    assert found["a/one"] == [None, 1] + [None] * 5  # somewhere, the table says
+    assert found["b/two"] == [None] * 7
+    assert b"images that were not looked at: 1; their labels are unknown" in p.stderr
+    (tmp_path / "read.txt").write_text("b/two\r\n")
+    found = by_id(load(run([*args, "--annotated", tmp_path / "read.txt"], stdin=scan)))
+    assert [s["labels"][0] for s in found["b/two"]["samples"]] == [0] * 7
+
+
+@pytest.mark.parametrize("row, extra, message", [
+    ("three,7,ACL", [], "findings.csv: slice 7 of three: the image has 7"),
+    ("three,-1,ACL", [], "findings.csv: line 2: slice: want 0 or more, got '-1'"),
+    ("three,x,ACL", [], "line 2: slice"), ("three,1,ACL", ["--finding", "acl=x"], "twice"),
+    ("three,1,ACL", ["--finding", "acl"], "want NAME=VALUE")])
+def test_bad_annotations_are_refused(row, extra, message, run, fails, folder, tmp_path):
+    (tmp_path / "findings.csv").write_text("file,slice,label\n" + row + "\n")
+    scan = run(["mr-manifest", "scan", folder, "--pattern", "three*"]).stdout
+    p = run(["mr-manifest", "slices", "--axis", "k", "--annotations", tmp_path / "findings.csv",
+             "--finding", "acl=ACL", *extra], check=False, stdin=scan)
+    assert p.returncode in (64, 65) and message in p.stderr.decode()
+    fails(["mr-manifest", "slices", "--axis", "k", "--annotations", tmp_path / "findings.csv"], 64,
+          "want a label of them with --finding", stdin=scan)
+
+
 def test_png_files_are_images_where_asked_for(run, folder):
     from PIL import Image
     Image.fromarray(np.arange(12, dtype="u1").reshape(3, 4)).save(folder / "a" / "four.png")
@@ -164,7 +228,6 @@ def test_a_table_of_slices_has_the_ids_before_hashing(run, fails, folder, tmp_pa
     assert entry["id"] == keyed(key, "three")
     assert [s["labels"] for s in entry["samples"]] == [[k % 2] for k in range(7)]
     fails(args, 65, "has no row", stdin=scan)
-    fails([*args[:4], "--id-key", key], 64, "--id-key", stdin=scan)
 
 
 @pytest.mark.parametrize("text, mode, message", [
