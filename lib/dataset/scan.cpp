@@ -40,8 +40,7 @@ bool is_dicom(const fs::path& path) {
   const auto name = path.filename().string();
   if (name == "DICOMDIR") return false;
   if (!ending_of(name, dicom_endings).empty()) return true;
-  const auto prefix = read_prefix(path.string(), 132);
-  return prefix.size() == 132 && prefix.compare(128, 4, "DICM") == 0;
+  return image::looks_like_dicom(read_prefix(path.string(), 132));
 }
 
 /// Paths of images and DICOM series below `root`.

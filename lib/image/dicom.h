@@ -9,9 +9,6 @@
 
 namespace mr::image {
 
-/// "DICM" after the preamble of 128 bytes; without a call into DCMTK.
-bool looks_like_dicom(std::string_view bytes);
-
 /// `path` is a file, or a folder whose DICOM files belong to one series; slices are sorted by
 /// position along their normal.
 Volume read_dicom(const std::string& path);

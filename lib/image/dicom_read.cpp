@@ -613,7 +613,15 @@ std::vector<Slice> load(const std::string& path) {
 }  // namespace
 
 bool looks_like_dicom(std::string_view bytes) {
-  return bytes.size() >= 132 && bytes.substr(128, 4) == "DICM";
+  if (bytes.size() >= 132 && bytes.substr(128, 4) == "DICM") return true;
+  // Without preamble and file meta, as old archives have it: the first element of group 0008.
+  if (bytes.size() < 132 || bytes.substr(0, 2) != std::string_view("\x08\0", 2)) return false;
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  if (byte(3) != 0 || byte(2) > 0x18) return false;
+  for (const char* vr : {"UL", "CS", "DA", "TM", "UI", "SH"})
+    if (bytes.substr(4, 2) == vr) return true;
+  const bool short_length = byte(5) == 0 && byte(6) == 0 && byte(7) == 0;
+  return short_length && byte(4) % 2 == 0;  // implicit VR
 }
 
 Volume read_dicom(const std::string& path) {

@@ -33,6 +33,9 @@ Header read_header(const std::string& path);
 /// True when the bytes (at least 512 where there are as many) begin an image file we know.
 bool looks_like_image(std::string_view prefix);
 
+/// Of the first 132 bytes: "DICM" after a preamble, or a dataset without one.
+bool looks_like_dicom(std::string_view prefix);
+
 /// What the change was, for the file's own header (NIfTI descrip, DICOM derivation description).
 struct Derivation {
   std::string text;                     // "mr-corrupt: motion:3"; "": nothing was done

@@ -386,6 +386,23 @@ def test_an_intercept_that_is_left_out_is_0(run, small):
     assert np.array_equal(after.pixel_array, before.pixel_array)
 
 
+@pytest.mark.parametrize("syntax", ["ImplicitVRLittleEndian", "ExplicitVRLittleEndian"])
+def test_a_file_without_preamble_is_read_and_found(syntax, run, data, tmp_path):
+    dataset = pydicom.dcmread(data / "dicom/pydicom/MR_small.dcm")
+    folder = tmp_path / "old"
+    folder.mkdir()
+    with open(folder / "IM1", "wb") as file:
+        writer = pydicom.filebase.DicomFileLike(file)
+        writer.is_little_endian, writer.is_implicit_VR = True, syntax.startswith("Implicit")
+        pydicom.filewriter.write_dataset(writer, dataset)
+    assert (folder / "IM1").read_bytes()[:2] == b"\x08\0"
+    run(["mr-corrupt", *KEEP, folder / "IM1", "-o", tmp_path / "out.dcm"])
+    after = pydicom.dcmread(tmp_path / "out.dcm")
+    assert np.array_equal(after.pixel_array, dataset.pixel_array)
+    (entry,) = json.loads(run(["mr-manifest", "scan", tmp_path, "--pattern", "old"]).stdout)["images"]
+    assert entry["attributes"]["manufacturer"] == dataset.Manufacturer
+
+
 def test_attributes_are_utf_8_whatever_the_character_set(run, small, tmp_path):
     small(SpecificCharacterSet="ISO_IR 100", Manufacturer="Si\u00e8mens")
     (entry,) = json.loads(run(["mr-manifest", "scan", tmp_path]).stdout)["images"]
