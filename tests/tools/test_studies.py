@@ -1,6 +1,7 @@
 """The studies of examples/, run whole by `make -C tests long`."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -46,6 +47,12 @@ def test_hippocampus(data, schema):
         "evonorm-s0(8)", "nf"}
     assert all(aurocs[arm] >= 0.97 for arm in ("batch", "group(8)", "layer_chw")), aurocs
     assert all(len(arm["runs"]) == 3 for arm in report["arms"])
+
+
+ALL_SECTIONS = """verdict summary performance leaderboard artifact-by-severity degradation
+    paired-differences remedies gain-structure operating-point calibration decision-curves detection
+    subgroups controls shortcuts diagnostics images training methods limitations checklist
+    provenance""".split()
 
 
 def test_why(data, schema):
