@@ -222,7 +222,8 @@ std::vector<Images> scored_images(const Study& study) {
     worst.conditions.push_back({Kind::artifact, artifact, study.severities(artifact).back()});
   if (!worst.conditions.empty()) all.push_back(worst);
   for (const auto& condition : study.conditions())
-    if (condition.kind == Kind::recipe || condition.kind == Kind::as_given)
+    if ((condition.kind == Kind::recipe && !parse_gain_control(condition)) ||
+        condition.kind == Kind::as_given)
       all.push_back({name(condition), {condition}});
   return all;
 }

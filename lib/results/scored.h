@@ -10,7 +10,7 @@ namespace mr::results {
 
 /// Conditions of which a mean is taken.
 struct Images {
-  std::string name;  // "clean", "highest severity", or that of a recipe or of given images
+  std::string name;  // "clean", "highest severity", that of a recipe (no control) or given images
   std::vector<Condition> conditions;
 };
 std::vector<Images> scored_images(const Study& study);

@@ -680,6 +680,9 @@ def test_controls_are_evaluated_by_one_option(run, fails, study, tmp_path, schem
     schema("mr-report")(report)
     assert {e["artifact"] for e in report["verdicts"][0].get("harms", [])} <= {"rician"}
     assert report["controls"]["missing"] == ["training with augmentation"]
+    # They have a section of their own, and are not shown again wherever recipes are.
+    assert {c["images"] for c in report["calibration"]} == {"clean", "highest severity",
+                                                             "recipe:clinic-mix"}
     # The mean over severities of the change, once more from the estimates of single conditions.
     for row in report["controls"]["gains"]:
         changes = [e["value"] for e in report["estimates"]
