@@ -39,6 +39,8 @@ def auroc(score, truth, subject, subjects):
     return area, influence, min(independent)
 
 
+if len(sys.argv) != 2:
+    sys.exit("usage: recompute.py SCORES.csv, as mr-report --scores writes it")
 cells, norm, index = defaultdict(list), {}, {}
 with open(sys.argv[1], newline="", encoding="utf-8") as file:
     for row in csv.DictReader(file):
@@ -133,7 +135,9 @@ average <- function(parts) {  # means, and the fewest subjects
        subjects = min(sapply(parts, `[[`, "subjects")))
 }
 
-d <- read.csv(commandArgs(TRUE)[1], na.strings = "",
+if (length(commandArgs(TRUE)) != 1)
+  stop("usage: recompute.R SCORES.csv, as mr-report --scores writes it", call. = FALSE)
+d <- read.csv(commandArgs(TRUE), na.strings = "",
               colClasses = c(rep("character", 10), "integer", "numeric"))
 norm <- d[!duplicated(d$arm), c("arm", "norm")]
 norm <- setNames(norm$norm, norm$arm)

@@ -128,3 +128,16 @@ def test_parts_of_artifacts_are_no_steps_of_the_ladder(recompute, tmp_path):
         conditions = {(row["artifact"], row["severity"]) for row in csv.DictReader(f)}
     assert len(conditions) == len(test_decomposition.GRID)
     assert {("motion", "2"), ("motion:2 gain-matched", ""), ("motion:2 gain alone", "")} < conditions
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_without_a_file_they_say_their_usage(program, run, tmp_path):
+    if not shutil.which(PROGRAMS[program][0]):
+        pytest.skip(f"{PROGRAMS[program][0]} is not installed")
+    (tmp_path / "x.eval").write_text(evaluation(Cohort(subjects=12, slices=4), ["batch", "layer"], [1],
+                                                GRID[:2]))
+    run(["mr-report", "-o", tmp_path / "out", tmp_path / "x.eval"])
+    done = subprocess.run(PROGRAMS[program], cwd=tmp_path / "out", capture_output=True, timeout=300)
+    assert done.returncode != 0 and done.stdout == b""
+    assert f"usage: recompute.{program} SCORES.csv" in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
