@@ -184,7 +184,7 @@ std::vector<FoundImage> find_images(const std::string& folder, const std::string
     const auto [first, is_new] = paths.emplace(image.id, image.relative);
     if (!is_new)
       throw DataError(folder + ": " + first->second + " and " + image.relative +
-                      " would both have the id " + image.id);
+                      " would both have the id " + image.id + "; --pattern takes one of them");
   }
   return images;
 }
