@@ -271,15 +271,15 @@ void warp_slice(const BlockWarp& warp, const Padded& from_re, const Padded* from
          static_cast<std::int32_t>(row),
          warp.volumetric ? static_cast<std::int32_t>(Padded::margin) - 1 : 0};
   Sources from(n);
-  auto& [along0, along1, along2] = from.beyond_whole;
+  auto& along = from.beyond_whole;
   for (std::int64_t y = 0; y < warp.size[1]; ++y) {
-    displace_row(warp, warp.coordinate(0, slice), warp.coordinate(1, y), n, along0.data(),
-                 along1.data(), along2.data(), from.ratio.data());
+    displace_row(warp, warp.coordinate(0, slice), warp.coordinate(1, y), n, along[0].data(),
+                 along[1].data(), along[2].data(), from.ratio.data());
     of.cell[1] = static_cast<float>(y);
-    find_taps(of, n, along0.data(), along1.data(), along2.data(), from.first.data());
+    find_taps(of, n, along[0].data(), along[1].data(), along[2].data(), from.first.data());
     const auto sample = [&](const Padded& image, float* to) {
-      sample_row(image.data(), plane, row, planes, from.first.data(), along0.data(), along1.data(),
-                 along2.data(), from.ratio.data(), n, to + y * n);
+      sample_row(image.data(), plane, row, planes, from.first.data(), along[0].data(),
+                 along[1].data(), along[2].data(), from.ratio.data(), n, to + y * n);
     };
     sample(from_re, re);
     if (from_im) sample(*from_im, im);
