@@ -1,9 +1,11 @@
-#include <dcmtk/dcmdata/dcistrmb.h>
 #include <dcmtk/dcmdata/dcpixseq.h>
 #include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmdata/dcspchrs.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -219,31 +221,46 @@ void require_read(const OFCondition& status, const std::string& name) {
   if (status.bad()) throw DataError(name + ": damaged DICOM file: " + status.text());
 }
 
-Slice load_file(const std::string& path) {
-  prepare_dcmtk();
-  Slice slice;
-  slice.name = path;
-  slice.file_name = mr::file_name(path);
-  slice.file = std::make_unique<DcmFileFormat>();
-  slice.file_bytes = std::filesystem::file_size(path);
-  require_read(slice.file->loadFile(path.c_str()), path);
-  return slice;
-}
-
-Slice load_bytes(std::string_view bytes, const std::string& name) {
+/// `name` is for messages.
+Slice load_file(const std::string& path, const std::string& name) {
   prepare_dcmtk();
   Slice slice;
   slice.name = name;
-  slice.file_name = "image.dcm";
+  slice.file_name = mr::file_name(name);
   slice.file = std::make_unique<DcmFileFormat>();
-  slice.file_bytes = bytes.size();
-  DcmInputBufferStream stream;
-  stream.setBuffer(bytes.data(), static_cast<offile_off_t>(bytes.size()));
-  stream.setEos();
-  slice.file->transferInit();
-  const auto status = slice.file->read(stream);
-  slice.file->transferEnd();
-  require_read(status, name);
+  slice.file_bytes = std::filesystem::file_size(path);
+  require_read(slice.file->loadFile(path.c_str()), name);
+  return slice;
+}
+
+/// Bytes as a file that has no name in any folder.
+class MemoryFile {
+ public:
+  MemoryFile(std::string_view bytes, const std::string& name)
+      : descriptor_(::memfd_create("image", MFD_CLOEXEC)) {
+    while (descriptor_ >= 0 && !bytes.empty()) {
+      const auto n = ::write(descriptor_, bytes.data(), bytes.size());
+      if (n <= 0) break;
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    if (descriptor_ < 0 || !bytes.empty()) throw IoError(name + ": cannot be kept in memory");
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile() { ::close(descriptor_); }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+/// Through a file: only there does DCMTK compare the length of an element with what is left before
+/// it takes the memory.
+Slice load_bytes(std::string_view bytes, const std::string& name) {
+  const MemoryFile file(bytes, name);
+  auto slice = load_file(file.path(), name);
+  slice.file_name = "image.dcm";
+  require_read(slice.file->loadAllDataIntoMemory(), name);
   return slice;
 }
 
@@ -259,7 +276,7 @@ std::vector<Slice> load_folder(const std::string& folder) {
   std::set<std::string> series;
   for (const auto& path : paths) {
     if (!looks_like_dicom(read_prefix(path, 132))) continue;
-    auto slice = load_file(path);
+    auto slice = load_file(path, path);
     if (is_directory(slice.dataset())) continue;
     interpret(slice);
     series.insert(slice.series);
@@ -605,7 +622,7 @@ Volume read_slices(std::vector<Slice> slices, const std::string& name, DicomKind
 std::vector<Slice> load(const std::string& path) {
   if (is_folder(path)) return load_folder(path);
   std::vector<Slice> slices;
-  slices.push_back(load_file(path));
+  slices.push_back(load_file(path, path));
   interpret(slices.back());
   return slices;
 }
