@@ -35,7 +35,6 @@ struct Options {
   mr::dataset::ManifestOutput output() const {
     return {manifest_out, force ? mr::Overwrite::yes : mr::Overwrite::no};
   }
-  mr::IdKey key() const { return id_key.empty() ? mr::IdKey() : mr::IdKey(id_key); }
   int thread_count() const { return threads > 0 ? threads : mr::available_threads(); }
 };
 
@@ -141,7 +140,7 @@ Command declare_scan(CLI::App& app, Options& o) {
     if (!o.mode.empty()) o.scan.acquisition["mode"] = o.mode;
     if (!o.phase_encode.empty()) o.scan.acquisition["phase_encode_axis"] = o.phase_encode;
     o.scan.threads = o.thread_count();
-    o.scan.key = o.key();
+    if (!o.id_key.empty()) o.scan.key = mr::IdKey::read_or_make(o.id_key);
     auto output = o.output();
     mr::dataset::scan(o.scan, output, run, messages);
   };
@@ -195,7 +194,9 @@ Command declare_slices(CLI::App& app, Options& o) {
     if (o.slices.findings.empty() != o.slices.annotations.empty())
       throw mr::UsageError("--annotations: want a label of them with --finding NAME=TEXT");
     o.slices.threads = o.thread_count();
-    o.slices.key = o.key();
+    if (!o.id_key.empty() && o.slices.table.empty() && o.slices.annotations.empty())
+      throw mr::UsageError("--id-key: there is no table whose ids to hash");
+    if (!o.id_key.empty()) o.slices.key = mr::IdKey(o.id_key);
     auto output = o.output();
     auto reader = o.reader();
     mr::dataset::slices(reader, o.slices, output, run, messages);

@@ -25,10 +25,10 @@ std::string to_hex(const std::uint8_t* bytes, std::size_t n) {
   return hex;
 }
 
-/// A new key in a file that only its owner can read; false where there is a file already.
-bool make_key(const std::string& path) {
+/// A new key in a file that only its owner can read, unless there is a file.
+void make_key(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (descriptor < 0 && errno == EEXIST) return false;
+  if (descriptor < 0 && errno == EEXIST) return;
   if (descriptor < 0) throw CannotCreateError(path + ": cannot be created: " + strerror(errno));
   std::array<std::uint8_t, key_bytes> key{};
   bool whole = ::getrandom(key.data(), key.size(), 0) == static_cast<ssize_t>(key.size());
@@ -37,15 +37,20 @@ bool make_key(const std::string& path) {
           ::write(descriptor, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
           ::fsync(descriptor) == 0;
   whole = ::close(descriptor) == 0 && whole;
-  if (whole) return true;
+  if (whole) return;
   ::unlink(path.c_str());
   throw IoError(path + ": cannot be written");
 }
 
 }  // namespace
 
-IdKey::IdKey(const std::string& path) {
+IdKey IdKey::read_or_make(const std::string& path) {
   make_key(path);
+  return IdKey(path);
+}
+
+IdKey::IdKey(const std::string& path) {
+  if (!exists(path)) throw MissingInputError(path + ": No such file or directory");
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
     throw DataError(path + ": want a file that holds a key");

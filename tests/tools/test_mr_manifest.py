@@ -228,6 +228,9 @@ def test_a_table_of_slices_has_the_ids_before_hashing(run, fails, folder, tmp_pa
     assert entry["id"] == keyed(key, "three")
     assert [s["labels"] for s in entry["samples"]] == [[k % 2] for k in range(7)]
     fails(args, 65, "has no row", stdin=scan)
+    fails([*args, "--id-key", tmp_path / "typo.key"], 66, "typo.key: No such file", stdin=scan)
+    assert not (tmp_path / "typo.key").exists()  # a new key would fit no id
+    fails([*args[:4], "--id-key", key], 64, "--id-key: there is no table", stdin=scan)
 
 
 @pytest.mark.parametrize("text, mode, message", [
