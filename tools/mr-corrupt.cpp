@@ -266,10 +266,11 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
   const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
   if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite);
   if (!to_stdout) mr::image::require_writable(volume, o.output, overwrite);
-  for (const auto& path : {o.print_recipe, o.save_kspace})
-    if (!path.empty() && path != "-") mr::require_absent(path, overwrite);
+  if (!o.save_kspace.empty()) mr::image::require_writable({}, o.save_kspace, overwrite);
+  if (!o.print_recipe.empty() && o.print_recipe != "-")
+    mr::require_absent(o.print_recipe, overwrite);
 
-  mr::dataset::set_datatype(volume, o.datatype, name);
+  if (!o.datatype.empty()) mr::image::set_datatype(volume, o.datatype, name);
   auto entry = entry_of(o, volume, name);
   auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
   const auto input_hash = voxel_hash(volume);

@@ -71,7 +71,7 @@ class Journal {
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
   auto clean = read_clean(entry, artifact::used_maps(options.recipe));
-  set_datatype(clean.volume, options.datatype, entry.file);
+  if (!options.datatype.empty()) image::set_datatype(clean.volume, options.datatype, entry.file);
   const auto result = corrupt_image(clean, options.recipe,
                                     draw_of(entry, options.recipe, options.seed), entry.file);
   const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
@@ -116,17 +116,6 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
   return clean;
 }
 
-void set_datatype(image::Volume& volume, const std::string& type, const std::string& name) {
-  if (type.empty()) return;
-  try {
-    image::set_datatype(volume, type);
-  } catch (const DataError& e) {
-    throw DataError(name + ": " + e.what());
-  } catch (const UsageError& e) {
-    throw UsageError(name + ": " + e.what());
-  }
-}
-
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name, bool parts) {
   CorruptedImage result;
@@ -168,10 +157,19 @@ artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe,
   return draw;
 }
 
+namespace {
+
+/// Of a resolved recipe: its probabilities are 1 or 0.
+bool was_done(const artifact::Step& step) {
+  return !step.probability || step.probability->median != 0;
+}
+
+}  // namespace
+
 std::string describe(const artifact::Recipe& recipe) {
   std::string text;
   for (const auto& step : recipe.steps) {
-    if (step.probability && step.probability->median == 0) continue;
+    if (!was_done(step)) continue;
     text += (text.empty() ? "" : " ") + step.artifact;
     if (step.severity) text += ":" + shortest(*step.severity);
     const auto usual = artifact::at_severity(artifact::find(step.artifact),
@@ -188,7 +186,7 @@ image::Derivation derivation_of(const artifact::Recipe& recipe) {
   const auto done = describe(recipe);
   image::Derivation derivation{done.empty() ? "" : "mr-corrupt: " + done};
   for (const auto& step : recipe.steps) {
-    if (step.probability && step.probability->median == 0) continue;
+    if (!was_done(step)) continue;
     if (step.artifact == "jpeg") derivation.lossy.emplace_back("ISO_10918_1");
     if (step.artifact == "jpeg2000") derivation.lossy.emplace_back("ISO_15444_1");
     derivation.burned_in = derivation.burned_in || step.artifact == "burnt-in-text";

@@ -34,9 +34,6 @@ struct CleanImage {
 };
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
 
-/// image::set_datatype with errors that name the image; "" leaves the type.
-void set_datatype(image::Volume& volume, const std::string& type, const std::string& name);
-
 /// Maps of an entry, read from their files; those that it does not have are left out.
 artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,

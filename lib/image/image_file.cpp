@@ -50,51 +50,69 @@ std::string header_beside(const std::string& path) {
   return path;
 }
 
-/// Is the file at `path` DICOM? A folder is; a pipe can be looked at only by reading it.
-bool is_dicom_path(const std::string& path) {
-  if (is_folder(path)) return true;
-  std::error_code error;
-  return std::filesystem::is_regular_file(path, error) &&
-         looks_like_dicom(read_prefix(path, prefix_bytes));
+enum class Kind { nifti, dicom, png };
+
+Kind kind_of(std::string_view prefix) {
+  if (looks_like_dicom(prefix)) return Kind::dicom;
+  return looks_like_png(prefix) ? Kind::png : Kind::nifti;
 }
 
-bool is_png_path(const std::string& path) {
+/// A folder is DICOM; a pipe can be looked at only by reading it, and counts as NIfTI.
+Kind kind_at(const std::string& path) {
+  if (is_folder(path)) return Kind::dicom;
   std::error_code error;
-  return std::filesystem::is_regular_file(path, error) && looks_like_png(read_prefix(path, 8));
+  if (!std::filesystem::is_regular_file(path, error)) return Kind::nifti;
+  return kind_of(read_prefix(path, prefix_bytes));
 }
 
 }  // namespace
 
 bool looks_like_image(std::string_view prefix) {
-  return looks_like_dicom(prefix) || looks_like_png(prefix) ||
-         looks_like_nifti(unpacked_prefix(prefix, prefix_bytes));
+  return kind_of(prefix) != Kind::nifti || looks_like_nifti(unpacked_prefix(prefix, prefix_bytes));
 }
 
 Volume read_image(const std::string& path) {
   if (path == "-") return read_image(read_all(path), "standard input");
-  if (is_dicom_path(path)) return read_dicom(path);
-  if (is_png_path(path)) return read_png(read_all(path), path);
+  switch (kind_at(path)) {
+    case Kind::dicom:
+      return read_dicom(path);
+    case Kind::png:
+      return read_png(read_all(path), path);
+    case Kind::nifti:
+      break;
+  }
   ByteSource source(header_beside(path));
   return read_nifti(source);
 }
 
 Volume read_image(std::string bytes, const std::string& name) {
-  if (looks_like_dicom(bytes)) return read_dicom(bytes, name);
-  if (looks_like_png(bytes)) return read_png(bytes, name);
+  switch (kind_of(bytes)) {
+    case Kind::dicom:
+      return read_dicom(bytes, name);
+    case Kind::png:
+      return read_png(bytes, name);
+    case Kind::nifti:
+      break;
+  }
   ByteSource source(std::move(bytes), name);
   return read_nifti(source);
 }
 
 Header read_header(const std::string& path) {
-  if (is_dicom_path(path)) return read_dicom_header(path);
-  if (is_png_path(path)) {
-    const auto volume = read_png(read_all(path), path);
-    return {volume.shape(),
-            volume.affine,
-            volume.spacing_mm,
-            volume.acquisition,
-            Json{{"datatype", datatype_name(volume.storage.datatype)}},
-            "png"};
+  switch (kind_at(path)) {
+    case Kind::dicom:
+      return read_dicom_header(path);
+    case Kind::png: {  // whether colours are equal is not in the header
+      const auto volume = read_png(read_all(path), path);
+      return {volume.shape(),
+              volume.affine,
+              volume.spacing_mm,
+              volume.acquisition,
+              Json{{"datatype", datatype_name(volume.storage.datatype)}},
+              "png"};
+    }
+    case Kind::nifti:
+      break;
   }
   ByteSource source(header_beside(path));
   return read_nifti_header(source);
@@ -177,16 +195,17 @@ void write_image(const Volume& volume, const std::string& path, const Derivation
   write_file(path, encode_image(volume, derivation, packed, uid_seed), overwrite);
 }
 
-void set_datatype(Volume& volume, const std::string& type) {
+void set_datatype(Volume& volume, const std::string& type, const std::string& name) {
   const auto names = datatype_names();
   const auto place = std::find(names.begin(), names.end(), type) - names.begin();
   const auto datatype = static_cast<Datatype>(place);
   if (place == static_cast<std::ptrdiff_t>(names.size()))
-    throw UsageError(unknown("datatype", type, names));
+    throw UsageError(name + ": " + unknown("datatype", type, names));
   if (dicom_kind(volume) != DicomKind::none)
-    throw UsageError("the numbers of a DICOM image keep their type; " + type + " is for NIfTI");
+    throw UsageError(name + ": the numbers of a DICOM image keep their type; " + type +
+                     " is for NIfTI");
   if (is_complex(datatype) != volume.is_complex())
-    throw DataError(std::string(volume.is_complex() ? "a complex" : "a real") +
+    throw DataError(name + ": a " + (volume.is_complex() ? "complex" : "real") +
                     " image cannot be stored as " + type);
   if (datatype != volume.storage.datatype) volume.storage = {datatype, 1, 0};
 }

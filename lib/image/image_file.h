@@ -51,7 +51,7 @@ void quantise(Volume& volume);
 /// Has the image written with numbers of this type (datatype_names), not of its file's.
 /// throws UsageError on a DICOM image, whose type is its format's; DataError where one of type and
 /// image is complex and the other is not
-void set_datatype(Volume& volume, const std::string& type);
+void set_datatype(Volume& volume, const std::string& type, const std::string& name);
 
 /// Bytes of the image file, in the format and datatype it came from (NIfTI only; a DICOM folder
 /// has no single file: UsageError; a single DICOM file has). `uid_seed` as in write_image.

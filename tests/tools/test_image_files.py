@@ -113,6 +113,13 @@ def test_a_name_of_another_format_is_refused(source, name, fails, data, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bad_name_of_one_output_leaves_the_others_unwritten(fails, data, tmp_path):
+    fails(["mr-corrupt", "-a", "motion:2", data / "nifti/nibabel/anatomical.nii", "-o",
+           tmp_path / "x.nii", "--print-recipe", tmp_path / "r.json", "--save-kspace",
+           tmp_path / "k.png"], 64, "k.png: the image is written as NIfTI")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["x.NII.GZ", "x.nii.gz", "x.Nii"])
 def test_names_end_in_any_case(name, run, data, tmp_path):
     run(["mr-corrupt", *KEEP, data / "nifti/nibabel/anatomical.nii", "-o", tmp_path / name])
