@@ -1,7 +1,6 @@
 #include "dataset/annotations.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -30,17 +29,11 @@ Annotations::Annotations(const std::string& path, const std::string& images,
     auto& found = findings_[id];
     found.anywhere.resize(labels_);
     looked_at_.insert(id);
-    const auto& index_text = row.fields[slice];
-    std::int64_t index = -1;
-    const auto end = index_text.data() + index_text.size();
-    const auto parsed = std::from_chars(index_text.data(), end, index);
-    if (parsed.ec != std::errc() || parsed.ptr != end || index < 0)
-      throw DataError(path + ": line " + std::to_string(row.line) +
-                      ": slice: want 0 or more, got '" + index_text + "'");
     const bool somewhere =
         has_study_level && lower(row.fields[static_cast<std::size_t>(study_level)]) == "yes";
     auto* marks = &found.anywhere;
-    if (!somewhere) marks = &found.slices.try_emplace(index, labels_).first->second;
+    if (!somewhere)
+      marks = &found.slices.try_emplace(slice_of(table, row, slice), labels_).first->second;
     const auto finding = lower(row.fields[label]);
     for (std::size_t l = 0; l < labels_; ++l)
       if (finding.find(labels[l].text) != std::string::npos) (*marks)[l] = true;

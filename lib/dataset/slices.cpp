@@ -1,7 +1,6 @@
 #include "dataset/slices.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <set>
@@ -14,12 +13,6 @@
 
 namespace mr::dataset {
 namespace {
-
-bool parse_integer(const std::string& text, std::int64_t& value) {
-  const auto end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, value);
-  return result.ec == std::errc() && result.ptr == end;
-}
 
 /// Calls visit(slice, offset) for every voxel of the first frame, in the order of storage.
 template <typename Visit>
@@ -63,15 +56,11 @@ class SliceTable {
     std::vector<std::size_t> columns;
     for (const auto& title : label_columns) columns.push_back(table.column(title));
     for (const auto& row : table.rows) {
-      const auto place = path + ": line " + std::to_string(row.line) + ": ";
-      const auto& index_text = row.fields[slice];
-      std::int64_t index = 0;
-      if (!parse_integer(index_text, index) || index < 0)
-        throw DataError(place + "slice: want 0 or more, got '" + index_text + "'");
+      const auto index = slice_of(table, row, slice);
       const auto [added, is_new] = rows_[key.id(row.fields[id])].try_emplace(index);
       if (!is_new)
-        throw DataError(place + "slice " + index_text + " of " + row.fields[id] +
-                        " is there twice");
+        throw DataError(path + ": line " + std::to_string(row.line) + ": slice " +
+                        std::to_string(index) + " of " + row.fields[id] + " is there twice");
       for (const auto column : columns) added->second.push_back(label_of(table, row, column));
     }
   }

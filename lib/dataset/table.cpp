@@ -1,6 +1,7 @@
 #include "dataset/table.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "base/error.h"
@@ -121,6 +122,20 @@ Table parse_table(std::string_view text, const std::string& name) {
 
 Table read_table(const std::string& path) {
   return parse_table(read_all(path), path);
+}
+
+bool parse_integer(const std::string& text, std::int64_t& value) {
+  const auto end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+std::int64_t slice_of(const Table& table, const Table::Row& row, std::size_t column) {
+  const auto& field = row.fields[column];
+  std::int64_t index = 0;
+  if (!parse_integer(field, index) || index < 0)
+    fail(table.name, row.line, "slice: want 0 or more, got '" + field + "'");
+  return index;
 }
 
 int label_of(const Table& table, const Table::Row& row, std::size_t column) {

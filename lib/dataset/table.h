@@ -2,6 +2,7 @@
 // names.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,12 @@ struct Table {
 /// throws DataError "NAME: line L: ...", MissingInputError
 Table parse_table(std::string_view text, const std::string& name);
 Table read_table(const std::string& path);
+
+/// The integer that the whole text is.
+bool parse_integer(const std::string& text, std::int64_t& value);
+
+/// A slice's index. throws DataError "NAME: line L: slice: ..." on what is none
+std::int64_t slice_of(const Table& table, const Table::Row& row, std::size_t column);
 
 /// 0 or 1, or unknown_label where the field is empty or NA, N/A, NaN or null in any case.
 /// throws DataError "NAME: line L: COLUMN: ..." on anything else

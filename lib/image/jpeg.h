@@ -1,5 +1,6 @@
-// 8-bit grey JPEG and JPEG 2000 in memory: what lossy export does to an image. Same pixels, same
-// bytes. Pixels are [height, width], row 0 at the top.
+// Grey JPEG and JPEG 2000 in memory: 8 bits, for what lossy export does to an image, and JPEG 2000
+// of up to 16 bits, to be read. Same pixels, same bytes. Pixels are [height, width], row 0 at the
+// top.
 #pragma once
 #include <cstdint>
 #include <string>

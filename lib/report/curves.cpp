@@ -21,6 +21,15 @@ Curves::Point point(double x, const Estimate& e) {
   return p;
 }
 
+/// For those who cannot see it: the first and last value.
+std::string series_alt(const Curves::Series& series) {
+  if (series.points.empty()) return "";
+  const auto &first = series.points.front(), &last = series.points.back();
+  if (!first.value || !last.value) return "";
+  return series.name + ": " + level(*first.value) + " at " + shortest(first.x) + ", " +
+         level(*last.value) + " at " + shortest(last.x) + ".";
+}
+
 std::vector<std::pair<double, Contrast>> over_severity(const Scope& scope, const std::string& arm) {
   std::vector<std::pair<double, Contrast>> all;
   if (scope.study.has_clean()) all.emplace_back(0, scope.study.clean(arm));
@@ -193,14 +202,6 @@ std::vector<Figure> metric_figures(const Scope& scope, const std::vector<ShownMe
                        "Mean " + shown.name + " over severity.", curves});
   }
   return figures;
-}
-
-std::string series_alt(const Curves::Series& series) {
-  if (series.points.empty()) return "";
-  const auto &first = series.points.front(), &last = series.points.back();
-  if (!first.value || !last.value) return "";
-  return series.name + ": " + level(*first.value) + " at " + shortest(first.x) + ", " +
-         level(*last.value) + " at " + shortest(last.x) + ".";
 }
 
 }  // namespace mr::report

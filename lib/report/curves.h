@@ -48,7 +48,4 @@ Table metric_table(const Scope& scope, const std::vector<ShownMetric>& metrics,
 std::vector<Figure> metric_figures(const Scope& scope, const std::vector<ShownMetric>& metrics,
                                    const std::string& file_prefix);
 
-/// For those who cannot see it: the first and last value of a curve.
-std::string series_alt(const Curves::Series& series);
-
 }  // namespace mr::report

@@ -7,9 +7,19 @@
 namespace mr::report {
 namespace {
 
-std::vector<std::string> decomposed_arms(const Scope& scope) {
+using Has = bool (Study::*)(const std::string& arm) const;
+
+std::vector<std::string> arms_that(const Scope& scope, Has has) {
   if (!scope.study.has_clean() || !scope.graded()) return {};
-  return scope.arms_where([&](const auto& arm) { return scope.study.has_parts(arm); });
+  return scope.arms_where([&](const auto& arm) { return (scope.study.*has)(arm); });
+}
+
+std::vector<std::string> decomposed_arms(const Scope& scope) {
+  return arms_that(scope, &Study::has_parts);
+}
+
+std::vector<std::string> retuned_arms(const Scope& scope) {
+  return arms_that(scope, &Study::has_retuned);
 }
 
 std::vector<std::optional<std::string>> artifacts_and_all(const Scope& scope) {
@@ -52,11 +62,6 @@ Table advantage_table(const Scope& scope, const std::vector<std::string>& arms) 
     table.rows.push_back(std::move(row));
   }
   return table;
-}
-
-std::vector<std::string> retuned_arms(const Scope& scope) {
-  if (!scope.study.has_clean() || !scope.graded()) return {};
-  return scope.arms_where([&](const auto& arm) { return scope.study.has_retuned(arm); });
 }
 
 Estimate youden(const Scope& scope, const Contrast& contrast) {
