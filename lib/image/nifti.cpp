@@ -125,7 +125,7 @@ Parsed read_raw_header(ByteSource& source) {
   const auto have = source.read(p.raw.data(), header1_bytes);
   if (have == 0) throw DataError(name + ": empty file");
   const int version = version_of({p.raw.data(), have});
-  if (version == 0) throw DataError(name + ": not an image file: want NIfTI or DICOM");
+  if (version == 0) throw DataError(name + ": not an image file: want NIfTI, DICOM or PNG");
   const auto want = version == 1 ? header1_bytes : header2_bytes;
   const auto rest =
       have == header1_bytes ? source.read(p.raw.data() + have, want - header1_bytes) : 0;

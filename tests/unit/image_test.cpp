@@ -290,7 +290,7 @@ TEST_CASE("what a header cannot mean is refused, in one line that says why") {
   };
   const std::vector<Case> cases = {
       {"", "empty file"},
-      {"hello, this is a text", "not an image file: want NIfTI or DICOM"},
+      {"hello, this is a text", "not an image file: want NIfTI, DICOM or PNG"},
       {file().bytes.substr(0, 100), "truncated: a NIfTI-1 header has 348 bytes, file has 100"},
       {file().dims({0, 4, 3, 2, 1, 1, 1, 1}).with(voxels), "want 2 to 7 dimensions"},
       {file().dims({3, 4, 0, 2, 1, 1, 1, 1}).with(voxels), "dim[2] is 0: absurd dimensions"},
