@@ -358,7 +358,8 @@ void run(Options o, mr::Run this_run, const mr::Messages& messages) {
   const auto recipe = recipe_of(o);
   if (!o.seed_given && recipe.seed) this_run.seed = o.seed = *recipe.seed;
   if (o.input != "-") {
-    const bool manifest = !mr::is_folder(o.input) && is_manifest(mr::read_prefix(o.input, 64));
+    const bool manifest =
+        mr::exists(o.input) && !mr::is_folder(o.input) && is_manifest(mr::read_prefix(o.input, 64));
     if (!manifest) return corrupt_one(mr::image::read_image(o.input), o.input, o, recipe, this_run);
     mr::dataset::ManifestReader reader(o.input, o.root);
     return corrupt_all(reader, o, recipe, this_run, messages);

@@ -159,29 +159,112 @@ void add_row(ImageEntry& entry, const Table& table, const Table::Row& row, const
       entry.attributes[table.columns[column]] = std::move(value);
 }
 
+/// What one path of image_paths gives.
+struct FoundAt {
+  std::vector<FoundImage> images;
+  std::vector<std::pair<FoundImage, std::string>> set_aside;  // and why
+  std::map<std::string, int> others;
+};
+
+/// Name and id by the path relative to the root; that of an image "FOLDER#NAME" of the root or a
+/// DICOMDIR is its NAME.
+FoundImage found_image(const std::string& path, const fs::path& root, bool is_list) {
+  FoundImage image;
+  image.path = path;
+  image.relative = fs::path(path).lexically_relative(root).string();
+  const auto hash = path.rfind('#');
+  if ((is_list || path.compare(0, hash, root.string()) == 0) && hash != std::string::npos)
+    image.relative = path.substr(hash + 1);
+  image.id = image.relative == "." ? root.filename().string() : image.relative;
+  if (hash == std::string::npos && !is_folder(path)) image.id = without_ending(image.relative);
+  return image;
+}
+
+FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list, bool localizers) {
+  FoundAt found;
+  if (!is_list && !is_folder(path.string())) {
+    found.images.push_back(found_image(path.string(), root, is_list));
+    return found;
+  }
+  image::Listing listing;
+  try {
+    listing = image::list_images(path.string());
+  } catch (const DataError& e) {
+    auto image = found_image(path.string(), root, is_list);
+    image.unreadable = e.what();
+    found.images.push_back(std::move(image));
+    return found;
+  }
+  found.others = std::move(listing.others);
+  for (auto& listed : listing.images) {
+    auto image = found_image(listed.path, root, is_list);
+    image.unreadable = std::move(listed.unreadable);
+    image.attributes = std::move(listed.header.attributes);
+    if (listed.is_phase || (listed.is_localizer && !localizers))
+      found.set_aside.emplace_back(
+          std::move(image), listed.is_phase
+                                ? "a phase image"
+                                : "of several planes, as localizers are: --localizers takes it");
+    else
+      found.images.push_back(std::move(image));
+  }
+  return found;
+}
+
+void warn_of(const std::map<std::string, int>& others, const std::vector<std::string>& set_aside,
+             const std::string& folder, const Messages& messages) {
+  std::string text;
+  for (const auto& [kind, count] : others)
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
+  if (!text.empty())
+    messages.warn(folder + ": DICOM objects that are no MR images are left out: " + text);
+  if (!set_aside.empty())
+    messages.warn(folder + ": left out: " + counted(set_aside, "image", "images"));
+}
+
 }  // namespace
 
-std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern,
-                                    bool png) {
+std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& messages) {
+  const auto& folder = options.folder;
   if (!exists(folder)) throw MissingInputError(folder + ": no such folder");
-  if (!is_folder(folder)) throw DataError(folder + ": is not a folder");
-  const fs::path root = resolve(folder, "");
+  const bool is_list = !is_folder(folder) && image::looks_like_dicom(read_prefix(folder, 132));
+  if (!is_folder(folder) && !is_list)
+    throw DataError(folder + ": is neither a folder nor a DICOMDIR");
+  const fs::path whole = resolve(folder, "");
+  const auto root = is_list ? whole.parent_path() : whole;
+  auto paths = is_list ? std::set<fs::path>{whole} : image_paths(root, options.png);
   std::vector<FoundImage> images;
-  for (const auto& path : image_paths(root, png)) {
-    const auto relative = path.lexically_relative(root).string();
-    if (!pattern.empty() && fnmatch(pattern.c_str(), relative.c_str(), 0) != 0) continue;
-    const bool is_series = is_folder(path.string());
-    const auto id = relative == "." ? root.filename().string()
-                                    : (is_series ? relative : without_ending(relative));
-    images.push_back({id, relative, path.string()});
-  }
+  std::map<std::string, int> others;
+  std::vector<std::string> set_aside;
+  Progress progress(messages, "looking at folders", static_cast<std::int64_t>(paths.size()));
+  ordered_pipeline(
+      options.threads,
+      [&]() -> std::optional<fs::path> {
+        throw_if_stopped();
+        if (paths.empty()) return std::nullopt;
+        return paths.extract(paths.begin()).value();
+      },
+      [&](const fs::path& path) { return images_at(path, root, is_list, options.localizers); },
+      [&](FoundAt found) {
+        progress.advance();
+        const auto is_wanted = [&](const FoundImage& image) {
+          return options.pattern.empty() ||
+                 fnmatch(options.pattern.c_str(), image.relative.c_str(), 0) == 0;
+        };
+        for (auto& image : found.images)
+          if (is_wanted(image)) images.push_back(std::move(image));
+        for (const auto& [image, why] : found.set_aside)
+          if (is_wanted(image)) set_aside.push_back(image.relative + ", " + why);
+        for (const auto& [kind, count] : found.others) others[kind] += count;
+      });
+  warn_of(others, set_aside, folder, messages);
   if (images.empty())
-    throw DataError(folder + ": holds no NIfTI" + (png ? ", PNG" : "") + " or DICOM image" +
-                    (pattern.empty() ? "" : " that matches '" + pattern + "'"));
+    throw DataError(folder + ": holds no NIfTI" + (options.png ? ", PNG" : "") + " or DICOM image" +
+                    (options.pattern.empty() ? "" : " that matches '" + options.pattern + "'"));
   std::sort(images.begin(), images.end());
-  std::map<std::string, std::string> paths;
+  std::map<std::string, std::string> by_id;
   for (const auto& image : images) {
-    const auto [first, is_new] = paths.emplace(image.id, image.relative);
+    const auto [first, is_new] = by_id.emplace(image.id, image.relative);
     if (!is_new)
       throw DataError(folder + ": " + first->second + " and " + image.relative +
                       " would both have the id " + image.id + "; --pattern takes one of them");
@@ -195,8 +278,7 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
   const auto table = has_table ? read_table(options.table) : Table{};
   const auto columns = find_columns(table, options);
   const auto rows = has_table ? rows_by_id(table, options) : Rows{};
-  const auto images =
-      matched(find_images(options.folder, options.pattern, options.png), rows, options, messages);
+  const auto images = matched(find_images(options, messages), rows, options, messages);
 
   std::vector<Label> labels;
   for (const auto& name : options.label_columns) labels.push_back({name});
@@ -217,14 +299,17 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
         return &*next++;
       },
       [&](const FoundImage* image) {
-        Scanned scanned{image, Json::object(), ""};
+        Scanned scanned{image, Json::object(), image->unreadable};
         try {
-          scanned.attributes = image::read_header(image->path).attributes;
+          if (image->attributes)
+            scanned.attributes = *image->attributes;
+          else if (scanned.unreadable.empty())
+            scanned.attributes = image::read_header(image->path).attributes;
         } catch (const DataError& e) {
-          if (!options.allow_unreadable)
-            throw DataError(std::string(e.what()) + "; --allow-unreadable leaves such images out");
           scanned.unreadable = e.what();
         }
+        if (!scanned.unreadable.empty() && !options.allow_unreadable)
+          throw DataError(scanned.unreadable + "; --allow-unreadable leaves such images out");
         return scanned;
       },
       [&](Scanned scanned) {

@@ -1,5 +1,6 @@
 // Finds images in a folder and makes their manifest.
 #pragma once
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,25 +24,28 @@ struct ScanOptions {
   std::vector<std::pair<std::string, std::string>> attributes;  // the same for all images
   Json acquisition = Json::object();                            // the same for all images
   IdKey key;                                                    // of ids and subjects
+  bool localizers = false;                                      // are images, too
   bool png = false;  // PNG files are images, too: not previews of some
   bool allow_unmatched = false;
   bool allow_unreadable = false;  // images that cannot be read are left out, with a warning each
   int threads = 1;
 };
 
-/// An image file, or the folder of a DICOM series.
+/// An image file, the folder of a DICOM series, or "FOLDER#NAME" (image_file.h).
 struct FoundImage {
   std::string id;  // `relative` without extension
   std::string relative, path;
+  std::optional<Json> attributes;  // of the header, where it was read to find the image
+  std::string unreadable;          // why it cannot be read, where that is known
   bool operator<(const FoundImage& o) const { return relative < o.relative; }
 };
 
-/// NIfTI files (and PNG, where wanted) by their names; DICOM files by name or content, one image
-/// for each folder that holds any. Hidden files are left out, links to folders not followed. Sorted
-/// by relative path. throws MissingInputError, DataError when there is none or two have one id,
-/// IoError
-std::vector<FoundImage> find_images(const std::string& folder, const std::string& pattern,
-                                    bool png);
+/// NIfTI files (and PNG, where wanted) by their names; DICOM files by name or content, as the
+/// images that those of one folder, or a DICOMDIR, make. Hidden files are left out, links to
+/// folders not followed. Localizers and phase images among others, and DICOM objects that are no MR
+/// images, are left out with a warning. Sorted by relative path. throws MissingInputError,
+/// DataError when there is none or two have one id, IoError
+std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& messages);
 
 /// Writes the manifest of a folder: one whole-image sample each, attributes from the header
 /// (never who was imaged), then from the table, then those given.

@@ -1,5 +1,5 @@
-// Classic single-frame MR DICOM: one file, or a folder that holds one series. DCMTK is called here
-// only. Private to the room.
+// MR images in DICOM: classic, enhanced multi-frame and Siemens mosaic, of one file, a folder or a
+// DICOMDIR. DCMTK is called here only. Private to the room.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,11 +9,12 @@
 
 namespace mr::image {
 
-/// `path` is a file, or a folder whose DICOM files belong to one series; slices are sorted by
-/// position along their normal.
-Volume read_dicom(const std::string& path);
+/// `path` is a file, a folder or a DICOMDIR, `image` the name of one of its images (dicom_series.h,
+/// stacks_at); "" where it is the only one.
+Volume read_dicom(const std::string& path, const std::string& image);
 Volume read_dicom(std::string_view bytes, const std::string& name);
-Header read_dicom_header(const std::string& path);
+Header read_dicom_header(const std::string& path, const std::string& image);
+Listing list_dicom(const std::string& path);
 
 enum class DicomKind { none, file, folder };
 DicomKind dicom_kind(const Volume& volume);

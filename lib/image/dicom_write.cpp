@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -36,12 +39,6 @@ const DicomOrigin& origin_of(const Volume& volume) {
   return *origin;
 }
 
-std::string string_of(DcmItem& item, const DcmTagKey& tag) {
-  OFString value;
-  item.findAndGetOFStringArray(tag, value);
-  return value.c_str();
-}
-
 void set(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
   const auto status = item.putAndInsertString(tag, value.c_str());
   if (status.bad())
@@ -62,7 +59,8 @@ void drop_stale(DcmDataset& dataset) {
   for (const auto& tag :
        {DCM_InstanceCreationDate, DCM_InstanceCreationTime, DCM_IconImageSequence,
         DCM_MACParametersSequence, DCM_DigitalSignaturesSequence, DCM_SmallestPixelValueInSeries,
-        DCM_LargestPixelValueInSeries, DCM_ReferencedImageEvidenceSequence})
+        DCM_LargestPixelValueInSeries, DCM_ReferencedImageEvidenceSequence, DCM_PixelPaddingValue,
+        DCM_PixelPaddingRangeLimit})
     dataset.findAndDeleteElement(tag);
   for (int group = 0x6000; group < 0x6020; group += 2) {  // overlays in the pixels' spare bits
     const auto g = static_cast<Uint16>(group);
@@ -83,7 +81,7 @@ void set_code(DcmItem& item, const DcmTagKey& sequence, const std::string& value
 
 /// Values after those that are there.
 void append(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
-  const auto before = string_of(item, tag);
+  const auto before = text_of(item, tag);
   set(item, tag, before.empty() ? value : before + "\\" + value);
 }
 
@@ -94,7 +92,7 @@ void name_series(DcmDataset& dataset, const Derivation& derivation) {
     set(dataset, DCM_SeriesNumber, std::to_string(number + 1000));
   if (derivation.text.empty()) return;
   constexpr std::size_t longest = 64;  // of LO
-  auto name = string_of(dataset, DCM_SeriesDescription);
+  auto name = text_of(dataset, DCM_SeriesDescription);
   const auto added = derivation.text.substr(0, longest);
   if (name.empty() || name.size() + 1 + added.size() > longest)
     name = added;
@@ -103,25 +101,80 @@ void name_series(DcmDataset& dataset, const Derivation& derivation) {
   set(dataset, DCM_SeriesDescription, name);
 }
 
-/// Says that the object is derived, from what, how and by whom.
-void describe(DcmDataset& dataset, const Derivation& derivation) {
-  auto image_type = split(string_of(dataset, DCM_ImageType), '\\');
-  image_type.resize(std::max<std::size_t>(image_type.size(), 3), "OTHER");
-  image_type[0] = "DERIVED";
-  image_type[1] = "SECONDARY";
-  std::string joined;
-  for (const auto& part : image_type) joined += (joined.empty() ? "" : "\\") + part;
-  set(dataset, DCM_ImageType, joined);
-  auto& source = new_item(dataset, DCM_SourceImageSequence, false);
-  set(source, DCM_ReferencedSOPClassUID, string_of(dataset, DCM_SOPClassUID));
-  set(source, DCM_ReferencedSOPInstanceUID, string_of(dataset, DCM_SOPInstanceUID));
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : "\\") + part;
+  return text;
+}
+
+/// ImageType or FrameType of what was computed. Multi-frame objects are PRIMARY always (PS3.3
+/// C.8.16.1.2).
+void set_derived(DcmItem& item, const DcmTagKey& tag, bool multi_frame) {
+  auto words = split(text_of(item, tag), '\\');
+  words.resize(std::max<std::size_t>(words.size(), 3), "OTHER");
+  words[0] = "DERIVED";
+  if (!multi_frame) words[1] = "SECONDARY";
+  set(item, tag, joined(words));
+}
+
+/// What was made of which object: into `item` of a classic file, or a functional group's item.
+void describe_derivation(DcmItem& item, const std::string& sop_class, const std::string& instance,
+                         const Derivation& derivation) {
+  auto& source = new_item(item, DCM_SourceImageSequence, false);
+  set(source, DCM_ReferencedSOPClassUID, sop_class);
+  set(source, DCM_ReferencedSOPInstanceUID, instance);
   set_code(source, DCM_PurposeOfReferenceCodeSequence, "121322", "DCM",
            "Source image for image processing operation");
-  if (!derivation.text.empty()) {
-    set(dataset, DCM_DerivationDescription, derivation.text.substr(0, 1024));
-    // No code of CID 7203 says that artifacts were simulated: one of a private scheme.
-    set_code(dataset, DCM_DerivationCodeSequence, "artifact", "99MRROBUST",
-             "Simulated MR artifacts");
+  if (derivation.text.empty()) return;
+  set(item, DCM_DerivationDescription, derivation.text.substr(0, 1024));
+  // No code of CID 7203 says that artifacts were simulated: one of a private scheme.
+  set_code(item, DCM_DerivationCodeSequence, "artifact", "99MRROBUST", "Simulated MR artifacts");
+}
+
+/// The items of a multi-frame object's functional groups: the shared one, then those of frames.
+std::vector<DcmItem*> functional_groups(DcmDataset& dataset) {
+  std::vector<DcmItem*> groups;
+  for (const auto& tag :
+       {DCM_SharedFunctionalGroupsSequence, DCM_PerFrameFunctionalGroupsSequence}) {
+    DcmSequenceOfItems* sequence = nullptr;
+    dataset.findAndGetSequence(tag, sequence);
+    DcmObject* at = nullptr;
+    while (sequence && (at = sequence->nextInContainer(at)))
+      groups.push_back(dynamic_cast<DcmItem*>(at));
+  }
+  return groups;
+}
+
+/// The item of a functional group, null where the group is not there.
+DcmItem* item_of(DcmItem& groups, const DcmTagKey& group) {
+  DcmItem* item = nullptr;
+  groups.findAndGetSequenceItem(group, item);
+  return item;
+}
+
+/// The groups that have `group`; the shared one, which gets it, where none has.
+std::vector<DcmItem*> items_of(DcmDataset& dataset, const DcmTagKey& group) {
+  std::vector<DcmItem*> items;
+  const auto groups = functional_groups(dataset);
+  for (auto* one : groups)
+    if (auto* item = item_of(*one, group)) items.push_back(item);
+  if (items.empty() && !groups.empty()) items.push_back(&new_item(*groups[0], group, false));
+  return items;
+}
+
+/// Says that the object is derived, from what, how and by whom.
+void describe(DcmDataset& dataset, const Derivation& derivation) {
+  const bool multi_frame = dataset.tagExists(DCM_PerFrameFunctionalGroupsSequence);
+  const auto sop_class = text_of(dataset, DCM_SOPClassUID);
+  const auto instance = text_of(dataset, DCM_SOPInstanceUID);
+  set_derived(dataset, DCM_ImageType, multi_frame);
+  if (multi_frame) {
+    for (auto* item : items_of(dataset, DCM_MRImageFrameTypeSequence))
+      set_derived(*item, DCM_FrameType, true);
+    for (auto* item : items_of(dataset, DCM_DerivationImageSequence))
+      describe_derivation(*item, sop_class, instance, derivation);
+  } else {
+    describe_derivation(dataset, sop_class, instance, derivation);
   }
   if (!derivation.lossy.empty()) {
     set(dataset, DCM_LossyImageCompression, "01");
@@ -137,17 +190,59 @@ void describe(DcmDataset& dataset, const Derivation& derivation) {
 }
 
 /// Windows are scaled as the bright end of the image was, so that it looks as bright as before.
-void adapt_window(DcmDataset& dataset, double factor) {
-  constexpr double unseen = 0.02;
-  if (std::fabs(factor - 1) < unseen) return;
-  dataset.findAndDeleteElement(DCM_VOILUTSequence);  // of values that are others now
+void adapt_window(DcmItem& item, double factor) {
+  item.findAndDeleteElement(DCM_VOILUTSequence);  // of values that are others now
   for (const auto& tag : {DCM_WindowCenter, DCM_WindowWidth}) {
     std::string scaled;
     Float64 x = 0;
-    for (unsigned long i = 0; dataset.findAndGetFloat64(tag, x, i).good(); ++i)
+    for (unsigned long i = 0; item.findAndGetFloat64(tag, x, i).good(); ++i)
       scaled += (i > 0 ? "\\" : "") + decimal_string(x * factor);
-    if (!scaled.empty()) set(dataset, tag, scaled);
+    if (!scaled.empty()) set(item, tag, scaled);
   }
+}
+
+void adapt_windows(DcmDataset& dataset, double factor) {
+  constexpr double unseen = 0.02;
+  if (std::fabs(factor - 1) < unseen) return;
+  adapt_window(dataset, factor);
+  for (auto* groups : functional_groups(dataset))
+    if (auto* item = item_of(*groups, DCM_FrameVOILUTSequence)) adapt_window(*item, factor);
+}
+
+void set_scaling(DcmItem& item, const Storage& storage) {
+  set(item, DCM_RescaleIntercept, decimal_string(storage.intercept));
+  set(item, DCM_RescaleSlope, decimal_string(storage.slope));
+  if (text_of(item, DCM_RescaleType).empty()) set(item, DCM_RescaleType, "US");
+}
+
+void rescale(DcmDataset& dataset, const Storage& storage) {
+  const DcmTagKey philips_items(0x2005, 0x140f), scale_slope(0x2005, 0x100e);
+  const auto rescale_philips = [&](DcmItem& item) {  // its values are the standard's from now on
+    if (item.tagExists(scale_slope))
+      item.putAndInsertFloat32(DcmTag(scale_slope, EVR_FL),
+                               static_cast<Float32>(1 / storage.slope));
+  };
+  rescale_philips(dataset);
+  dataset.findAndDeleteElement(DCM_RealWorldValueMappingSequence);
+  const auto groups = functional_groups(dataset);
+  if (groups.empty()) return set_scaling(dataset, storage);
+  for (auto* item : items_of(dataset, DCM_PixelValueTransformationSequence))
+    set_scaling(*item, storage);
+  for (auto* group : groups) {
+    group->findAndDeleteElement(DCM_RealWorldValueMappingSequence);
+    if (auto* item = item_of(*group, philips_items)) rescale_philips(*item);
+  }
+}
+
+/// Leaves the frames of these indices, which rise.
+void keep_frames(DcmDataset& dataset, const std::vector<int>& kept, int frames) {
+  if (static_cast<int>(kept.size()) == frames) return;
+  DcmSequenceOfItems* sequence = nullptr;
+  dataset.findAndGetSequence(DCM_PerFrameFunctionalGroupsSequence, sequence);
+  for (int i = frames; sequence && i-- > 0;)
+    if (!std::binary_search(kept.begin(), kept.end(), i))
+      delete sequence->remove(static_cast<unsigned long>(i));
+  set(dataset, DCM_NumberOfFrames, std::to_string(kept.size()));
 }
 
 /// Stored pixels of one slice as they go to the file, and their extremes.
@@ -244,18 +339,65 @@ std::string serialise(DcmFileFormat& file) {
   return out;
 }
 
-/// All slices as files, in order along Z.
-std::vector<std::string> encode_files(const Volume& volume, const DicomOrigin& origin,
-                                      const Derivation& derivation, std::uint64_t uid_seed) {
+using Planes = std::vector<std::int64_t>;
+
+/// The planes of each source.
+std::vector<Planes> planes_by_source(const DicomOrigin& origin) {
+  std::vector<Planes> planes(origin.sources.size());
+  for (std::size_t p = 0; p < origin.places.size(); ++p)
+    planes[origin.places[p].source].push_back(static_cast<std::int64_t>(p));
+  return planes;
+}
+
+std::vector<int> frames_in(const DicomOrigin& origin, const Planes& planes) {
+  std::set<int> frames;
+  for (const auto p : planes) frames.insert(origin.places[static_cast<std::size_t>(p)].frame);
+  return {frames.begin(), frames.end()};
+}
+
+/// The frames of one source as they go to its file. Tiles of a mosaic without a slice are 0.
+Pixels encode_source(const Volume& volume, const DicomOrigin& origin, const Storage& storage,
+                     std::size_t source, const Planes& planes) {
+  const auto& file = origin.sources[source];
+  const auto frames = frames_in(origin, planes);
+  const auto pixel = bytes_of(storage.datatype);
+  const auto row_bytes = static_cast<std::size_t>(file.columns) * pixel;
+  const auto frame_bytes = static_cast<std::size_t>(file.rows) * row_bytes;
+  Pixels all;
+  all.smallest = std::numeric_limits<std::int64_t>::max();
+  all.largest = std::numeric_limits<std::int64_t>::min();
+  all.bytes.resize(frames.size() * frame_bytes);
+  const auto rows = static_cast<std::size_t>(volume.shape()[2]);
+  const auto width = static_cast<std::size_t>(volume.shape()[3]) * pixel;
+  for (const auto p : planes) {
+    const auto& place = origin.places[static_cast<std::size_t>(p)];
+    const auto plane = encode_slice(volume, origin, storage, p);
+    const auto frame = static_cast<std::size_t>(
+        std::lower_bound(frames.begin(), frames.end(), place.frame) - frames.begin());
+    auto* to = &all.bytes[frame * frame_bytes + static_cast<std::size_t>(place.row) * row_bytes +
+                          static_cast<std::size_t>(place.column) * pixel];
+    for (std::size_t r = 0; r < rows; ++r)
+      std::memcpy(to + r * row_bytes, &plane.bytes[r * width], width);
+    all.smallest = std::min(all.smallest, plane.smallest);
+    all.largest = std::max(all.largest, plane.largest);
+  }
+  return all;
+}
+
+/// Gives each source's derived file to `sink`, with the source's name.
+void encode_files(const Volume& volume, const DicomOrigin& origin, const Derivation& derivation,
+                  std::uint64_t uid_seed,
+                  const std::function<void(const std::string&, const std::string&)>& sink) {
   const auto storage = fitting_storage(volume);
   const bool rescaled =
       storage.slope != origin.storage.slope || storage.intercept != origin.storage.intercept;
+  const auto planes = planes_by_source(origin);
   std::vector<Pixels> pixels;
   bool widened = false;
   // UIDs name content: they come from the pixels too, so that no two different images share one.
   std::string identity = "mr-robustness " + std::to_string(uid_seed) + " " + derivation.text;
-  for (std::int64_t k = 0; k < volume.shape()[1]; ++k) {
-    pixels.push_back(encode_slice(volume, origin, storage, k));
+  for (std::size_t s = 0; s < planes.size(); ++s) {
+    pixels.push_back(encode_source(volume, origin, storage, s, planes[s]));
     widened = widened || pixels.back().smallest < origin.format.lowest(origin.format.bits_stored) ||
               pixels.back().largest > origin.format.highest(origin.format.bits_stored);
     identity += " " + sha256_hex(pixels.back().bytes);
@@ -264,27 +406,23 @@ std::vector<std::string> encode_files(const Volume& volume, const DicomOrigin& o
   const double factor =
       origin.bright_end > 0 && brightness > 0 ? brightness / origin.bright_end : 1;
   const std::lock_guard<std::mutex> lock(origin.mutex);
-  std::vector<std::string> files;
-  for (std::size_t k = 0; k < pixels.size(); ++k) {
-    DcmFileFormat file(*origin.sources[k].file);
+  for (std::size_t s = 0; s < pixels.size(); ++s) {
+    const auto& source = origin.sources[s];
+    DcmFileFormat file(*source.file);
     auto& dataset = *file.getDataset();
     drop_stale(dataset);
+    keep_frames(dataset, frames_in(origin, planes[s]), source.frames);
     describe(dataset, derivation);
-    const auto series = string_of(dataset, DCM_SeriesInstanceUID);
-    const auto instance = string_of(dataset, DCM_SOPInstanceUID);
-    set(dataset, DCM_SeriesInstanceUID, uid_from(identity + " series " + series));
-    set(dataset, DCM_SOPInstanceUID, uid_from(identity + " instance " + instance));
-    if (rescaled) {
-      set(dataset, DCM_RescaleIntercept, decimal_string(storage.intercept));
-      set(dataset, DCM_RescaleSlope, decimal_string(storage.slope));
-      if (string_of(dataset, DCM_RescaleType).empty()) set(dataset, DCM_RescaleType, "US");
-      dataset.findAndDeleteElement(DCM_RealWorldValueMappingSequence);
-    }
-    adapt_window(dataset, factor);
-    put_pixels(dataset, origin.format, pixels[k], widened);
-    files.push_back(serialise(file));
+    for (const auto& tag : {DCM_SeriesInstanceUID, DCM_SOPInstanceUID, DCM_ConcatenationUID,
+                            DCM_SOPInstanceUIDOfConcatenationSource})
+      if (const auto uid = text_of(dataset, tag); !uid.empty())
+        set(dataset, tag, uid_from(identity + " " + uid));
+    if (rescaled) rescale(dataset, storage);
+    adapt_windows(dataset, factor);
+    put_pixels(dataset, origin.format, pixels[s], widened);
+    pixels[s] = {};
+    sink(source.file_name, serialise(file));
   }
-  return files;
 }
 
 /// "IM0001", "IM0001.ima" -> "IM0001.dcm"; a second one of that stem keeps its whole name.
@@ -329,18 +467,21 @@ DicomKind dicom_kind(const Volume& volume) {
 
 std::string encode_dicom(const Volume& volume, const Derivation& derivation,
                          std::uint64_t uid_seed) {
-  return encode_files(volume, origin_of(volume), derivation, uid_seed).front();
+  std::string encoded;
+  encode_files(volume, origin_of(volume), derivation, uid_seed,
+               [&](const std::string&, const std::string& bytes) { encoded = bytes; });
+  return encoded;
 }
 
 void write_dicom_folder(const Volume& volume, const std::string& path, const Derivation& derivation,
                         std::uint64_t uid_seed, Overwrite overwrite) {
-  const auto& origin = origin_of(volume);
-  const auto files = encode_files(volume, origin, derivation, uid_seed);
   AtomicFolder folder(path, overwrite);
   std::set<std::string> taken;
-  for (std::size_t k = 0; k < files.size(); ++k)
-    write_file(folder.path() + "/" + derived_name(origin.sources[k].file_name, taken), files[k],
-               Overwrite::no);
+  encode_files(volume, origin_of(volume), derivation, uid_seed,
+               [&](const std::string& source, const std::string& bytes) {
+                 write_file(folder.path() + "/" + derived_name(source, taken), bytes,
+                            Overwrite::no);
+               });
   folder.commit();
 }
 

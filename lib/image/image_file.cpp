@@ -57,6 +57,22 @@ Kind kind_of(std::string_view prefix) {
   return looks_like_png(prefix) ? Kind::png : Kind::nifti;
 }
 
+/// "PATH#NAME" taken apart, where PATH is there and the whole is not.
+struct Selected {
+  std::string path, name;
+
+  explicit Selected(const std::string& whole) : path(whole) {
+    const auto hash = whole.rfind('#');
+    if (hash == std::string::npos || exists(whole)) return;
+    const auto before = whole.substr(0, hash);
+    if (!is_folder(before) &&
+        !(exists(before) && looks_like_dicom(read_prefix(before, prefix_bytes))))
+      return;
+    path = before;
+    name = whole.substr(hash + 1);
+  }
+};
+
 /// A folder is DICOM; a pipe can be looked at only by reading it, and counts as NIfTI.
 Kind kind_at(const std::string& path) {
   if (is_folder(path)) return Kind::dicom;
@@ -73,9 +89,10 @@ bool looks_like_image(std::string_view prefix) {
 
 Volume read_image(const std::string& path) {
   if (path == "-") return read_image(read_all(path), "standard input");
-  switch (kind_at(path)) {
+  const Selected selected(path);
+  switch (kind_at(selected.path)) {
     case Kind::dicom:
-      return read_dicom(path);
+      return read_dicom(selected.path, selected.name);
     case Kind::png:
       return read_png(read_all(path), path);
     case Kind::nifti:
@@ -99,9 +116,10 @@ Volume read_image(std::string bytes, const std::string& name) {
 }
 
 Header read_header(const std::string& path) {
-  switch (kind_at(path)) {
+  const Selected selected(path);
+  switch (kind_at(selected.path)) {
     case Kind::dicom:
-      return read_dicom_header(path);
+      return read_dicom_header(selected.path, selected.name);
     case Kind::png: {  // whether colours are equal is not in the header
       const auto volume = read_png(read_all(path), path);
       return {volume.shape(),
@@ -116,6 +134,14 @@ Header read_header(const std::string& path) {
   }
   ByteSource source(header_beside(path));
   return read_nifti_header(source);
+}
+
+Listing list_images(const std::string& path) {
+  return list_dicom(path);
+}
+
+bool image_exists(const std::string& path) {
+  return exists(Selected(path).path);
 }
 
 std::string encode_image(const Volume& volume, const Derivation& derivation, bool packed,
@@ -142,30 +168,45 @@ bool is_device(const std::string& path) {
          !std::filesystem::is_directory(status);
 }
 
+bool is_nifti_name(const Name& name) {
+  return name.ending == ".nii" || name.is_pair();
+}
+
+/// A DICOM image as a new NIfTI one: its geometry and numbers, and nothing else of its headers.
+Volume as_nifti(const Volume& volume) {
+  auto copy = volume;
+  const auto* origin = dynamic_cast<const FileOrigin*>(volume.origin.get());
+  copy.origin = nullptr;
+  const auto differs = [&](const Storage& s) {
+    return s.slope != volume.storage.slope || s.intercept != volume.storage.intercept;
+  };
+  if (origin && std::any_of(origin->planes.begin(), origin->planes.end(), differs))
+    copy.storage = {Datatype::f32, 1, 0};
+  return copy;
+}
+
 void require_fitting_name(const Volume& volume, const std::string& path) {
   const Name name(path);
-  const bool nifti = name.ending == ".nii" || name.is_pair();
   if (is_device(path)) return;
+  if (is_nifti_name(name)) return;
   if (dicom_kind(volume) == DicomKind::none) {
-    if (!nifti)
-      throw UsageError(path + ": the image is " +
-                       (volume.origin ? "NIfTI and stays so" : "written as NIfTI") +
-                       ": name a .nii, .nii.gz or .hdr file");
-    return;
+    throw UsageError(path + ": the image is " +
+                     (volume.origin ? "NIfTI and stays so" : "written as NIfTI") +
+                     ": name a .nii, .nii.gz or .hdr file");
   }
   constexpr const char* others[] = {".png", ".jpg",  ".jpeg", ".tif", ".tiff", ".mha",
                                     ".mhd", ".nrrd", ".mgh",  ".mgz", ".npy"};
-  if (nifti || name.packed ||
-      std::any_of(std::begin(others), std::end(others),
-                  [&](const char* other) { return name.ending == other; }))
-    throw UsageError(path + ": the image is DICOM and stays so: name a " +
-                     (dicom_kind(volume) == DicomKind::folder ? "folder" : ".dcm file"));
+  if (name.packed || std::any_of(std::begin(others), std::end(others),
+                                 [&](const char* other) { return name.ending == other; }))
+    throw UsageError(path + ": the image is DICOM: name a " +
+                     (dicom_kind(volume) == DicomKind::folder ? "folder" : ".dcm file") +
+                     ", or a .nii, .nii.gz or .hdr file");
 }
 
 /// The files that writing to `path` makes.
-std::vector<std::string> written_files(const Volume& volume, const std::string& path) {
+std::vector<std::string> written_files(const std::string& path) {
   const Name name(path);
-  if (dicom_kind(volume) != DicomKind::none || !name.is_pair()) return {path};
+  if (!name.is_pair()) return {path};
   const std::string gz = name.packed ? ".gz" : "";
   return {name.stem + ".hdr" + gz, name.stem + ".img" + gz};
 }
@@ -174,14 +215,16 @@ std::vector<std::string> written_files(const Volume& volume, const std::string& 
 
 void require_writable(const Volume& volume, const std::string& path, Overwrite overwrite) {
   require_fitting_name(volume, path);
-  for (const auto& file : written_files(volume, path)) require_absent(file, overwrite);
+  for (const auto& file : written_files(path)) require_absent(file, overwrite);
 }
 
 void write_image(const Volume& volume, const std::string& path, const Derivation& derivation,
                  std::uint64_t uid_seed, Overwrite overwrite) {
   require_writable(volume, path, overwrite);  // before the work of encoding
+  if (dicom_kind(volume) != DicomKind::none && is_nifti_name(Name(path)))
+    return write_image(as_nifti(volume), path, derivation, uid_seed, overwrite);
   const bool packed = Name(path).packed;
-  if (const auto files = written_files(volume, path); files.size() == 2) {
+  if (const auto files = written_files(path); files.size() == 2) {
     const auto pair = encode_nifti_pair(volume, derivation);
     AtomicFile header(files[0], overwrite), voxels(files[1], overwrite);
     header.write(packed ? gzip(pair.header) : pair.header);

@@ -1,7 +1,7 @@
-// Reading and writing of image files: NIfTI-1/2 (.nii, .nii.gz, pairs), DICOM (a single-frame
-// file, or a folder that holds one series); reading of grey PNG, which is written as NIfTI.
-// Recognised by content, not by name.
+// Reading and writing of image files: NIfTI-1/2 (.nii, .nii.gz, pairs), DICOM (a file, a folder or
+// a DICOMDIR); reading of grey PNG, which is written as NIfTI. Recognised by content, not by name.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,9 +11,10 @@
 
 namespace mr::image {
 
-/// Reads a whole image. `path` is a NIfTI file, a DICOM file or a folder with one DICOM series.
-/// throws MissingInputError, DataError "PATH: what is wrong", IoError. Non-finite voxels, RGB,
-/// and sizes that the file does not hold are DataErrors; nothing is allocated before the check.
+/// Reads a whole image. `path` is a NIfTI or PNG file, or a DICOM file, folder or DICOMDIR: of
+/// several images in one "PATH#NAME" takes the one of that name (as list_images gives it). throws
+/// MissingInputError, DataError "PATH: what is wrong", IoError. Non-finite voxels, RGB, and sizes
+/// that the file does not hold are DataErrors; nothing is allocated before the check.
 Volume read_image(const std::string& path);
 
 /// The same for bytes in memory (standard input); `name` is for messages.
@@ -29,6 +30,24 @@ struct Header {
   std::string format;  // "nifti" | "dicom" | "png"
 };
 Header read_header(const std::string& path);
+
+/// One of the images that lie together.
+struct ListedImage {
+  std::string path;                             // what read_image takes
+  Header header;                                // where it is readable and no phase image
+  std::string unreadable;                       // "PATH: what is wrong"; "" nothing
+  bool is_localizer = false, is_phase = false;  // which few want among others
+};
+struct Listing {
+  std::vector<ListedImage> images;
+  std::map<std::string, int> others;  // DICOM objects that are no MR images, and how many
+};
+/// The images of a DICOM folder, file or DICOMDIR. throws DataError where there is none, or a file
+/// is damaged; MissingInputError, IoError
+Listing list_images(const std::string& path);
+
+/// True where `path` is there, or its part before "#" as read_image takes it.
+bool image_exists(const std::string& path);
 
 /// True when the bytes (at least 512 where there are as many) begin an image file we know.
 bool looks_like_image(std::string_view prefix);
@@ -63,9 +82,9 @@ std::string encode_image(const Volume& volume, const Derivation& derivation, boo
 /// that would be written exists and `overwrite` is no
 void require_writable(const Volume& volume, const std::string& path, Overwrite overwrite);
 
-/// Writes whole or not at all. NIfTI: `path` gets .nii.gz, .nii or a .hdr/.img pair as it names;
-/// DICOM folder: a folder of files, new UIDs, derived. `uid_seed` keys the new UIDs: same input,
-/// same UIDs. throws as require_writable, and IoError
+/// Writes whole or not at all. NIfTI, and DICOM where `path` names NIfTI: .nii.gz, .nii or a
+/// .hdr/.img pair as it names; else DICOM: a file or a folder of files, new UIDs, derived.
+/// `uid_seed` keys the new UIDs: same input, same UIDs. throws as require_writable, and IoError
 void write_image(const Volume& volume, const std::string& path, const Derivation& derivation,
                  std::uint64_t uid_seed, Overwrite overwrite);
 

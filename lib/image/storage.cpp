@@ -217,8 +217,8 @@ const float* plane_values(const Volume& volume, std::int64_t plane) {
 
 Storage plane_storage(const Volume& volume, const Storage& storage, std::int64_t plane) {
   const auto* origin = file_origin(volume);
-  if (!origin || origin->slices.empty() || !keeps_scaling(*origin, storage)) return storage;
-  return origin->slices[static_cast<std::size_t>(plane % volume.shape()[1])];
+  if (!origin || origin->planes.empty() || !keeps_scaling(*origin, storage)) return storage;
+  return origin->planes[static_cast<std::size_t>(plane)];
 }
 
 Storage fitting_storage(const Volume& volume) {

@@ -16,7 +16,7 @@ bool is_integer(Datatype type);
 struct FileOrigin : Origin {
   Shape shape;
   Storage storage;
-  std::vector<Storage> slices;     // along Z, where each has its own scaling; else empty
+  std::vector<Storage> planes;     // of plane f * Z + z, where each has its own scaling; else empty
   double lowest = 0, highest = 0;  // stored integers that the file can hold
   std::string
       stored;  // native-order voxels as stored, where float32 cannot give them back; else ""
