@@ -89,7 +89,8 @@ void add_threads(CLI::App& app, Options& o) {
 
 Command declare_scan(CLI::App& app, Options& o) {
   auto& scan = o.scan;
-  app.add_option("folder", scan.folder, "Folder with NIfTI files and DICOM series, at any depth")
+  app.add_option("folder", scan.folder,
+                 "Folder with NIfTI files and DICOM series, at any depth; or a DICOMDIR")
       ->required();
   app.add_option("--pattern", scan.pattern, "Glob that an image's relative path must match");
   app.add_flag("--localizers", scan.localizers,

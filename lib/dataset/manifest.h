@@ -38,7 +38,7 @@ struct ImageEntry {
   std::string id, subject;
   std::string split;  // "train" | "val" | "test" | "" (not split yet)
   Json attributes = Json::object();
-  std::string file;                   // an image file, or the folder of a DICOM series
+  std::string file;                   // as image::read_image takes it
   std::string mask, phase;            // "" where absent
   Json maps = Json::object();         // {fat, field, coils, tissue}: paths
   Json acquisition = Json::object();  // what image::merge_acquisition takes

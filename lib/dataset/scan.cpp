@@ -162,7 +162,7 @@ void add_row(ImageEntry& entry, const Table& table, const Table::Row& row, const
 /// What one path of image_paths gives.
 struct FoundAt {
   std::vector<FoundImage> images;
-  std::vector<std::pair<FoundImage, std::string>> set_aside;  // and why
+  std::vector<FoundImage> phases, localizers;
   std::map<std::string, int> others;
 };
 
@@ -180,7 +180,7 @@ FoundImage found_image(const std::string& path, const fs::path& root, bool is_li
   return image;
 }
 
-FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list, bool localizers) {
+FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list) {
   FoundAt found;
   if (!is_list && !is_folder(path.string())) {
     found.images.push_back(found_image(path.string(), root, is_list));
@@ -200,27 +200,34 @@ FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list, bool
     auto image = found_image(listed.path, root, is_list);
     image.unreadable = std::move(listed.unreadable);
     image.attributes = std::move(listed.header.attributes);
-    if (listed.is_phase || (listed.is_localizer && !localizers))
-      found.set_aside.emplace_back(
-          std::move(image), listed.is_phase
-                                ? "a phase image"
-                                : "of several planes, as localizers are: --localizers takes it");
-    else
-      found.images.push_back(std::move(image));
+    auto& those = listed.is_phase       ? found.phases
+                  : listed.is_localizer ? found.localizers
+                                        : found.images;
+    those.push_back(std::move(image));
   }
   return found;
 }
 
-void warn_of(const std::map<std::string, int>& others, const std::vector<std::string>& set_aside,
-             const std::string& folder, const Messages& messages) {
-  std::string text;
-  for (const auto& [kind, count] : others)
-    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
-  if (!text.empty())
-    messages.warn(folder + ": DICOM objects that are no MR images are left out: " + text);
-  if (!set_aside.empty())
-    messages.warn(folder + ": left out: " + counted(set_aside, "image", "images"));
-}
+/// What is left out of a folder without an error, and why.
+struct LeftOut {
+  std::map<std::string, int> others;
+  std::vector<std::string> phases, localizers;
+
+  void warn(const std::string& folder, const Messages& messages) const {
+    std::string kinds;
+    for (const auto& [kind, count] : others)
+      kinds += (kinds.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
+    if (!kinds.empty())
+      messages.warn(folder + ": left out: DICOM objects that are no MR images: " + kinds);
+    if (!phases.empty())
+      messages.warn(folder + ": left out: phase images: " + counted(phases, "image", "images"));
+    if (!localizers.empty())
+      messages.warn(folder +
+                    ": left out: of several planes, as localizers are (--localizers "
+                    "takes them): " +
+                    counted(localizers, "image", "images"));
+  }
+};
 
 }  // namespace
 
@@ -234,8 +241,7 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
   const auto root = is_list ? whole.parent_path() : whole;
   auto paths = is_list ? std::set<fs::path>{whole} : image_paths(root, options.png);
   std::vector<FoundImage> images;
-  std::map<std::string, int> others;
-  std::vector<std::string> set_aside;
+  LeftOut left_out;
   Progress progress(messages, "looking at folders", static_cast<std::int64_t>(paths.size()));
   ordered_pipeline(
       options.threads,
@@ -244,7 +250,7 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
         if (paths.empty()) return std::nullopt;
         return paths.extract(paths.begin()).value();
       },
-      [&](const fs::path& path) { return images_at(path, root, is_list, options.localizers); },
+      [&](const fs::path& path) { return images_at(path, root, is_list); },
       [&](FoundAt found) {
         progress.advance();
         const auto is_wanted = [&](const FoundImage& image) {
@@ -253,11 +259,18 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
         };
         for (auto& image : found.images)
           if (is_wanted(image)) images.push_back(std::move(image));
-        for (const auto& [image, why] : found.set_aside)
-          if (is_wanted(image)) set_aside.push_back(image.relative + ", " + why);
-        for (const auto& [kind, count] : found.others) others[kind] += count;
+        for (auto& image : found.localizers) {
+          if (!is_wanted(image)) continue;
+          if (options.localizers)
+            images.push_back(std::move(image));
+          else
+            left_out.localizers.push_back(image.relative);
+        }
+        for (const auto& image : found.phases)
+          if (is_wanted(image)) left_out.phases.push_back(image.relative);
+        for (const auto& [kind, count] : found.others) left_out.others[kind] += count;
       });
-  warn_of(others, set_aside, folder, messages);
+  left_out.warn(folder, messages);
   if (images.empty())
     throw DataError(folder + ": holds no NIfTI" + (options.png ? ", PNG" : "") + " or DICOM image" +
                     (options.pattern.empty() ? "" : " that matches '" + options.pattern + "'"));

@@ -196,19 +196,20 @@ Volume read_stack(const Stack& stack, const std::string& name, DicomKind kind) {
   return volume;
 }
 
-/// "study: holds 3 images: study#2 (20 slices of 256x256), ...; name one of them".
+/// "study: holds 3 images: #2 (20 of 256x256), ...; name one, as study#2".
 [[noreturn]] void fail_for_many(const std::vector<const Stack*>& stacks, const std::string& path) {
   constexpr std::size_t shown_stacks = 6;
   std::string text = path + ": holds " + std::to_string(stacks.size()) + " images: ";
   for (std::size_t i = 0; i < std::min(shown_stacks, stacks.size()); ++i) {
     const auto& stack = *stacks[i];
-    text += (i ? ", " : "") + path + "#" + stack.name;
+    text += (i ? ", #" : "#") + stack.name;
     if (!stack.planes.empty())
       text += " (" + std::to_string(stack.planes.size()) + " of " +
               std::to_string(stack.planes[0].columns) + "x" + std::to_string(stack.planes[0].rows) +
               ")";
   }
-  throw DataError(text + (stacks.size() > shown_stacks ? ", ..." : "") + "; name one of them");
+  throw DataError(text + (stacks.size() > shown_stacks ? ", ..." : "") + "; name one, as " + path +
+                  "#" + stacks[0]->name);
 }
 
 /// The stack of that name; the only one for "".
@@ -224,7 +225,7 @@ const Stack& choose(const Stacks& all, const std::string& path, const std::strin
   for (const auto& stack : all.stacks) names.push_back(stack.name);
   std::string list;
   for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
-  throw DataError(path + ": holds no image " + image + ", but " + list.substr(0, 200));
+  throw DataError(path + "#" + image + ": no such image; there are " + list.substr(0, 200));
 }
 
 bool is_localizer(const Stack& stack) {
@@ -288,7 +289,7 @@ Volume read_dicom(const std::string& path, const std::string& image) {
                     one_file ? DicomKind::file : DicomKind::folder);
 }
 
-Volume read_dicom(std::string_view bytes, const std::string& name) {
+Volume read_dicom_bytes(std::string_view bytes, const std::string& name) {
   const auto all = stacks_in(open_bytes(bytes, name));
   return read_stack(choose(all, name, ""), name, DicomKind::file);
 }

@@ -50,16 +50,15 @@ std::vector<std::string> files_of(const DicomFile& directory) {
   directory.dataset().findAndGetSequence(DCM_DirectoryRecordSequence, records);
   DcmObject* at = nullptr;
   while (records && (at = records->nextInContainer(at))) {
-    auto& record = *dynamic_cast<DcmItem*>(at);
-    if (text_of(record, DCM_DirectoryRecordType) != "IMAGE") continue;
+    auto* record = dynamic_cast<DcmItem*>(at);
+    if (!record || text_of(*record, DCM_DirectoryRecordType) != "IMAGE") continue;
     std::string path = parent_folder(directory.name);
-    for (const auto& part : split(text_of(record, DCM_ReferencedFileID), '\\')) {
+    for (const auto& part : split(text_of(*record, DCM_ReferencedFileID), '\\')) {
       if (part.empty() || part == ".." || part.find('/') != std::string::npos)
         throw DataError(directory.name + ": refers to a file outside its folder: " + shown(part));
       path += (path.empty() ? "" : "/") + part;
     }
-    if (!exists(path))
-      throw MissingInputError(path + ": is listed in " + directory.name + ", and is not there");
+    if (!exists(path)) throw DataError(directory.name + ": lists " + path + ", which is not there");
     paths.push_back(path);
   }
   return paths;

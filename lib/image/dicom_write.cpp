@@ -59,8 +59,7 @@ void drop_stale(DcmDataset& dataset) {
   for (const auto& tag :
        {DCM_InstanceCreationDate, DCM_InstanceCreationTime, DCM_IconImageSequence,
         DCM_MACParametersSequence, DCM_DigitalSignaturesSequence, DCM_SmallestPixelValueInSeries,
-        DCM_LargestPixelValueInSeries, DCM_ReferencedImageEvidenceSequence, DCM_PixelPaddingValue,
-        DCM_PixelPaddingRangeLimit})
+        DCM_LargestPixelValueInSeries, DCM_PixelPaddingValue, DCM_PixelPaddingRangeLimit})
     dataset.findAndDeleteElement(tag);
   for (int group = 0x6000; group < 0x6020; group += 2) {  // overlays in the pixels' spare bits
     const auto g = static_cast<Uint16>(group);
@@ -162,6 +161,17 @@ std::vector<DcmItem*> items_of(DcmDataset& dataset, const DcmTagKey& group) {
   return items;
 }
 
+/// Where the sources of a multi-frame object's functional groups are (PS3.3 C.8.13.2.1).
+void list_evidence(DcmDataset& dataset, const std::string& sop_class, const std::string& instance) {
+  auto& study = new_item(dataset, DCM_SourceImageEvidenceSequence, true);
+  set(study, DCM_StudyInstanceUID, text_of(dataset, DCM_StudyInstanceUID));
+  auto& series = new_item(study, DCM_ReferencedSeriesSequence, false);
+  set(series, DCM_SeriesInstanceUID, text_of(dataset, DCM_SeriesInstanceUID));
+  auto& object = new_item(series, DCM_ReferencedSOPSequence, false);
+  set(object, DCM_ReferencedSOPClassUID, sop_class);
+  set(object, DCM_ReferencedSOPInstanceUID, instance);
+}
+
 /// Says that the object is derived, from what, how and by whom.
 void describe(DcmDataset& dataset, const Derivation& derivation) {
   const bool multi_frame = dataset.tagExists(DCM_PerFrameFunctionalGroupsSequence);
@@ -173,6 +183,7 @@ void describe(DcmDataset& dataset, const Derivation& derivation) {
       set_derived(*item, DCM_FrameType, true);
     for (auto* item : items_of(dataset, DCM_DerivationImageSequence))
       describe_derivation(*item, sop_class, instance, derivation);
+    list_evidence(dataset, sop_class, instance);
   } else {
     describe_derivation(dataset, sop_class, instance, derivation);
   }

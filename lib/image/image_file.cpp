@@ -105,7 +105,7 @@ Volume read_image(const std::string& path) {
 Volume read_image(std::string bytes, const std::string& name) {
   switch (kind_of(bytes)) {
     case Kind::dicom:
-      return read_dicom(bytes, name);
+      return read_dicom_bytes(bytes, name);
     case Kind::png:
       return read_png(bytes, name);
     case Kind::nifti:

@@ -286,7 +286,7 @@ def test_scan_refuses_what_it_cannot_take(fails, folder, tmp_path):
     fails(["mr-manifest", "scan", folder, "--label", "acl"], 64, "--label", "--table")
     fails(["mr-manifest", "scan", folder, "--attribute-value", "site"], 64, "want NAME=VALUE")
     fails(["mr-manifest", "scan", tmp_path / "none"], 66, "none: no such folder")
-    fails(["mr-manifest", "scan", table], 65, "is not a folder")
+    fails(["mr-manifest", "scan", table], 65, "is neither a folder nor a DICOMDIR")
     fails(["mr-manifest", "scan", folder, "--pattern", "*.dcm"], 65, "that matches '*.dcm'")
     (tmp_path / "empty").mkdir()
     fails(["mr-manifest", "scan", tmp_path / "empty"], 65, "holds no NIfTI or DICOM image")
