@@ -34,6 +34,8 @@ struct Options {
   std::string sheet;
   std::optional<std::int64_t> slice;
   bool seed_given = false;
+  bool deidentify = false;
+  std::string id_key;
   std::vector<double> targets = {5, 10, 17, 25, 40};
   mr::dataset::CalibrateOptions calibrate;
 };
@@ -71,6 +73,12 @@ void declare(CLI::App& app, Options& o) {
       "PNG file: a slice of a lone image under the artifacts of -a (default: all) at severities "
       "1 to 5, and what changed; no image is written");
   app.add_option("--slice", o.slice, "Slice of --sheet (default: the middle one)");
+  app.add_flag("--deidentify", o.deidentify,
+               "Take who was imaged out of the headers: DICOM PS3.15 basic profile; pixels are not "
+               "looked at");
+  app.add_option("--id-key", o.id_key,
+                 "Key file for --deidentify, which makes new patient ids and UIDs; made where "
+                 "missing");
   app.add_option("-o,--output", o.output,
                  "File for an image (default: standard output), folder for a manifest");
   app.add_option("--datatype", o.datatype, "Type of the numbers in NIfTI files written")
@@ -235,6 +243,12 @@ mr::dataset::ImageEntry entry_of(const Options& o, mr::image::Volume& volume,
   return entry;
 }
 
+std::optional<mr::IdKey> key_of(const Options& o) {
+  if (o.deidentify != !o.id_key.empty())
+    throw mr::UsageError("--deidentify and --id-key go together: the key makes ids and UIDs");
+  return o.deidentify ? std::optional(mr::IdKey::read_or_make(o.id_key)) : std::nullopt;
+}
+
 void write_sheet(mr::image::Volume volume, const std::string& name, const Options& o,
                  const mr::Messages& messages) {
   const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
@@ -282,7 +296,8 @@ void corrupt_one(mr::image::Volume volume, const std::string& name, const Option
       {std::move(volume), std::nullopt, std::move(facts), std::move(maps)}, recipe,
       mr::dataset::draw_of(entry, recipe, o.seed), name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
-  const auto derivation = mr::dataset::derivation_of(done);
+  auto derivation = mr::dataset::derivation_of(done);
+  derivation.deidentify = key_of(o);
   if (!o.print_recipe.empty()) write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
   if (!o.save_kspace.empty())
     mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,
@@ -321,6 +336,7 @@ void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
   options.recipe = recipe;
   options.seed = o.seed;
   options.datatype = o.datatype;
+  options.deidentify = key_of(o);
   options.folder = o.output;
   options.manifest_out = o.manifest_out;
   options.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;

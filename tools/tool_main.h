@@ -15,10 +15,23 @@
 
 namespace mr {
 
+/// A word of the command line, with a path in it redacted: the whole word, or what follows "=".
+/// What is there counts as a path, as does what begins with "/".
+inline std::string without_path(const std::string& word) {
+  const auto is_path = [](const std::string& text) {
+    const auto file = text.substr(0, text.rfind('#'));  // FOLDER#NAME
+    return !text.empty() && (text.front() == '/' || exists(text) || exists(file));
+  };
+  if (is_path(word)) return redacted_path(word);
+  const auto equals = word.find('=');
+  if (equals == std::string::npos || !is_path(word.substr(equals + 1))) return word;
+  return word.substr(0, equals + 1) + redacted_path(word.substr(equals + 1));
+}
+
 /// The command line without what must not matter to the result: how loud, how parallel, where to.
-inline std::string recorded_command(const std::string& tool, int argc, char** argv) {
-  static const std::vector<std::string> bare = {"--resume", "--force", "-f",       "--quiet",
-                                                "-q",       "-v",      "--verbose"};
+inline std::string recorded_command(const std::string& tool, int argc, char** argv, bool redact) {
+  static const std::vector<std::string> bare = {
+      "--resume", "--force", "-f", "--quiet", "-q", "-v", "--verbose", "--redact-paths"};
   static const std::vector<std::string> valued = {
       "--threads", "-t", "-o", "--output", "--manifest-out", "--log", "--checkpoint", "--scores"};
   const auto has = [](const std::vector<std::string>& list, const std::string& s) {
@@ -33,7 +46,7 @@ inline std::string recorded_command(const std::string& tool, int argc, char** ar
       continue;
     }
     if (word.rfind("--", 0) == 0 && has(valued, word.substr(0, word.find('=')))) continue;
-    command += " " + shell_quoted(word);
+    command += " " + shell_quoted(redact ? without_path(word) : word);
   }
   return command;
 }
@@ -57,7 +70,7 @@ inline int fail(const std::string& tool, std::string what, ExitStatus status) {
 inline void refuse_options_of(const CLI::App& app, const CLI::App& sub) {
   for (const auto* option : app.get_options()) {
     const auto name = option->get_name();
-    if (option->count() > 0 && name != "--quiet" && name != "--verbose")
+    if (option->count() > 0 && name != "--quiet" && name != "--verbose" && name != "--redact-paths")
       throw UsageError(name + ": no option of " + app.get_name() + " " + sub.get_name() +
                        ", or stands before it");
   }
@@ -70,9 +83,11 @@ inline int tool_main(CLI::App& app, int argc, char** argv,
                      const std::function<void(const Run&, const Messages&)>& body,
                      const Words& words = {}) {
   const std::string tool = app.get_name();
-  bool quiet = false, verbose = false;
+  bool quiet = false, verbose = false, redact = false;
   app.add_flag("-q,--quiet", quiet, "Errors only: no warnings, no progress");
   app.add_flag("-v,--verbose", verbose, "Say more on standard error");
+  app.add_flag("--redact-paths", redact,
+               "Record inputs by their contents, not by their paths, which may carry names");
   app.set_version_flag("--version", tool + " " + version(), "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
   const auto print_completion = [&](std::int64_t) {
@@ -90,7 +105,8 @@ inline int tool_main(CLI::App& app, int argc, char** argv,
     keep_freed_memory();
     const auto verbosity =
         quiet ? Verbosity::quiet : (verbose ? Verbosity::verbose : Verbosity::normal);
-    body({tool, recorded_command(tool, argc, argv), parsed_seed(app)}, Messages(tool, verbosity));
+    body({tool, recorded_command(tool, argc, argv, redact), parsed_seed(app), redact},
+         Messages(tool, verbosity));
     close_stdout();
     return 0;
   } catch (const CLI::Success& e) {  // --help, --version

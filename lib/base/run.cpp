@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -88,8 +89,19 @@ Json provenance_entry(const Run& run,
                 {"seed", run.seed},
                 {"inputs", Json::array()}};
   for (const auto& [name, sha256] : inputs)
-    entry["inputs"].push_back({{"name", name}, {"sha256", sha256}});
+    entry["inputs"].push_back(
+        {{"name", run.redact_paths ? redacted_name(name, sha256) : name}, {"sha256", sha256}});
   return entry;
+}
+
+std::string redacted_name(const std::string& name, const std::string& sha256) {
+  const auto file = file_name(name);
+  const auto dot = file.rfind('.');
+  return "redacted-" + sha256.substr(0, 12) + (dot == std::string::npos ? "" : file.substr(dot));
+}
+
+std::string redacted_path(const std::string& path) {
+  return exists(path) && !is_folder(path) ? redacted_name(path, sha256_file(path)) : "redacted";
 }
 
 void install_stop_handlers() {

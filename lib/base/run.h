@@ -14,7 +14,14 @@ struct Run {
   std::string tool;     // "mr-corrupt"
   std::string command;  // "mr-corrupt -a motion:3 knee.nii.gz"
   std::uint64_t seed = 0;
+  bool redact_paths = false;  // inputs are named by their contents: see redacted_path
 };
+
+/// What a path is called in a record that must not say it: "redacted-", the first 12 digits of the
+/// file's SHA-256 and its ending; "redacted" where there is no file.
+std::string redacted_path(const std::string& path);
+/// The same of a file of that name and SHA-256.
+std::string redacted_name(const std::string& name, const std::string& sha256);
 
 std::string version();  // of the toolkit
 

@@ -77,8 +77,10 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
   make_folders(parent_folder(path));
   const auto done = artifact::resolved(options.recipe, result.artifacts, options.seed, entry.id);
+  auto derivation = derivation_of(done);
+  derivation.deidentify = options.deidentify;
   image::write_image(
-      result.volume, path, derivation_of(done), options.seed,
+      result.volume, path, derivation, options.seed,
       options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
   if (entry.source.empty()) entry.source = entry.file;
   entry.file = resolve(path, "");

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "artifact/recipe.h"
@@ -52,9 +53,10 @@ image::Derivation derivation_of(const artifact::Recipe& recipe);  // nothing whe
 struct CorruptOptions {
   artifact::Recipe recipe;
   std::uint64_t seed = 0;
-  std::string datatype;      // of the images written; "": each one's own
-  std::string folder;        // where the images go
-  std::string manifest_out;  // "" or "-": standard output, absolute paths
+  std::string datatype;             // of the images written; "": each one's own
+  std::optional<IdKey> deidentify;  // see image::Derivation
+  std::string folder;               // where the images go
+  std::string manifest_out;         // "" or "-": standard output, absolute paths
   Overwrite overwrite = Overwrite::no;
   bool resume = false;
   int threads = 1;

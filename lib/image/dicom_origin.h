@@ -33,6 +33,9 @@ struct DicomOrigin : FileOrigin {
   double storable(double scale) const override;
 };
 
+/// "2.25." and a UUID in decimal (ITU-T X.667), version 8 (RFC 9562), from a SHA-256.
+std::string uid_from(const std::string& text);
+
 /// The 99.5th percentile of some 65,000 voxels.
 double bright_end(const Volume& volume);
 

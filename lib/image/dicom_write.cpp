@@ -12,25 +12,13 @@
 #include "base/error.h"
 #include "base/run.h"
 #include "base/text.h"
+#include "image/dicom_deidentify.h"
 #include "image/dicom_origin.h"
 
 namespace mr::image {
 namespace {
 
 __extension__ using Uint128 = unsigned __int128;
-
-/// "2.25." and a UUID in decimal (ITU-T X.667), version 8 (RFC 9562), from a SHA-256.
-std::string uid_from(const std::string& text) {
-  const auto hex = sha256_hex(text);
-  const auto high = std::strtoull(hex.substr(0, 16).c_str(), nullptr, 16);
-  const auto low = std::strtoull(hex.substr(16, 16).c_str(), nullptr, 16);
-  Uint128 uuid = static_cast<Uint128>((high & ~0xF000ULL) | 0x8000ULL) << 64;
-  uuid |= (low & ~(3ULL << 62)) | (2ULL << 62);
-  std::string digits;
-  for (; uuid > 0; uuid /= 10)
-    digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(uuid % 10)));
-  return "2.25." + digits;
-}
 
 const DicomOrigin& origin_of(const Volume& volume) {
   const auto* origin = dynamic_cast<const DicomOrigin*>(volume.origin.get());
@@ -395,6 +383,15 @@ Pixels encode_source(const Volume& volume, const DicomOrigin& origin, const Stor
   return all;
 }
 
+/// A mosaic cannot be read without the private header that says how many slices it has.
+void require_no_mosaic(const DicomOrigin& origin) {
+  for (std::size_t p = 1; p < origin.places.size(); ++p)
+    if (origin.places[p].column != origin.places[0].column)
+      throw UsageError(
+          "--deidentify: a mosaic of slices needs its private header, which the profile removes; "
+          "name a .nii.gz file, which has no header");
+}
+
 /// Gives each source's derived file to `sink`, with the source's name.
 void encode_files(const Volume& volume, const DicomOrigin& origin, const Derivation& derivation,
                   std::uint64_t uid_seed,
@@ -403,6 +400,7 @@ void encode_files(const Volume& volume, const DicomOrigin& origin, const Derivat
   const bool rescaled =
       storage.slope != origin.storage.slope || storage.intercept != origin.storage.intercept;
   const auto planes = planes_by_source(origin);
+  if (derivation.deidentify) require_no_mosaic(origin);
   std::vector<Pixels> pixels;
   bool widened = false;
   // UIDs name content: they come from the pixels too, so that no two different images share one.
@@ -422,6 +420,7 @@ void encode_files(const Volume& volume, const DicomOrigin& origin, const Derivat
     DcmFileFormat file(*source.file);
     auto& dataset = *file.getDataset();
     drop_stale(dataset);
+    if (derivation.deidentify) deidentify(file, *derivation.deidentify);
     keep_frames(dataset, frames_in(origin, planes[s]), source.frames);
     describe(dataset, derivation);
     for (const auto& tag : {DCM_SeriesInstanceUID, DCM_SOPInstanceUID, DCM_ConcatenationUID,
@@ -448,6 +447,18 @@ std::string derived_name(const std::string& source, std::set<std::string>& taken
 }
 
 }  // namespace
+
+std::string uid_from(const std::string& text) {
+  const auto hex = sha256_hex(text);
+  const auto high = std::strtoull(hex.substr(0, 16).c_str(), nullptr, 16);
+  const auto low = std::strtoull(hex.substr(16, 16).c_str(), nullptr, 16);
+  Uint128 uuid = static_cast<Uint128>((high & ~0xF000ULL) | 0x8000ULL) << 64;
+  uuid |= (low & ~(3ULL << 62)) | (2ULL << 62);
+  std::string digits;
+  for (; uuid > 0; uuid /= 10)
+    digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(uuid % 10)));
+  return "2.25." + digits;
+}
 
 std::string decimal_string(double scale) {
   char digits[32];  // nine digits and the longest exponent are 16 characters
@@ -488,10 +499,12 @@ void write_dicom_folder(const Volume& volume, const std::string& path, const Der
                         std::uint64_t uid_seed, Overwrite overwrite) {
   AtomicFolder folder(path, overwrite);
   std::set<std::string> taken;
+  int count = 0;
   encode_files(volume, origin_of(volume), derivation, uid_seed,
                [&](const std::string& source, const std::string& bytes) {
-                 write_file(folder.path() + "/" + derived_name(source, taken), bytes,
-                            Overwrite::no);
+                 const auto name = derivation.deidentify ? "IM" + std::to_string(++count) + ".dcm"
+                                                         : derived_name(source, taken);
+                 write_file(folder.path() + "/" + name, bytes, Overwrite::no);
                });
   folder.commit();
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/id_key.h"
 #include "base/json.h"
 #include "image/volume.h"
 
@@ -57,9 +58,10 @@ bool looks_like_dicom(std::string_view prefix);
 
 /// What the change was, for the file's own header (NIfTI descrip, DICOM derivation description).
 struct Derivation {
-  std::string text;                     // "mr-corrupt: motion:3"; "": nothing was done
-  std::vector<std::string> lossy = {};  // DICOM's terms for the lossy methods, such as ISO_10918_1
-  bool burned_in = false;               // text was written into the pixels
+  std::string text;                      // "mr-corrupt: motion:3"; "": nothing was done
+  std::vector<std::string> lossy = {};   // DICOM's terms for the lossy methods, such as ISO_10918_1
+  bool burned_in = false;                // text was written into the pixels
+  std::optional<IdKey> deidentify = {};  // headers say nobody: UIDs and patient ids by this key
 };
 
 /// The voxels that a reader of the written file will see: rounds and, where the datatype cannot

@@ -536,6 +536,18 @@ namespace {
 
 enum class Layout : char { one_file = '+', pair = 'i' };
 
+void blank(std::string& raw, std::size_t at, std::size_t n) {
+  std::fill_n(raw.begin() + static_cast<std::ptrdiff_t>(at), n, '\0');
+}
+
+/// Free texts that may say who was imaged.
+template <typename H>
+void blank_texts(std::string& raw) {
+  blank(raw, offsetof(H, descrip), sizeof H::descrip);
+  blank(raw, offsetof(H, aux_file), sizeof H::aux_file);
+  blank(raw, offsetof(H, intent_name), sizeof H::intent_name);
+}
+
 /// The raw header with its extensions: what comes before the voxels, or the header of a pair.
 std::string encode_header(const Volume& volume, const Storage& storage,
                           const Derivation& derivation, Layout layout) {
@@ -546,13 +558,20 @@ std::string encode_header(const Volume& volume, const Storage& storage,
   const Storage was = origin ? origin->storage : storage;
   std::string out = origin ? origin->header : new_header(volume, storage);
   std::string extensions = origin ? origin->extensions : std::string();
+  if (derivation.deidentify) extensions.clear();  // of DICOM headers, comments, scanner reports
   if (extensions.size() < 4) extensions.resize(4, '\0');  // "no extensions"
   const auto vox_offset = layout == Layout::pair ? 0 : out.size() + extensions.size();
   const auto letter = static_cast<char>(layout);
-  if (out.size() == header1_bytes)
+  if (out.size() == header1_bytes) {
+    if (derivation.deidentify) {
+      blank(out, offsetof(nifti_1_header, db_name), sizeof nifti_1_header::db_name);
+      blank_texts<nifti_1_header>(out);
+    }
     patch<nifti_1_header>(out, swapped, was, storage, derivation.text, vox_offset, letter);
-  else
+  } else {
+    if (derivation.deidentify) blank_texts<nifti_2_header>(out);
     patch<nifti_2_header>(out, swapped, was, storage, derivation.text, vox_offset, letter);
+  }
   return out + extensions;
 }
 

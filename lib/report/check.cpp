@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
@@ -281,6 +282,17 @@ class Checker {
     return found;
   }
 
+  /// Files whose contents may be those of a redacted name: of the same ending.
+  static void add_files(const std::string& folder, const std::string& name,
+                        std::vector<std::string>& all) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+      if (entry.is_regular_file() &&
+          entry.path().extension() == std::filesystem::path(name).extension() &&
+          redacted_path(entry.path().string()) == name)
+        all.push_back(entry.path().string());
+  }
+
   /// Where an input may lie: beside the file, or beside the folder of a report; in a root.
   std::vector<std::string> candidates(const std::string& name, const std::string& path) const {
     const auto beside = parent_folder(resolve(path, ""));
@@ -290,6 +302,8 @@ class Checker {
     std::vector<std::string> all;
     for (const auto& folder : folders)
       for (const auto& relative : {name, file_name(name)}) all.push_back(resolve(relative, folder));
+    if (name.rfind("redacted-", 0) == 0)
+      for (const auto& folder : folders) add_files(folder, name, all);
     return all;
   }
 
