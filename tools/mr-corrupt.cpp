@@ -35,7 +35,7 @@ struct Options {
   std::optional<std::int64_t> slice;
   bool seed_given = false;
   bool deidentify = false;
-  std::string id_key;
+  std::string id_key, combine;
   std::vector<double> targets = {5, 10, 17, 25, 40};
   mr::dataset::CalibrateOptions calibrate;
 };
@@ -73,6 +73,9 @@ void declare(CLI::App& app, Options& o) {
       "PNG file: a slice of a lone image under the artifacts of -a (default: all) at severities "
       "1 to 5, and what changed; no image is written");
   app.add_option("--slice", o.slice, "Slice of --sheet (default: the middle one)");
+  app.add_option("--combine", o.combine,
+                 "How coils of k-space are combined: rss (default) or sense")
+      ->check(CLI::IsMember({"rss", "sense"}));
   app.add_flag("--deidentify", o.deidentify,
                "Take who was imaged out of the headers: DICOM PS3.15 basic profile; pixels are not "
                "looked at");
@@ -232,6 +235,7 @@ mr::dataset::ImageEntry entry_of(const Options& o, mr::image::Volume& volume,
   if (!o.mode.empty()) entry.acquisition["mode"] = o.mode;
   if (!o.phase_encode.empty()) entry.acquisition["phase_encode_axis"] = o.phase_encode;
   if (!o.line_order.empty()) entry.acquisition["line_order"] = o.line_order;
+  if (!o.combine.empty()) entry.acquisition["combine"] = o.combine;
   if (!o.sequence.empty()) entry.acquisition["sequence"] = o.sequence;
   if (o.echo_train > 0) entry.acquisition["echo_train"] = o.echo_train;
   volume.acquisition = mr::image::merge_acquisition(volume.acquisition, entry.acquisition, name);
@@ -273,28 +277,47 @@ void write_sheet(mr::image::Volume volume, const std::string& name, const Option
   mr::write_file(o.sheet, png, overwrite);
 }
 
-void corrupt_one(mr::image::Volume volume, const std::string& name, const Options& o,
+/// The image of the input, or what is made of its k-space; and what its entry says.
+mr::dataset::CleanImage clean_of(std::optional<mr::image::Volume> volume, const std::string& name,
+                                 const Options& o, const mr::artifact::Recipe& recipe,
+                                 mr::dataset::ImageEntry& entry) {
+  const auto used = mr::artifact::used_maps(recipe);
+  if (!volume) {
+    mr::image::Volume none;
+    entry = entry_of(o, none, name);
+    entry.file = o.input;
+    return mr::dataset::read_clean(entry, used);
+  }
+  mr::dataset::CleanImage clean;
+  clean.volume = std::move(*volume);
+  entry = entry_of(o, clean.volume, name);
+  clean.maps = mr::dataset::read_maps(entry, used);
+  clean.facts = mr::artifact::measure_facts(clean.volume);
+  return clean;
+}
+
+/// volume  unset: the input is k-space
+void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& name, const Options& o,
                  const mr::artifact::Recipe& recipe, const mr::Run& run) {
   const bool to_stdout = o.output.empty() || o.output == "-";
   if (to_stdout && isatty(STDOUT_FILENO))
     throw mr::UsageError("an image would go to the terminal: redirect it, or name a file with -o");
   const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
   if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite);
-  if (!to_stdout) mr::image::require_writable(volume, o.output, overwrite);
+  if (!to_stdout)
+    mr::image::require_writable(volume ? *volume : mr::image::Volume{}, o.output, overwrite);
   if (!o.save_kspace.empty()) mr::image::require_writable({}, o.save_kspace, overwrite);
   if (!o.print_recipe.empty() && o.print_recipe != "-")
     mr::require_absent(o.print_recipe, overwrite);
 
-  if (!o.datatype.empty()) mr::image::set_datatype(volume, o.datatype, name);
-  auto entry = entry_of(o, volume, name);
-  auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
-  const auto input_hash = voxel_hash(volume);
+  mr::dataset::ImageEntry entry;
+  auto clean = clean_of(std::move(volume), name, o, recipe, entry);
+  if (!o.datatype.empty()) mr::image::set_datatype(clean.volume, o.datatype, name);
+  const auto input_hash = voxel_hash(clean.volume);
   entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
   entry.subject = entry.id;
-  auto facts = mr::artifact::measure_facts(volume);
-  const auto result = mr::dataset::corrupt_image(
-      {std::move(volume), std::nullopt, std::move(facts), std::move(maps)}, recipe,
-      mr::dataset::draw_of(entry, recipe, o.seed), name);
+  const auto result =
+      mr::dataset::corrupt_image(clean, recipe, mr::dataset::draw_of(entry, recipe, o.seed), name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
   auto derivation = mr::dataset::derivation_of(done);
   derivation.deidentify = key_of(o);
@@ -369,7 +392,7 @@ void run(Options o, mr::Run this_run, const mr::Messages& messages) {
   }
   if (!o.sheet.empty()) {
     auto volume = o.input == "-" ? mr::image::read_image(mr::read_all("-"), "standard input")
-                                 : mr::image::read_image(o.input);
+                                 : mr::kspace::read_image(o.input);
     return write_sheet(std::move(volume), o.input == "-" ? "standard input" : o.input, o, messages);
   }
   const auto recipe = recipe_of(o);
@@ -377,6 +400,8 @@ void run(Options o, mr::Run this_run, const mr::Messages& messages) {
   if (o.input != "-") {
     const bool manifest =
         mr::exists(o.input) && !mr::is_folder(o.input) && is_manifest(mr::read_prefix(o.input, 64));
+    if (!manifest && mr::image::is_raw(o.input))
+      return corrupt_one(std::nullopt, o.input, o, recipe, this_run);
     if (!manifest) return corrupt_one(mr::image::read_image(o.input), o.input, o, recipe, this_run);
     mr::dataset::ManifestReader reader(o.input, o.root);
     return corrupt_all(reader, o, recipe, this_run, messages);

@@ -95,6 +95,8 @@ Command declare_scan(CLI::App& app, Options& o) {
   app.add_option("--pattern", scan.pattern, "Glob that an image's relative path must match");
   app.add_flag("--localizers", scan.localizers,
                "Also take localizers: DICOM series whose images lie in several planes");
+  app.add_flag("--kspace", scan.kspace,
+               "Also take measured k-space: fastMRI and ISMRMRD (.h5), BART (.cfl), NumPy (.npy)");
   app.add_flag("--png", scan.png, "Also take grey PNG files, which may be but previews");
   app.add_option("--masks", scan.masks, "Folder with a mask at each image's relative path");
   auto* table = app.add_option("--table", scan.table, "CSV or TSV table, one row an image");

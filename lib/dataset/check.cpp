@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "image/image_file.h"
+#include "kspace/coil_images.h"
 
 namespace mr::dataset {
 namespace {
@@ -62,10 +63,10 @@ std::vector<std::string> file_problems(const ImageEntry& entry, bool quick) {
     }
   };
   std::optional<image::Header> header;
-  attempt([&] { header = image::read_header(entry.file); });
+  attempt([&] { header = kspace::read_header(entry.file); });
   if (header) {
     check_slices(entry, header->shape, problems);
-    if (!quick) attempt([&] { image::read_image(entry.file); });
+    if (!quick) attempt([&] { kspace::read_image(entry.file); });
   }
   if (!entry.mask.empty())
     attempt([&] {
@@ -81,8 +82,8 @@ std::vector<std::string> file_problems(const ImageEntry& entry, bool quick) {
   for (const auto& map : entry.maps) others.push_back(map.get<std::string>());
   for (const auto& path : others)
     attempt([&] {
-      image::read_header(path);
-      if (!quick) image::read_image(path);
+      kspace::read_header(path);
+      if (!quick) kspace::read_image(path);
     });
   return problems;
 }

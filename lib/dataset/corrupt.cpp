@@ -101,12 +101,73 @@ artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Ma
   return maps;
 }
 
+namespace {
+
+void read_measured(const ImageEntry& entry, CleanImage& clean) {
+  auto raw = image::read_raw(entry.file);
+  auto& acquisition = raw.kspace.acquisition;
+  acquisition = image::merge_acquisition(acquisition, entry.acquisition, entry.file);
+  acquisition.dim4 = "coil";
+  clean.measured.emplace();
+  clean.measured->coils = kspace::coil_images(std::move(raw));
+  clean.volume = kspace::combine(clean.measured->coils);
+  clean.facts = artifact::measure_facts(clean.volume);
+  clean.measured->facts = artifact::measure_facts(clean.measured->coils.images);
+  clean.measured->facts.signal = clean.facts.signal;
+}
+
+/// The steps before the export, and those of it.
+std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
+  std::array<artifact::Recipe, 2> parts = {recipe, recipe};
+  for (auto& part : parts) part.steps.clear();
+  for (const auto& step : recipe.steps) {
+    const bool exported = artifact::find(step.artifact).stage == artifact::Stage::export_;
+    if (!exported && !parts[1].steps.empty())
+      throw DataError(step.artifact + " acts on measured k-space, but stands behind " +
+                      parts[1].steps[0].artifact + ", which acts on the finished image");
+    parts[exported ? 1 : 0].steps.push_back(step);
+  }
+  return parts;
+}
+
+}  // namespace
+
+Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
+                  const artifact::Draw& draw, image::Volume& out) {
+  if (!clean.measured) {
+    out = clean.volume;
+    return artifact::corrupt(out, recipe, clean.facts, draw, 1, clean.maps);
+  }
+  const auto parts = divided(recipe);
+  auto coils = clean.measured->coils;
+  auto record =
+      artifact::corrupt(coils.images, parts[0], clean.measured->facts, draw, 1, clean.maps);
+  out = kspace::combine(coils);
+  out.storage = clean.volume.storage;
+  for (auto& step : artifact::corrupt(out, parts[1], clean.facts, draw, 1, clean.maps))
+    record.push_back(std::move(step));
+  return record;
+}
+
+image::Volume read_finished(const ImageEntry& entry) {
+  if (image::is_raw(entry.file)) {
+    CleanImage clean;
+    read_measured(entry, clean);
+    return std::move(clean.volume);
+  }
+  auto volume = image::read_image(entry.file);
+  volume.acquisition = image::merge_acquisition(volume.acquisition, entry.acquisition, entry.file);
+  return volume;
+}
+
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps) {
   CleanImage clean;
   clean.maps = read_maps(entry, maps);
-  clean.volume = image::read_image(entry.file);
-  clean.volume.acquisition =
-      image::merge_acquisition(clean.volume.acquisition, entry.acquisition, entry.file);
+  if (image::is_raw(entry.file)) {
+    read_measured(entry, clean);
+    return clean;
+  }
+  clean.volume = read_finished(entry);
   if (entry.source.empty()) {
     clean.facts = artifact::measure_facts(clean.volume);
   } else {
@@ -121,10 +182,9 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name, bool parts) {
   CorruptedImage result;
-  result.volume = clean.volume;
   const auto& source = clean.source ? *clean.source : clean.volume;
   try {
-    result.artifacts = artifact::corrupt(result.volume, recipe, clean.facts, draw, 1, clean.maps);
+    result.artifacts = apply_recipe(clean, recipe, draw, result.volume);
     if (recipe.gain == artifact::Gain::match)
       result.artifacts.push_back(
           {{"artifact", "match-gain"},

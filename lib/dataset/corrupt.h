@@ -11,6 +11,7 @@
 #include "base/run.h"
 #include "dataset/manifest.h"
 #include "image/image_file.h"
+#include "kspace/coil_images.h"
 
 namespace mr::dataset {
 
@@ -27,16 +28,31 @@ struct CorruptedImage {
 /// the manifest's acquisition, corrupts and quantises. Both evaluation in memory and mr-corrupt go
 /// through here, so a score does not depend on the way.
 /// throws DataError that names the file
+/// Measured coils are what artifacts act on, up to the export; then they are combined.
+struct Measured {
+  kspace::CoilImages coils;
+  artifact::Facts facts;  // of the coil images, but `signal`: that of their combination
+};
 struct CleanImage {
-  image::Volume volume;                 // what the next step acts on
-  std::optional<image::Volume> source;  // the clean image, where that is another one
-  artifact::Facts facts;                // of the clean image
-  artifact::Maps maps;                  // those that were asked for and that the entry has
+  image::Volume volume;                   // what the next step acts on
+  std::optional<image::Volume> source;    // the clean image, where that is another one
+  artifact::Facts facts;                  // of the clean image
+  artifact::Maps maps;                    // those that were asked for and that the entry has
+  std::optional<Measured> measured = {};  // where the image comes as k-space
 };
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
 
+/// The image of an entry alone, k-space reconstructed, with the manifest's acquisition.
+image::Volume read_finished(const ImageEntry& entry);
+
 /// Maps of an entry, read from their files; those that it does not have are left out.
 artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);
+
+/// Takes an image through a recipe: its voxels, or its measured coils and then what they are
+/// combined to. Gives the record of the steps. throws DataError where a step of the export stands
+/// before another one of measured coils
+Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
+                  const artifact::Draw& draw, image::Volume& out);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name,
                              bool parts = false);

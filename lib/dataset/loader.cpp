@@ -66,10 +66,8 @@ LoadedManifest load_manifest(const std::string& path, const std::string& root,
 namespace {
 
 struct Decoded {
-  image::Volume volume;
+  CleanImage clean;  // facts and maps where images are augmented
   Scaling scaling;
-  std::optional<artifact::Facts> facts;
-  artifact::Maps maps;
   std::size_t bytes = 0;
 };
 
@@ -154,23 +152,26 @@ struct BatchLoader::State {
     for (auto& thread : pool) thread.join();
   }
 
+  static CleanImage read_unaugmented(const ImageEntry& entry) {
+    CleanImage clean;
+    clean.volume = read_finished(entry);
+    return clean;
+  }
+
   Decoded decode(std::size_t image) const {
     const auto& entry = samples.images()[image];
     Decoded decoded;
-    decoded.volume = image::read_image(entry.file);
-    decoded.volume.acquisition =
-        image::merge_acquisition(decoded.volume.acquisition, entry.acquisition, entry.file);
-    decoded.scaling = measure_scaling(decoded.volume, preprocess);
-    decoded.bytes = static_cast<std::size_t>(count(decoded.volume.shape())) *
-                        (decoded.volume.is_complex() ? 8 : 4) +
-                    1024;
-    if (options.augment) {
-      decoded.facts = artifact::measure_facts(decoded.volume);
-      decoded.bytes += static_cast<std::size_t>(count(decoded.volume.shape()));
-      decoded.maps = read_maps(entry, artifact::used_maps(*options.augment));
-      for (const auto& [kind, map] : decoded.maps)
-        decoded.bytes += static_cast<std::size_t>(count(map.shape())) * (map.is_complex() ? 8 : 4);
-    }
+    decoded.clean = options.augment ? read_clean(entry, artifact::used_maps(*options.augment))
+                                    : read_unaugmented(entry);
+    const auto& volume = decoded.clean.volume;
+    decoded.scaling = measure_scaling(volume, preprocess);
+    const auto bytes_of = [](const image::Volume& v) {
+      return static_cast<std::size_t>(count(v.shape())) * (v.is_complex() ? 8 : 4);
+    };
+    decoded.bytes = bytes_of(volume) + 1024;
+    if (options.augment) decoded.bytes += 2 * static_cast<std::size_t>(count(volume.shape()));
+    if (decoded.clean.measured) decoded.bytes += bytes_of(decoded.clean.measured->coils.images);
+    for (const auto& [kind, map] : decoded.clean.maps) decoded.bytes += bytes_of(map);
     return decoded;
   }
 
@@ -180,19 +181,21 @@ struct BatchLoader::State {
     const auto decoded = cache.get(samples.image_of(sample));
     try {
       if (!options.augment) {
-        extract(decoded->volume, slice, decoded->scaling, preprocess, out);
+        extract(decoded->clean.volume, slice, decoded->scaling, preprocess, out);
         return;
       }
       auto draw = draw_of(entry, *options.augment, options.seed);
       draw.epoch = pass;
-      auto volume = decoded->volume;
-      if (slice && artifact::in_plane(*options.augment, volume) &&
-          slice->axis == artifact::roles_of(volume).slice)
+      const auto& clean = decoded->clean;
+      image::Volume volume;
+      if (!clean.measured && slice && artifact::in_plane(*options.augment, clean.volume) &&
+          slice->axis == artifact::roles_of(clean.volume).slice) {
+        volume = clean.volume;
         for (const auto index : stored_indices(volume, slice))
-          artifact::corrupt_slice(volume, index, *options.augment, *decoded->facts, draw,
-                                  decoded->maps);
-      else
-        artifact::corrupt(volume, *options.augment, *decoded->facts, draw, 1, decoded->maps);
+          artifact::corrupt_slice(volume, index, *options.augment, clean.facts, draw, clean.maps);
+      } else {
+        apply_recipe(clean, *options.augment, draw, volume);
+      }
       extract(volume, slice, measure_scaling(volume, preprocess), preprocess, out);
     } catch (const DataError& e) {
       const std::string what = e.what();

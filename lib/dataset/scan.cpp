@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "dataset/table.h"
 #include "image/image_file.h"
+#include "kspace/coil_images.h"
 
 namespace mr::dataset {
 namespace fs = std::filesystem;
@@ -20,6 +21,7 @@ namespace {
 const std::vector<std::string> nifti_endings = {".nii", ".nii.gz", ".hdr", ".hdr.gz"};
 const std::vector<std::string> dicom_endings = {".dcm", ".ima"};
 const std::vector<std::string> png_endings = {".png"};
+const std::vector<std::string> kspace_endings = {".h5", ".hdf5", ".cfl", ".npy"};
 
 /// The image ending of a name, "" where it has none.
 std::string ending_of(const std::string& name, const std::vector<std::string>& endings) {
@@ -31,7 +33,7 @@ std::string ending_of(const std::string& name, const std::vector<std::string>& e
 
 std::string without_ending(const std::string& path) {
   std::size_t size = 0;
-  for (const auto* endings : {&nifti_endings, &dicom_endings, &png_endings})
+  for (const auto* endings : {&nifti_endings, &dicom_endings, &png_endings, &kspace_endings})
     size = std::max(size, ending_of(path, *endings).size());
   return path.substr(0, path.size() - size);
 }
@@ -44,7 +46,7 @@ bool is_dicom(const fs::path& path) {
 }
 
 /// Paths of images and DICOM series below `root`.
-std::set<fs::path> image_paths(const fs::path& root, bool png) {
+std::set<fs::path> image_paths(const fs::path& root, const ScanOptions& options) {
   std::set<fs::path> paths;
   try {
     for (auto at = fs::recursive_directory_iterator(root); at != fs::end(at); ++at) {
@@ -54,7 +56,8 @@ std::set<fs::path> image_paths(const fs::path& root, bool png) {
         if (at->is_directory()) at.disable_recursion_pending();
       } else if (at->is_regular_file()) {
         if (!ending_of(name, nifti_endings).empty() ||
-            (png && !ending_of(name, png_endings).empty()))
+            (options.png && !ending_of(name, png_endings).empty()) ||
+            (options.kspace && !ending_of(name, kspace_endings).empty()))
           paths.insert(path);
         else if (is_dicom(path))
           paths.insert(path.parent_path());
@@ -239,7 +242,7 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
     throw DataError(folder + ": is neither a folder nor a DICOMDIR");
   const fs::path whole = resolve(folder, "");
   const auto root = is_list ? whole.parent_path() : whole;
-  auto paths = is_list ? std::set<fs::path>{whole} : image_paths(root, options.png);
+  auto paths = is_list ? std::set<fs::path>{whole} : image_paths(root, options);
   std::vector<FoundImage> images;
   LeftOut left_out;
   Progress progress(messages, "looking at folders", static_cast<std::int64_t>(paths.size()));
@@ -272,7 +275,8 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
       });
   left_out.warn(folder, messages);
   if (images.empty())
-    throw DataError(folder + ": holds no NIfTI" + (options.png ? ", PNG" : "") + " or DICOM image" +
+    throw DataError(folder + ": holds no NIfTI" + (options.png ? ", PNG" : "") +
+                    (options.kspace ? ", k-space" : "") + " or DICOM image" +
                     (options.pattern.empty() ? "" : " that matches '" + options.pattern + "'"));
   std::sort(images.begin(), images.end());
   std::map<std::string, std::string> by_id;
@@ -300,6 +304,7 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
   struct Scanned {
     const FoundImage* image;
     Json attributes;
+    std::string subject;     // that the header gives; "": none
     std::string unreadable;  // why
   };
   auto next = images.begin();
@@ -312,12 +317,15 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
         return &*next++;
       },
       [&](const FoundImage* image) {
-        Scanned scanned{image, Json::object(), image->unreadable};
+        Scanned scanned{image, Json::object(), "", image->unreadable};
         try {
           if (image->attributes)
             scanned.attributes = *image->attributes;
-          else if (scanned.unreadable.empty())
-            scanned.attributes = image::read_header(image->path).attributes;
+          else if (scanned.unreadable.empty()) {
+            auto header = kspace::read_header(image->path);
+            scanned.attributes = std::move(header.attributes);
+            scanned.subject = std::move(header.subject);
+          }
         } catch (const DataError& e) {
           scanned.unreadable = e.what();
         }
@@ -335,6 +343,7 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
         const auto& image = *scanned.image;
         ImageEntry entry;
         entry.id = entry.subject = image.id;
+        if (!scanned.subject.empty()) entry.subject = sha256_hex(scanned.subject).substr(0, 16);
         entry.file = image.path;
         entry.attributes = std::move(scanned.attributes);
         if (!options.masks.empty()) entry.mask = mask_path(image, options);

@@ -19,13 +19,14 @@ struct ScanOptions {
   std::string table;           // CSV or TSV, one row an image; "" has none
   std::string id_column;       // the table's column with the image's id, or ...
   std::string file_column;     // ... its path relative to `folder`, with or without extension
-  std::string subject_column;  // "": each image is a subject of its own
+  std::string subject_column;  // "": fastMRI's patient_id, hashed, else each image
   std::vector<std::string> label_columns, attribute_columns;
   std::vector<std::pair<std::string, std::string>> attributes;  // the same for all images
   Json acquisition = Json::object();                            // the same for all images
   IdKey key;                                                    // of ids and subjects
   bool localizers = false;                                      // are images, too
-  bool png = false;  // PNG files are images, too: not previews of some
+  bool png = false;     // PNG files are images, too: not previews of some
+  bool kspace = false;  // files of k-space are images, too
   bool allow_unmatched = false;
   bool allow_unreadable = false;  // images that cannot be read are left out, with a warning each
   int threads = 1;

@@ -10,6 +10,7 @@
 #include "dataset/check.h"
 #include "dataset/table.h"
 #include "image/image_file.h"
+#include "kspace/coil_images.h"
 
 namespace mr::dataset {
 namespace {
@@ -157,12 +158,12 @@ Sliced slice_image(ImageEntry entry, const std::string& manifest, const SlicesOp
     throw DataError(manifest + ": image " + entry.id +
                     ": want one sample of the whole image, found " +
                     (entry.samples.empty() ? "none" : "slices"));
-  const auto header = image::read_header(entry.file);
+  const auto header = kspace::read_header(entry.file);
   const int axis = stored_axis(options.axis, header.affine);
   const auto n = header.shape[static_cast<std::size_t>(3 - axis)];
   const auto whole = entry.samples[0];
   std::vector<bool> keep(static_cast<std::size_t>(n), true);
-  if (!options.keep_empty) keep = nonempty_slices(image::read_image(entry.file), axis);
+  if (!options.keep_empty) keep = nonempty_slices(kspace::read_image(entry.file), axis);
   entry.samples.clear();
   for (std::int64_t i = 0; i < n; i += options.every)
     if (keep[static_cast<std::size_t>(i)]) entry.samples.push_back({Slice{axis, i}, whole.labels});

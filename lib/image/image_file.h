@@ -28,7 +28,8 @@ struct Header {
   std::array<double, 3> spacing_mm{1, 1, 1};
   Acquisition acquisition;
   Json attributes;     // DICOM: manufacturer, model, field_t, sequence; NIfTI: datatype; never who
-  std::string format;  // "nifti" | "dicom" | "png"
+  std::string format;  // "nifti" | "dicom" | "png" | "k-space"
+  std::string subject = {};  // pseudonym that a public set gives (fastMRI's patient_id); "": none
 };
 Header read_header(const std::string& path);
 

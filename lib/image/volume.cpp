@@ -148,6 +148,11 @@ const std::vector<Member>& members() {
          a.dim4 = given.one_of({"coil", "time", "echo"});
        },
        write_as_is<&A::dim4>},
+      {"combine",
+       [](A& a, const Given& given) {
+         a.combine = given.one_of({"rss", "sense"});
+       },
+       write_as_is<&A::combine>},
   };
   return all;
 }

@@ -35,7 +35,8 @@ struct Acquisition {
   std::optional<double> tr_ms, te_ms, ti_ms, echo_spacing_ms, flip_deg, field_t;
   std::optional<int> echo_train;
   std::optional<std::string> sequence;
-  std::optional<std::string> dim4;  // coil | time | echo
+  std::optional<std::string> dim4;     // coil | time | echo
+  std::optional<std::string> combine;  // of the coils of k-space: rss | sense
 };
 
 std::vector<std::string> acquisition_members();  // that merge_acquisition knows
