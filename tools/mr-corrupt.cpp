@@ -44,7 +44,8 @@ void declare(CLI::App& app, Options& o) {
   app.description("Put MR artifacts into an image, or into every image of a manifest.");
   app.add_option(
          "input", o.input,
-         "Image (NIfTI, DICOM file, folder or FOLDER#NAME) or manifest; - is standard input")
+         "Image (NIfTI, DICOM file, folder or FOLDER#NAME; k-space) or manifest; - is standard "
+         "input")
       ->capture_default_str();
   auto* steps =
       app.add_option("-a,--artifact", o.steps,

@@ -171,7 +171,9 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
   if (entry.source.empty()) {
     clean.facts = artifact::measure_facts(clean.volume);
   } else {
-    clean.source = image::read_image(entry.source);
+    auto source = entry;
+    source.file = entry.source;
+    clean.source = read_finished(source);
     if (clean.source->shape() != clean.volume.shape())
       throw DataError(entry.file + ": its size differs from its source's, " + entry.source);
     clean.facts = artifact::measure_facts(*clean.source);
