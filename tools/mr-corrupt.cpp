@@ -34,7 +34,7 @@ struct Options {
   std::string sheet;
   std::optional<std::int64_t> slice;
   bool seed_given = false;
-  bool deidentify = false;
+  bool deidentify = false, bids = false;
   std::string id_key, combine;
   std::vector<double> targets = {5, 10, 17, 25, 40};
   mr::dataset::CalibrateOptions calibrate;
@@ -77,6 +77,8 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--combine", o.combine,
                  "How coils of k-space are combined: rss (default) or sense")
       ->check(CLI::IsMember({"rss", "sense"}));
+  app.add_flag("--bids", o.bids,
+               "The images of a BIDS data set (mr-manifest bids) become a derivative data set");
   app.add_flag("--deidentify", o.deidentify,
                "Take who was imaged out of the headers: DICOM PS3.15 basic profile; pixels are not "
                "looked at");
@@ -361,6 +363,7 @@ void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
   options.seed = o.seed;
   options.datatype = o.datatype;
   options.deidentify = key_of(o);
+  options.bids = o.bids;
   options.folder = o.output;
   options.manifest_out = o.manifest_out;
   options.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;

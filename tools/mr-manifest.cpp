@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "dataset/bids.h"
 #include "dataset/check.h"
 #include "dataset/filter.h"
 #include "dataset/scan.h"
@@ -23,8 +24,9 @@ struct Options {
   mr::dataset::ScanOptions scan;
   std::vector<std::string> attributes, labels, mask_labels, findings,
       acquisition;  // as typed, NAME=VALUE
-  std::string mode, phase_encode, keep = "all", id_key;
+  std::string mode, phase_encode, keep = "all", id_key, id_column;
   mr::dataset::SlicesOptions slices;
+  mr::dataset::BidsOptions bids;
   std::string ratio;
   std::uint64_t seed = 1;
   mr::dataset::CheckOptions check;
@@ -87,6 +89,16 @@ void add_threads(CLI::App& app, Options& o) {
       ->check(CLI::Range(1, 1024));
 }
 
+constexpr const char* label_help =
+    "NAME, a column that holds 0, 1, or nothing or NA; NAME=COLUMN; or NAME=COLUMN>=VALUE (==, !=, "
+    "<=, >, <): a label";
+
+std::vector<mr::dataset::LabelRule> label_rules(const std::vector<std::string>& texts) {
+  std::vector<mr::dataset::LabelRule> rules;
+  for (const auto& text : texts) rules.push_back(mr::dataset::parse_label_rule("--label", text));
+  return rules;
+}
+
 Command declare_scan(CLI::App& app, Options& o) {
   auto& scan = o.scan;
   app.add_option("folder", scan.folder,
@@ -100,19 +112,23 @@ Command declare_scan(CLI::App& app, Options& o) {
   app.add_flag("--png", scan.png, "Also take grey PNG files, which may be but previews");
   app.add_option("--masks", scan.masks, "Folder with a mask at each image's relative path");
   auto* table = app.add_option("--table", scan.table, "CSV or TSV table, one row an image");
-  auto* id = app.add_option("--id-column", scan.id_column,
+  auto* id = app.add_option("--id-column", o.id_column,
                             "Column with the image's id, its relative path without extension "
                             "(default: id)")
                  ->needs(table);
+  auto* id_format = app.add_option("--id-format", scan.id_format,
+                                   "The image's id of several columns: {COLUMN} is a row's field")
+                        ->needs(table)
+                        ->excludes(id);
   app.add_option("--file-column", scan.file_column,
                  "Column with the image's relative path, instead of its id")
       ->needs(table)
-      ->excludes(id);
+      ->excludes(id)
+      ->excludes(id_format);
   app.add_option("--subject-column", scan.subject_column,
                  "Column with the subject (default: each image is a subject of its own)")
       ->needs(table);
-  add_each(app, "--label", scan.label_columns, "Column to take as a label: 0, 1, or empty or NA")
-      ->needs(table);
+  add_each(app, "--label", o.labels, label_help)->needs(table);
   add_each(app, "--attribute", scan.attribute_columns, "Column to take as an attribute")
       ->needs(table);
   add_each(app, "--attribute-value", o.attributes, "NAME=VALUE: an attribute of every image");
@@ -139,7 +155,9 @@ Command declare_scan(CLI::App& app, Options& o) {
       "  mr-manifest scan images --masks labels --mode 3d > all.json\n"
       "  mr-manifest scan knees --table knees.csv --subject-column patient --label acl");
   return [&o](const mr::Run& run, const mr::Messages& messages) {
-    if (o.scan.id_column.empty()) o.scan.id_column = "id";
+    if (o.scan.id_format.empty())
+      o.scan.id_format = "{" + (o.id_column.empty() ? "id" : o.id_column) + "}";
+    o.scan.labels = label_rules(o.labels);
     o.scan.attributes = conditions("--attribute-value", o.attributes);
     for (const auto& text : o.acquisition) set_acquisition(o.scan.acquisition, text);
     if (!o.mode.empty()) o.scan.acquisition["mode"] = o.mode;
@@ -148,6 +166,31 @@ Command declare_scan(CLI::App& app, Options& o) {
     if (!o.id_key.empty()) o.scan.key = mr::IdKey::read_or_make(o.id_key);
     auto output = o.output();
     mr::dataset::scan(o.scan, output, run, messages);
+  };
+}
+
+Command declare_bids(CLI::App& app, Options& o) {
+  auto& bids = o.bids;
+  app.add_option("folder", bids.folder, "BIDS data set")->required();
+  app.add_option("--datatype", bids.datatype, "anat, func, dwi, ...: folder of the images")
+      ->capture_default_str();
+  add_each(app, "--suffix", bids.suffixes, "Only images of this suffix, such as T1w; repeatable");
+  add_each(app, "--label", o.labels, label_help);
+  app.add_option("--id-key", o.id_key,
+                 "File with a key, made where there is none: ids and subjects become keyed hashes");
+  app.add_flag("--allow-unmatched", bids.allow_unmatched,
+               "Images of subjects without a row in participants.tsv have unknown labels");
+  add_threads(app, o);
+  add_output(app, o);
+  app.footer(
+      "Example:\n"
+      "  mr-manifest bids ds004173 --suffix T1w --label 'motion=score>=2' > all.json");
+  return [&o](const mr::Run& run, const mr::Messages& messages) {
+    o.bids.labels = label_rules(o.labels);
+    o.bids.threads = o.thread_count();
+    if (!o.id_key.empty()) o.bids.key = mr::IdKey::read_or_make(o.id_key);
+    auto output = o.output();
+    mr::dataset::scan_bids(o.bids, output, run, messages);
   };
 }
 
@@ -167,10 +210,15 @@ Command declare_slices(CLI::App& app, Options& o) {
   add_each(app, "--mask-label", o.mask_labels,
            "NAME=VALUE[,MIN_VOXELS]: a label that is 1 where the mask has the value in at least "
            "that many voxels of the slice (default: 1)");
-  auto* table = app.add_option("--table", slices.table,
-                               "CSV or TSV table with columns id, slice (from 0) and labels");
-  add_each(app, "--label", slices.label_columns, "Column of the table to take as a label")
-      ->needs(table);
+  auto* table = app.add_option("--table", slices.table, "CSV or TSV table, a row a slice");
+  app.add_option("--id-format", slices.id_format,
+                 "The image's id of the table's columns: {COLUMN} is a row's field")
+      ->needs(table)
+      ->capture_default_str();
+  app.add_option("--slice-column", slices.slice_column, "Column with the slice, from 0")
+      ->needs(table)
+      ->capture_default_str();
+  add_each(app, "--label", o.labels, label_help)->needs(table);
   auto* annotations = app.add_option("--annotations", slices.annotations,
                                      "CSV or TSV table of findings with columns file (an image's "
                                      "id), slice (from 0) and label, as fastMRI+ has it");
@@ -192,6 +240,7 @@ Command declare_slices(CLI::App& app, Options& o) {
       "  mr-manifest slices --axis coronal --mask-label lesion=1,20 all.json > slices.json");
   return [&o](const mr::Run& run, const mr::Messages& messages) {
     o.slices.keep_empty = o.keep == "all";
+    o.slices.labels = label_rules(o.labels);
     for (const auto& text : o.mask_labels)
       o.slices.mask_labels.push_back(mr::dataset::parse_mask_label(text));
     for (const auto& text : o.findings)
@@ -314,6 +363,8 @@ int main(int argc, char** argv) {
       "  mr-manifest check study.json && mr-manifest summary study.json");
   const std::vector<std::tuple<std::string, std::string, Command (*)(CLI::App&, Options&)>> table =
       {{"scan", "List the images of a folder, with labels from a table", declare_scan},
+       {"bids", "List the images of a BIDS data set, with what its tables and JSON say",
+        declare_bids},
        {"slices", "One sample a slice, labelled from masks or a table", declare_slices},
        {"split", "Split into train, val and test by subject, labels balanced", declare_split},
        {"check", "Look for what is wrong with a manifest and its files", declare_check},

@@ -1,7 +1,11 @@
 #include "dataset/corrupt.h"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -9,6 +13,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "dataset/bids.h"
 
 namespace mr::dataset {
 namespace {
@@ -68,20 +73,55 @@ class Journal {
   std::ofstream out_;
 };
 
+/// The steps of a recipe as a BIDS label: letters and digits.
+std::string bids_label(const artifact::Recipe& recipe) {
+  std::string label;
+  for (const auto& step : recipe.steps)
+    label += step.artifact + (step.severity ? shortest(*step.severity) : "");
+  label.erase(std::remove_if(label.begin(), label.end(),
+                             [](unsigned char c) { return std::isalnum(c) == 0; }),
+              label.end());
+  return label;
+}
+
+BidsName bids_name(const ImageEntry& entry) {
+  if (auto name = parse_bids_name(entry.id)) return std::move(*name);
+  throw DataError("image '" + entry.id + "': the id is no BIDS name, as mr-manifest bids gives it");
+}
+
+/// Of the derived image, without ending.
+std::string bids_path(const CorruptOptions& options, const ImageEntry& entry) {
+  return options.folder + "/" + bids_name(entry).with_description(bids_label(options.recipe));
+}
+
+/// The data set that an image is of.
+std::string bids_root(const ImageEntry& entry) {
+  const auto at = entry.file.rfind("/" + entry.id);
+  if (at == std::string::npos)
+    throw DataError(entry.file + ": does not lie in its data set as " + entry.id);
+  return entry.file.substr(0, at);
+}
+
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
   auto clean = read_clean(entry, artifact::used_maps(options.recipe));
   if (!options.datatype.empty()) image::set_datatype(clean.volume, options.datatype, entry.file);
   const auto result = corrupt_image(clean, options.recipe,
                                     draw_of(entry, options.recipe, options.seed), entry.file);
-  const auto path = image_path(options.folder, entry.id, image::natural_extension(result.volume));
-  make_folders(parent_folder(path));
   const auto done = artifact::resolved(options.recipe, result.artifacts, options.seed, entry.id);
+  const auto extension = image::natural_extension(result.volume);
+  const auto path = options.bids ? bids_path(options, entry) + extension
+                                 : image_path(options.folder, entry.id, extension);
+  make_folders(parent_folder(path));
   auto derivation = derivation_of(done);
   derivation.deidentify = options.deidentify;
   image::write_image(
       result.volume, path, derivation, options.seed,
       options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
+  if (options.bids)
+    write_file(bids_path(options, entry) + ".json",
+               bids_derivative_metadata(bids_root(entry), entry.id, derivation.text).dump(2) + "\n",
+               Overwrite::yes);
   if (entry.source.empty()) entry.source = entry.file;
   entry.file = resolve(path, "");
   for (const auto& step : result.artifacts) entry.artifacts.push_back(step);
@@ -294,6 +334,8 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
                         to_file ? parent_folder(resolve(options.manifest_out, "")) : "");
   Progress progress(messages, "corrupting", 0);
   std::unordered_set<std::string> ids;
+  std::set<std::string> roots;  // of BIDS data sets
+  std::mutex roots_mutex;
   ordered_pipeline(
       options.threads,
       [&]() -> std::optional<ImageEntry> {
@@ -305,6 +347,10 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
         return entry;
       },
       [&](ImageEntry entry) {
+        if (options.bids) {
+          const std::lock_guard<std::mutex> lock(roots_mutex);
+          roots.insert(bids_root(entry));
+        }
         if (const auto* finished = journal.find(entry.id))
           return Done{entry_from_json(*finished, reader.labels(), "", reader.name()), ""};
         auto corrupted = corrupt_entry(std::move(entry), options);
@@ -316,6 +362,10 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
         writer.write(done.entry);
         progress.advance();
       });
+  if (roots.size() > 1)
+    throw DataError(reader.name() + ": images of " + std::to_string(roots.size()) +
+                    " BIDS data sets; want one");
+  if (!roots.empty()) write_bids_description(options.folder, *roots.begin(), run);
   auto provenance = reader.provenance();
   provenance.push_back(provenance_entry(run, {{file_name(reader.name()), reader.sha256()}}));
   writer.finish(provenance, reader.extra());

@@ -75,6 +75,7 @@ struct CorruptOptions {
   std::string manifest_out;         // "" or "-": standard output, absolute paths
   Overwrite overwrite = Overwrite::no;
   bool resume = false;
+  bool bids = false;  // images of a BIDS data set (mr-manifest bids) become a derivative one
   int threads = 1;
 };
 

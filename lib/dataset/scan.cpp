@@ -83,10 +83,10 @@ using Rows = std::map<std::string, const Table::Row*>;  // by image id
 
 Rows rows_by_id(const Table& table, const ScanOptions& options) {
   const bool by_file = !options.file_column.empty();
-  const auto key = table.column(by_file ? options.file_column : options.id_column);
+  const auto format = by_file ? "{" + options.file_column + "}" : options.id_format;
   Rows rows;
   for (const auto& row : table.rows) {
-    const auto& field = row.fields[key];
+    const auto field = filled_in(format, table, row);
     const auto id = by_file ? without_ending(fs::path(field).lexically_normal().string()) : field;
     const auto [first, is_new] = rows.emplace(id, &row);
     if (!is_new)
@@ -145,18 +145,19 @@ struct Columns {
 Columns find_columns(const Table& table, const ScanOptions& options) {
   Columns columns;
   if (!options.subject_column.empty()) columns.subject = table.column(options.subject_column);
-  for (const auto& title : options.label_columns) columns.labels.push_back(table.column(title));
+  for (const auto& rule : options.labels) columns.labels.push_back(table.column(rule.column));
   for (const auto& title : options.attribute_columns)
     columns.attributes.push_back(table.column(title));
   return columns;
 }
 
-void add_row(ImageEntry& entry, const Table& table, const Table::Row& row, const Columns& columns) {
+void add_row(ImageEntry& entry, const Table& table, const Table::Row& row, const Columns& columns,
+             const std::vector<LabelRule>& labels) {
   if (columns.subject) entry.subject = row.fields[*columns.subject];
   if (entry.subject.empty())
     throw DataError(table.name + ": line " + std::to_string(row.line) + ": the subject is empty");
-  for (const auto column : columns.labels)
-    entry.samples[0].labels.push_back(label_of(table, row, column));
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    entry.samples[0].labels.push_back(label_of(labels[i], table, row, columns.labels[i]));
   for (const auto column : columns.attributes)
     if (auto value = attribute_of(row, column); !value.is_null())
       entry.attributes[table.columns[column]] = std::move(value);
@@ -298,7 +299,7 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
   const auto images = matched(find_images(options, messages), rows, options, messages);
 
   std::vector<Label> labels;
-  for (const auto& name : options.label_columns) labels.push_back({name});
+  for (const auto& rule : options.labels) labels.push_back({rule.name});
   auto writer = output.writer(labels);
   Progress progress(messages, "scanning", static_cast<std::int64_t>(images.size()));
   struct Scanned {
@@ -349,7 +350,7 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
         if (!options.masks.empty()) entry.mask = mask_path(image, options);
         entry.acquisition = options.acquisition;
         entry.samples.resize(1);
-        if (has_table) add_row(entry, table, *rows.at(image.id), columns);
+        if (has_table) add_row(entry, table, *rows.at(image.id), columns, options.labels);
         for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
         entry.id = options.key.id(entry.id);  // after the table was joined
         entry.subject = options.key.id(entry.subject);

@@ -8,6 +8,7 @@
 #include "base/id_key.h"
 #include "base/json.h"
 #include "base/run.h"
+#include "dataset/label_rule.h"
 #include "dataset/manifest.h"
 
 namespace mr::dataset {
@@ -17,10 +18,11 @@ struct ScanOptions {
   std::string pattern;         // glob over paths relative to `folder`; "" takes all
   std::string masks;           // folder with a mask at each image's relative path; "" has none
   std::string table;           // CSV or TSV, one row an image; "" has none
-  std::string id_column;       // the table's column with the image's id, or ...
-  std::string file_column;     // ... its path relative to `folder`, with or without extension
+  std::string id_format;       // the image's id of a row's fields, such as "{id}", or ...
+  std::string file_column;     // ... the column with its path relative to `folder`
   std::string subject_column;  // "": fastMRI's patient_id, hashed, else each image
-  std::vector<std::string> label_columns, attribute_columns;
+  std::vector<LabelRule> labels;
+  std::vector<std::string> attribute_columns;
   std::vector<std::pair<std::string, std::string>> attributes;  // the same for all images
   Json acquisition = Json::object();                            // the same for all images
   IdKey key;                                                    // of ids and subjects

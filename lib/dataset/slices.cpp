@@ -48,21 +48,21 @@ class SliceTable {
  public:
   using Rows = std::map<std::int64_t, std::vector<int>>;  // slice index to labels
 
-  SliceTable(const std::string& path, const std::vector<std::string>& label_columns,
-             const IdKey& key)
-      : name_(path) {
-    if (path.empty()) return;
-    const auto table = read_table(path);
-    const auto id = table.column("id"), slice = table.column("slice");
+  explicit SliceTable(const SlicesOptions& options) : name_(options.table) {
+    if (name_.empty()) return;
+    const auto table = read_table(name_);
+    const auto slice = table.column(options.slice_column);
     std::vector<std::size_t> columns;
-    for (const auto& title : label_columns) columns.push_back(table.column(title));
+    for (const auto& rule : options.labels) columns.push_back(table.column(rule.column));
     for (const auto& row : table.rows) {
       const auto index = slice_of(table, row, slice);
-      const auto [added, is_new] = rows_[key.id(row.fields[id])].try_emplace(index);
+      const auto id = filled_in(options.id_format, table, row);
+      const auto [added, is_new] = rows_[options.key.id(id)].try_emplace(index);
       if (!is_new)
-        throw DataError(path + ": line " + std::to_string(row.line) + ": slice " +
-                        std::to_string(index) + " of " + row.fields[id] + " is there twice");
-      for (const auto column : columns) added->second.push_back(label_of(table, row, column));
+        throw DataError(name_ + ": line " + std::to_string(row.line) + ": slice " +
+                        std::to_string(index) + " of " + id + " is there twice");
+      for (std::size_t i = 0; i < columns.size(); ++i)
+        added->second.push_back(label_of(options.labels[i], table, row, columns[i]));
     }
   }
 
@@ -84,7 +84,7 @@ class SliceTable {
 std::vector<Label> declared_labels(const ManifestReader& reader, const SlicesOptions& options) {
   auto labels = reader.labels();
   for (const auto& label : options.mask_labels) labels.push_back({label.name});
-  for (const auto& name : options.label_columns) labels.push_back({name});
+  for (const auto& rule : options.labels) labels.push_back({rule.name});
   for (const auto& label : options.findings) labels.push_back({label.name});
   std::set<std::string> names;
   for (const auto& label : labels)
@@ -124,9 +124,8 @@ std::int64_t label_from_table(std::vector<Sample>& samples, const std::string& i
       throw DataError(table.name() + ": slice " + std::to_string(sample.slice->index) + " of " +
                       id + " has no row; --allow-unmatched takes its labels as unknown");
     missing += row == rows.end() ? 1 : 0;
-    const auto values = row == rows.end()
-                            ? std::vector<int>(options.label_columns.size(), unknown_label)
-                            : row->second;
+    const auto values =
+        row == rows.end() ? std::vector<int>(options.labels.size(), unknown_label) : row->second;
     sample.labels.insert(sample.labels.end(), values.begin(), values.end());
   }
   return missing;
@@ -218,7 +217,7 @@ std::vector<std::int64_t> count_by_slice(const image::Volume& mask, int axis, in
 void slices(ManifestReader& reader, const SlicesOptions& options, ManifestOutput& output,
             const Run& run, const Messages& messages) {
   auto writer = output.writer(declared_labels(reader, options));
-  SliceTable table(options.table, options.label_columns, options.key), unused = table;
+  SliceTable table(options), unused = table;
   Annotations annotations;
   if (!options.annotations.empty())
     annotations = {options.annotations, options.annotated, options.findings, options.key};

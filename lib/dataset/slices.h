@@ -7,6 +7,7 @@
 #include "base/id_key.h"
 #include "base/run.h"
 #include "dataset/annotations.h"
+#include "dataset/label_rule.h"
 #include "dataset/manifest.h"
 
 namespace mr::dataset {
@@ -26,8 +27,10 @@ struct SlicesOptions {
   int every = 1;           // slices 0, every, 2 * every, ...
   bool keep_empty = true;  // else a slice whose voxels are all equal is left out
   std::vector<MaskLabel> mask_labels;
-  std::string table;  // columns id, slice (from 0 along the axis) and the labels; "" has none
-  std::vector<std::string> label_columns;
+  std::string table;                   // a row a slice; "" has none
+  std::string id_format = "{id}";      // the image's id of a row's fields
+  std::string slice_column = "slice";  // from 0 along the axis
+  std::vector<LabelRule> labels;
   std::string annotations;  // table of findings; "" has none
   std::string annotated;    // list of the images that were looked at; "": those of the table
   std::vector<FindingLabel> findings;
