@@ -22,19 +22,30 @@ using Pass = std::function<void(Block&, int threads)>;
 struct Plan {
   Roles roles;
   std::vector<std::vector<Pass>> frames;  // [frame][pass]; steps that do nothing are left out
-  bool needs_volume = false;
+  bool needs_volume = false, real_part = false;
   Json record = Json::array();
   bool acts() const { return !frames.empty() && !frames[0].empty(); }
 };
 
-void require_signal(const image::Volume& volume, const Facts& facts) {
+void require_signal(const Facts& facts) {
   if (!(facts.signal > 0))
     throw DataError("no foreground: every voxel is " + shortest(facts.maximum));
   if (!(facts.signal > 1e-17 && facts.maximum < 1e17))
     throw DataError("intensities out of range: mean of the foreground " + shortest(facts.signal) +
                     ", maximum " + shortest(facts.maximum) + "; want 1e-17 to 1e17");
-  if (!volume.is_complex() && facts.negative_share > 0.1)
-    throw DataError("signed voxels: " + fixed(100 * facts.negative_share, 0) +
+}
+
+/// A real image that is no magnitude: the real part of a complex one whose phase was corrected, as
+/// of an inversion recovery. What acts on it acts on a complex image without imaginary part, of
+/// which the real part is taken at the end.
+bool is_real_part(const image::Volume& volume, const Facts& facts) {
+  return !volume.is_complex() && facts.negative_share > 0.1;
+}
+
+/// The export's curves and steps are of magnitudes.
+void require_magnitude(const Artifact& artifact, const image::Volume& volume, const Facts& facts) {
+  if (artifact.row.stage == Stage::export_ && is_real_part(volume, facts))
+    throw DataError(artifact.row.name + ": signed voxels: " + fixed(100 * facts.negative_share, 0) +
                     " % of the sum of magnitudes is negative; want a magnitude or complex image");
 }
 
@@ -228,6 +239,7 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
                const Draw& draw, const Maps& maps) {
   Plan plan;
   plan.roles = roles_of(volume);
+  plan.real_part = is_real_part(volume, facts);
   const auto timing =
       timing_of(volume, plan.roles, random_key(draw.seed, {"line order", draw.unit_id}));
   const bool frames_are_coils = volume.acquisition.dim4 == "coil";
@@ -245,7 +257,8 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
         (!step.probability ||
          uniform(streams.of_group("probability"), 0) <
              artifact::draw(*step.probability, streams.by_level("probability of level")));
-    if (acts) require_signal(volume, facts);
+    if (acts) require_signal(facts);
+    if (acts) require_magnitude(artifact, volume, facts);
     if (acts) require_maps(artifact, values, volume, maps);
     Json drawn = Json::array();
     for (std::int64_t frame = 0; acts && frame < volume.frames(); ++frame) {
@@ -364,7 +377,7 @@ void corrupt_slices(image::Volume& volume, const Plan& plan, std::int64_t frame,
   const Window window(volume, plan.roles, frame);
   auto block = window.gather(volume, first, depth);
   for (const auto& pass : plan.frames[static_cast<std::size_t>(frame)]) pass(block, threads);
-  if (!volume.is_complex() && !block.is_real())
+  if (!volume.is_complex() && !block.is_real() && !plan.real_part)
     take_magnitude(block.re.data(), block.im.data(), block.re.size());
   window.scatter(block, volume);
 }

@@ -25,8 +25,23 @@ double percentile(std::vector<float>& values, double p) {
   return low + part * (*std::min_element(nth + 1, values.end()) - low);
 }
 
+std::int64_t frame_size(const image::Volume& volume) {
+  return count(volume.shape()) / volume.frames();
+}
+
+/// What a network sees of voxel i of a frame: of coils the root of the sum of squares, of repeats
+/// in time and of echoes the first.
 float magnitude_at(const image::Volume& volume, std::int64_t i) {
-  return volume.is_complex() ? std::abs(volume.complex_voxels[i]) : volume.voxels[i];
+  const auto at = [&](std::int64_t v) {
+    return volume.is_complex() ? std::abs(volume.complex_voxels[v]) : volume.voxels[v];
+  };
+  if (volume.frames() == 1 || volume.acquisition.dim4 != "coil") return at(i);
+  double squares = 0;
+  for (std::int64_t f = 0; f < volume.frames(); ++f) {
+    const double value = at(f * frame_size(volume) + i);
+    squares += value * value;
+  }
+  return static_cast<float>(std::sqrt(squares));
 }
 
 /// Stored axis and direction of a picture's rows or columns.
@@ -153,9 +168,6 @@ void zscore(float* pixels, std::size_t n) {
 
 /// The slice that a sample names, or the only one of a one-slice image.
 Slice resolve_slice(const image::Volume& volume, const std::optional<Slice>& slice) {
-  if (volume.frames() != 1)
-    throw DataError("has " + std::to_string(volume.frames()) +
-                    " frames; a sample needs an image of one frame");
   if (slice) {
     if (slice->index < 0 || slice->index >= volume.length(slice->axis))
       throw DataError("has no slice " + std::to_string(slice->index) + " along axis " +
@@ -258,7 +270,7 @@ Preprocess preprocess_from_json(const Json& object, const std::string& name) {
 Scaling measure_scaling(const image::Volume& volume, const Preprocess& preprocess) {
   if (preprocess.standardisation == Standardisation::scale) return {0, preprocess.scale};
   if (preprocess.standardisation != Standardisation::volume_percentile) return {0, 1};
-  std::vector<float> values(static_cast<std::size_t>(count(volume.shape())));
+  std::vector<float> values(static_cast<std::size_t>(frame_size(volume)));
   for (std::size_t i = 0; i < values.size(); ++i)
     values[i] = magnitude_at(volume, static_cast<std::int64_t>(i));
   const double low = percentile(values, 0.01), high = percentile(values, 0.99);

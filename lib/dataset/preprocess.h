@@ -51,7 +51,8 @@ std::vector<std::optional<Slice>> input_slices(const image::Volume& volume,
                                                const std::optional<Slice>& slice,
                                                const Preprocess& preprocess);
 
-/// One sample's pixels, input_shape(preprocess), frame 0, magnitude. Rows run superior to inferior
+/// One sample's pixels, input_shape(preprocess), magnitude: of coils (dim4) the root of the sum of
+/// squares, of other frames the first. Rows run superior to inferior
 /// (or anterior to posterior in an axial slice), columns right to left, or anterior to posterior
 /// (radiological). out has input_elements(preprocess) elements. Errors as input_slices.
 void extract(const image::Volume& volume, const std::optional<Slice>& slice, const Scaling& scaling,

@@ -329,6 +329,8 @@ void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
           }
         } catch (const DataError& e) {
           scanned.unreadable = e.what();
+        } catch (const MissingInputError& e) {  // the other half of a pair
+          scanned.unreadable = e.what();
         }
         if (!scanned.unreadable.empty() && !options.allow_unreadable)
           throw DataError(scanned.unreadable + "; --allow-unreadable leaves such images out");

@@ -272,10 +272,27 @@ TEST_CASE("an image without a foreground cannot be corrupted, but left alone") {
   }
 }
 
-TEST_CASE("a signed image is refused: its magnitude would be another image") {
+TEST_CASE("a signed image is the real part of a complex one, until the export") {
   auto v = two_d();
   for (auto& x : v.voxels) x -= 300;
-  CHECK_THROWS_AS(corrupt(v, recipe({"motion:1"}), measure_facts(v), {}), mr::DataError);
+  const auto facts = measure_facts(v);
+  for (const std::string step : {"motion:3", "rician:3", "bias:3", "undersampling:3", "spike:2"}) {
+    CAPTURE(step);
+    auto real = v;
+    corrupt(real, recipe({step}), facts, {});
+    auto complex_image = v;
+    complex_image.complex_voxels = mr::Array<mr::image::Complex>(v.shape());
+    for (std::int64_t i = 0; i < v.voxels.size(); ++i)
+      complex_image.complex_voxels[i] = v.voxels[i];
+    complex_image.voxels = {};
+    corrupt(complex_image, recipe({step}), measure_facts(complex_image), {});
+    for (std::int64_t i = 0; i < v.voxels.size(); ++i)
+      REQUIRE(real.voxels[i] ==
+              doctest::Approx(complex_image.complex_voxels[i].real()).epsilon(1e-4).scale(1000));
+  }
+  for (const std::string step : {"gamma:2", "jpeg:2", "window:2"})
+    CHECK_THROWS_WITH_AS(corrupt(v, recipe({step}), facts, {}), doctest::Contains("signed voxels"),
+                         mr::DataError);
 }
 
 // ---- all artifacts ----
