@@ -329,8 +329,9 @@ void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& nam
     mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,
                            {"mr-corrupt: k-space"}, o.seed, overwrite);
   if (to_stdout)
-    mr::write_stdout(mr::image::encode_image(
-        result.volume, derivation, mr::image::natural_extension(result.volume) == ".nii.gz"));
+    mr::image::encode_image(result.volume, derivation,
+                            mr::image::natural_extension(result.volume) == ".nii.gz", o.seed,
+                            mr::write_stdout);
   else
     mr::image::write_image(result.volume, o.output, derivation, o.seed, overwrite);
   if (o.manifest_out.empty()) return;

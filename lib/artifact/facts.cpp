@@ -40,8 +40,8 @@ int otsu_split(const Histogram& histogram) {
 }
 
 /// Only the bins that hold the wanted ranks are sorted.
-double percentile(const Array<float>& values, const Histogram& histogram, float scale,
-                  double fraction) {
+template <typename Values>
+double percentile(const Values& values, const Histogram& histogram, float scale, double fraction) {
   const double rank = fraction * static_cast<double>(values.size() - 1);
   const auto lower = static_cast<std::int64_t>(rank);
   std::int64_t below = 0;
@@ -81,34 +81,53 @@ Array<std::uint8_t> dilate_in_slices(const image::Volume& volume, Array<std::uin
   return mask;
 }
 
-Array<float> magnitudes(const image::Volume& volume) {
-  Array<float> out(volume.shape());
-  if (volume.is_complex())
-    for (std::int64_t i = 0; i < out.size(); ++i) out[i] = std::abs(volume.complex_voxels[i]);
-  else
-    for (std::int64_t i = 0; i < out.size(); ++i) out[i] = std::fabs(volume.voxels[i]);
-  return out;
-}
+/// The magnitude of every voxel: the volume's own numbers where none is below 0.
+class Magnitudes {
+ public:
+  explicit Magnitudes(const image::Volume& volume) : size_(count(volume.shape())) {
+    for (const float value : volume.voxels) negative_ -= std::min(static_cast<double>(value), 0.0);
+    if (!volume.is_complex() && negative_ == 0) {
+      data_ = volume.voxels.data();
+      return;
+    }
+    own_ = Array<float>(volume.shape());
+    for (std::int64_t i = 0; i < size_; ++i)
+      own_[i] =
+          volume.is_complex() ? std::abs(volume.complex_voxels[i]) : std::fabs(volume.voxels[i]);
+    data_ = own_.data();
+  }
+  const float* begin() const { return data_; }
+  const float* end() const { return data_ + size_; }
+  float operator[](std::int64_t i) const { return data_[i]; }
+  std::int64_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  double negative() const { return negative_; }  // sum of |x| over voxels below 0
+
+ private:
+  std::int64_t size_;
+  double negative_ = 0;
+  Array<float> own_;
+  const float* data_ = nullptr;
+};
 
 }  // namespace
 
 Facts measure_facts(const image::Volume& clean) {
   Facts facts;
-  const auto magnitude = magnitudes(clean);
+  const Magnitudes magnitude(clean);
   facts.foreground = facts.vicinity = Array<std::uint8_t>(clean.shape());
   if (magnitude.empty()) return facts;
-  double negative = 0, total = 0;
+  double total = 0;
   float least = magnitude[0], most = magnitude[0];
   for (const float value : magnitude) {
     least = std::min(least, value);
     most = std::max(most, value);
     total += static_cast<double>(value);
   }
-  for (const float value : clean.voxels) negative -= std::min(static_cast<double>(value), 0.0);
   facts.maximum = static_cast<double>(most);
   facts.peak = facts.maximum;
   if (!(most > least)) return facts;
-  facts.negative_share = negative / total;
+  facts.negative_share = magnitude.negative() / total;
 
   const float scale = static_cast<float>(bins) / most;
   Histogram histogram{};

@@ -167,33 +167,52 @@ std::string unpacked_prefix(std::string_view bytes, std::size_t n) {
   return out;
 }
 
-std::string gzip(std::string_view bytes) {
-  const auto stream = std::make_unique<isal_zstream>();
-  std::vector<std::uint8_t> level_buffer(ISAL_DEF_LVL1_DEFAULT);
-  isal_deflate_init(stream.get());
-  stream->level = 1;
-  stream->level_buf = level_buffer.data();
-  stream->level_buf_size = static_cast<std::uint32_t>(level_buffer.size());
-  stream->gzip_flag = IGZIP_GZIP;
-  std::string out;
-  std::size_t have = 0;
+struct Gzip::State {
+  isal_zstream stream{};
+  std::vector<std::uint8_t> level_buffer = std::vector<std::uint8_t>(ISAL_DEF_LVL1_DEFAULT);
+  std::string out = std::string(block_bytes, '\0');
+};
+
+Gzip::Gzip(ByteSink sink) : sink_(std::move(sink)), state_(std::make_unique<State>()) {
+  auto& stream = state_->stream;
+  isal_deflate_init(&stream);
+  stream.level = 1;
+  stream.level_buf = state_->level_buffer.data();
+  stream.level_buf_size = static_cast<std::uint32_t>(state_->level_buffer.size());
+  stream.gzip_flag = IGZIP_GZIP;
+}
+
+Gzip::~Gzip() = default;
+
+void Gzip::write(std::string_view bytes) {
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), largest_call)))
+    deflate(bytes.substr(0, largest_call), false);
+}
+
+void Gzip::finish() {
+  deflate({}, true);
+}
+
+void Gzip::deflate(std::string_view bytes, bool last) {
+  auto& stream = state_->stream;
+  stream.next_in = as_bytes(bytes.data());
+  stream.avail_in = static_cast<std::uint32_t>(bytes.size());
+  stream.end_of_stream = last;
   do {
-    if (stream->avail_in == 0) {
-      const auto offered = std::min(bytes.size(), largest_call);
-      stream->next_in = as_bytes(bytes.data());
-      stream->avail_in = static_cast<std::uint32_t>(offered);
-      bytes.remove_prefix(offered);
-      stream->end_of_stream = bytes.empty();
-    }
-    out.resize(std::max(have + block_bytes, have + have / 2));
-    const auto space = std::min(out.size() - have, largest_call);
-    stream->next_out = as_bytes(out.data() + have);
-    stream->avail_out = static_cast<std::uint32_t>(space);
-    if (isal_deflate(stream.get()) != COMP_OK) throw std::logic_error("gzip: ISA-L refused");
-    have += space - stream->avail_out;
-  } while (stream->internal_state.state != ZSTATE_END);
-  clear_upper_halves();
-  out.resize(have);
+    stream.next_out = as_bytes(state_->out.data());
+    stream.avail_out = static_cast<std::uint32_t>(state_->out.size());
+    if (isal_deflate(&stream) != COMP_OK) throw std::logic_error("gzip: ISA-L refused");
+    clear_upper_halves();
+    sink_({state_->out.data(), state_->out.size() - stream.avail_out});
+  } while (stream.avail_in > 0 || stream.avail_out == 0 ||
+           (last && stream.internal_state.state != ZSTATE_END));
+}
+
+std::string gzip(std::string_view bytes) {
+  std::string out;
+  Gzip packer([&](std::string_view packed) { out += packed; });
+  packer.write(bytes);
+  packer.finish();
   return out;
 }
 

@@ -1,6 +1,7 @@
 // The bytes of a file or of memory, in order, unpacked on the way where they are gzip.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,7 +44,28 @@ class ByteSource {
 /// What a piece of a gzip file unpacks to, at most n bytes; plain bytes as they are.
 std::string unpacked_prefix(std::string_view bytes, std::size_t n);
 
-/// One gzip member at level 1. The header holds no time and no name: same bytes in, same bytes out.
+/// Where bytes go, in order.
+using ByteSink = std::function<void(std::string_view)>;
+
+/// One gzip member at level 1, as bytes come. The header holds no time and no name: same bytes in,
+/// same bytes out.
+class Gzip {
+ public:
+  explicit Gzip(ByteSink sink);
+  Gzip(const Gzip&) = delete;
+  Gzip& operator=(const Gzip&) = delete;
+  ~Gzip();
+  void write(std::string_view bytes);
+  void finish();
+
+ private:
+  struct State;
+  void deflate(std::string_view bytes, bool last);
+  ByteSink sink_;
+  std::unique_ptr<State> state_;
+};
+
+/// All of it at once.
 std::string gzip(std::string_view bytes);
 
 }  // namespace mr::image

@@ -144,18 +144,37 @@ bool image_exists(const std::string& path) {
   return exists(Selected(path).path);
 }
 
-std::string encode_image(const Volume& volume, const Derivation& derivation, bool packed,
-                         std::uint64_t uid_seed) {
+namespace {
+
+/// Gives `body` a sink whose bytes go to `sink`, in gzip where wanted.
+void through_gzip(bool packed, const ByteSink& sink,
+                  const std::function<void(const ByteSink&)>& body) {
+  if (!packed) return body(sink);
+  Gzip packer(sink);
+  body([&](std::string_view bytes) { packer.write(bytes); });
+  packer.finish();
+}
+
+}  // namespace
+
+void encode_image(const Volume& volume, const Derivation& derivation, bool packed,
+                  std::uint64_t uid_seed, const std::function<void(std::string_view)>& sink) {
   switch (dicom_kind(volume)) {
     case DicomKind::folder:
       throw UsageError("a DICOM series is a folder, not one file: name an output folder");
     case DicomKind::file:
-      return encode_dicom(volume, derivation, uid_seed);
+      return sink(encode_dicom(volume, derivation, uid_seed));
     case DicomKind::none:
       break;
   }
-  auto bytes = encode_nifti(volume, derivation);
-  return packed ? gzip(bytes) : bytes;
+  through_gzip(packed, sink, [&](const ByteSink& to) { encode_nifti(volume, derivation, to); });
+}
+
+std::string encode_image(const Volume& volume, const Derivation& derivation, bool packed,
+                         std::uint64_t uid_seed) {
+  std::string bytes;
+  encode_image(volume, derivation, packed, uid_seed, [&](std::string_view more) { bytes += more; });
+  return bytes;
 }
 
 namespace {
@@ -225,17 +244,25 @@ void write_image(const Volume& volume, const std::string& path, const Derivation
     return write_image(as_nifti(volume), path, derivation, uid_seed, overwrite);
   const bool packed = Name(path).packed;
   if (const auto files = written_files(path); files.size() == 2) {
-    const auto pair = encode_nifti_pair(volume, derivation);
     AtomicFile header(files[0], overwrite), voxels(files[1], overwrite);
-    header.write(packed ? gzip(pair.header) : pair.header);
-    voxels.write(packed ? gzip(pair.voxels) : pair.voxels);
+    const auto to = [](AtomicFile& file) {
+      return [&file](std::string_view bytes) { file.write(bytes); };
+    };
+    through_gzip(packed, to(header), [&](const ByteSink& header_sink) {
+      through_gzip(packed, to(voxels), [&](const ByteSink& voxel_sink) {
+        encode_nifti_pair(volume, derivation, header_sink, voxel_sink);
+      });
+    });
     voxels.commit();
     header.commit();  // last: without it there is no image
     return;
   }
   if (dicom_kind(volume) == DicomKind::folder)
     return write_dicom_folder(volume, path, derivation, uid_seed, overwrite);
-  write_file(path, encode_image(volume, derivation, packed, uid_seed), overwrite);
+  AtomicFile file(path, overwrite);
+  encode_image(volume, derivation, packed, uid_seed,
+               [&](std::string_view bytes) { file.write(bytes); });
+  file.commit();
 }
 
 void set_datatype(Volume& volume, const std::string& type, const std::string& name) {

@@ -1,6 +1,7 @@
 // Reading and writing of image files: NIfTI-1/2 (.nii, .nii.gz, pairs), DICOM (a file, a folder or
 // a DICOMDIR); reading of grey PNG, which is written as NIfTI. Recognised by content, not by name.
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -79,6 +80,9 @@ void set_datatype(Volume& volume, const std::string& type, const std::string& na
 /// has no single file: UsageError; a single DICOM file has). `uid_seed` as in write_image.
 std::string encode_image(const Volume& volume, const Derivation& derivation, bool gzip,
                          std::uint64_t uid_seed = 0);
+/// The same piece by piece.
+void encode_image(const Volume& volume, const Derivation& derivation, bool gzip,
+                  std::uint64_t uid_seed, const std::function<void(std::string_view)>& sink);
 
 /// Before the work of making it: can this image be written there?
 /// throws UsageError where the name is that of another format, CannotCreateError where a file

@@ -673,36 +673,33 @@ std::string encode_header(const Volume& volume, const Storage& storage,
   return out + extensions;
 }
 
-void append_voxels(const Volume& volume, const Storage& storage, std::string& out) {
+void encode_voxels(const Volume& volume, const Storage& storage, const ByteSink& sink) {
   const auto* origin = dynamic_cast<const NiftiOrigin*>(volume.origin.get());
   const auto n = numbers_per_plane(volume);
   const auto number_bytes = bytes_of(storage.datatype) / (is_complex(storage.datatype) ? 2 : 1);
   const auto plane_bytes = static_cast<std::size_t>(n) * number_bytes;
-  const auto planes = volume.shape()[0] * volume.shape()[1];
-  out.reserve(out.size() + plane_bytes * static_cast<std::size_t>(planes));
-  std::string stored(plane_bytes, '\0');  // aligned, which `out` past its header need not be
-  for (std::int64_t p = 0; p < planes; ++p) {
+  std::string stored(plane_bytes, '\0');
+  for (std::int64_t p = 0; p < volume.shape()[0] * volume.shape()[1]; ++p) {
     encode_plane(volume, storage, p, stored.data());
     if (origin && origin->swapped)
       swap_bytes(stored.data(), number_bytes, static_cast<std::size_t>(n));
-    out += stored;
+    sink(stored);
   }
 }
 
 }  // namespace
 
-std::string encode_nifti(const Volume& volume, const Derivation& derivation) {
+void encode_nifti(const Volume& volume, const Derivation& derivation, const ByteSink& sink) {
   const auto storage = fitting_storage(volume);
-  auto out = encode_header(volume, storage, derivation, Layout::one_file);
-  append_voxels(volume, storage, out);
-  return out;
+  sink(encode_header(volume, storage, derivation, Layout::one_file));
+  encode_voxels(volume, storage, sink);
 }
 
-NiftiPair encode_nifti_pair(const Volume& volume, const Derivation& derivation) {
+void encode_nifti_pair(const Volume& volume, const Derivation& derivation, const ByteSink& header,
+                       const ByteSink& voxels) {
   const auto storage = fitting_storage(volume);
-  NiftiPair pair{encode_header(volume, storage, derivation, Layout::pair), ""};
-  append_voxels(volume, storage, pair.voxels);
-  return pair;
+  header(encode_header(volume, storage, derivation, Layout::pair));
+  encode_voxels(volume, storage, voxels);
 }
 
 }  // namespace mr::image

@@ -19,12 +19,10 @@ Header read_nifti_header(ByteSource& source);
 bool is_packed_nifti(const Volume& volume);
 
 /// The whole file, not packed. A volume made in memory becomes little-endian NIfTI-1.
-std::string encode_nifti(const Volume& volume, const Derivation& derivation);
+void encode_nifti(const Volume& volume, const Derivation& derivation, const ByteSink& sink);
 
 /// The same as the two files of a .hdr/.img pair.
-struct NiftiPair {
-  std::string header, voxels;
-};
-NiftiPair encode_nifti_pair(const Volume& volume, const Derivation& derivation);
+void encode_nifti_pair(const Volume& volume, const Derivation& derivation, const ByteSink& header,
+                       const ByteSink& voxels);
 
 }  // namespace mr::image
