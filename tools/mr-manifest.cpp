@@ -148,6 +148,8 @@ Command declare_scan(CLI::App& app, Options& o) {
                  "File with a key, made where there is none: ids and subjects become keyed hashes");
   app.add_flag("--allow-unreadable", scan.allow_unreadable,
                "Leave out images that cannot be read, with a warning for each");
+  app.add_flag("--resume", scan.resume,
+               "Go on where a stopped scan ended; it keeps what it read in MANIFEST_OUT.partial");
   add_threads(app, o);
   add_output(app, o);
   app.footer(
@@ -158,6 +160,10 @@ Command declare_scan(CLI::App& app, Options& o) {
     if (o.scan.id_format.empty())
       o.scan.id_format = "{" + (o.id_column.empty() ? "id" : o.id_column) + "}";
     o.scan.labels = label_rules(o.labels);
+    const bool to_file = !o.manifest_out.empty() && o.manifest_out != "-";
+    if (to_file) o.scan.journal = o.manifest_out + ".partial";
+    if (o.scan.resume && !to_file)
+      throw mr::UsageError("--resume: goes with --manifest-out FILE, beside which a scan is kept");
     o.scan.attributes = conditions("--attribute-value", o.attributes);
     for (const auto& text : o.acquisition) set_acquisition(o.scan.acquisition, text);
     if (!o.mode.empty()) o.scan.acquisition["mode"] = o.mode;

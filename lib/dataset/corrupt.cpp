@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <mutex>
 #include <set>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -14,63 +12,14 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "dataset/bids.h"
+#include "dataset/journal.h"
 
 namespace mr::dataset {
 namespace {
 
 struct Done {
   ImageEntry entry;
-  std::string line;  // as JSON, absolute paths
-};
-
-/// What a stopped run had finished: a first line that says which run, then one entry a line.
-class Journal {
- public:
-  Journal(const std::string& folder, const Run& run, const std::string& manifest, bool resume)
-      : path_(folder + "/.mr-corrupt.jsonl"),
-        head_(to_line({{"command", run.command}, {"version", version()}, {"manifest", manifest}})) {
-    if (resume) read();
-    out_.open(path_, std::ios::app);
-    if (!out_) throw CannotCreateError(path_ + ": cannot be created");
-    if (lines_.empty() && out_.tellp() == 0) append(head_);
-  }
-
-  const Json* find(const std::string& id) const {
-    const auto found = lines_.find(id);
-    return found == lines_.end() ? nullptr : &found->second;
-  }
-
-  void append(const std::string& line) {
-    out_ << line << '\n' << std::flush;
-    if (!out_) throw IoError(path_ + ": cannot be written");
-  }
-
-  void remove() {
-    out_.close();
-    std::remove(path_.c_str());
-  }
-
- private:
-  void read() {
-    std::ifstream in(path_);
-    std::string line;
-    if (!in || !std::getline(in, line)) return;
-    if (line != head_)
-      throw DataError(path_ + ": begun by another command; use --force without --resume");
-    std::string whole = head_ + "\n";
-    while (std::getline(in, line) && !in.eof()) {  // a last line without its end is not whole
-      auto object = parse_json(line, path_);
-      whole += line + "\n";
-      auto id = string_member(object, "id", path_);
-      lines_[std::move(id)] = std::move(object);
-    }
-    in.close();
-    write_file(path_, whole, Overwrite::yes);
-  }
-
-  std::string path_, head_;
-  std::unordered_map<std::string, Json> lines_;
-  std::ofstream out_;
+  Json line;  // with absolute paths; null where the journal has it
 };
 
 /// The steps of a recipe as a BIDS label: letters and digits.
@@ -321,7 +270,9 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
   if (to_file) require_absent(options.manifest_out, options.overwrite);
   if (!options.resume) require_absent(options.folder, options.overwrite);
   make_folders(options.folder);
-  Journal journal(options.folder, run, reader.name(), options.resume);
+  Journal journal(options.folder + "/.mr-corrupt.jsonl",
+                  {{"command", run.command}, {"version", version()}, {"manifest", reader.name()}},
+                  options.resume);
   std::optional<AtomicFile> file;
   if (to_file) file.emplace(options.manifest_out, options.overwrite);
   const auto sink = [&](std::string_view bytes) {
@@ -352,13 +303,13 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
           roots.insert(bids_root(entry));
         }
         if (const auto* finished = journal.find(entry.id))
-          return Done{entry_from_json(*finished, reader.labels(), "", reader.name()), ""};
+          return Done{entry_from_json(*finished, reader.labels(), "", reader.name()), nullptr};
         auto corrupted = corrupt_entry(std::move(entry), options);
-        auto line = to_line(to_json(corrupted, ""));
+        auto line = to_json(corrupted, "");
         return Done{std::move(corrupted), std::move(line)};
       },
       [&](Done done) {
-        if (!done.line.empty()) journal.append(done.line);
+        if (!done.line.is_null()) journal.append(done.entry.id, done.line);
         writer.write(done.entry);
         progress.advance();
       });

@@ -165,8 +165,8 @@ void add_row(ImageEntry& entry, const Table& table, const Table::Row& row, const
 
 /// What one path of image_paths gives.
 struct FoundAt {
-  std::vector<FoundImage> images;
-  std::vector<FoundImage> phases, localizers;
+  std::string path;  // "": is not for the journal
+  std::vector<FoundImage> images, phases, localizers;
   std::map<std::string, int> others;
 };
 
@@ -187,7 +187,17 @@ FoundImage found_image(const std::string& path, const fs::path& root, bool is_li
 FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list) {
   FoundAt found;
   if (!is_list && !is_folder(path.string())) {
-    found.images.push_back(found_image(path.string(), root, is_list));
+    auto image = found_image(path.string(), root, is_list);
+    try {
+      auto header = kspace::read_header(image.path);
+      image.attributes = std::move(header.attributes);
+      image.subject = std::move(header.subject);
+    } catch (const DataError& e) {
+      image.unreadable = e.what();
+    } catch (const MissingInputError& e) {  // the other half of a pair
+      image.unreadable = e.what();
+    }
+    found.images.push_back(std::move(image));
     return found;
   }
   image::Listing listing;
@@ -209,6 +219,43 @@ FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list) {
                                         : found.images;
     those.push_back(std::move(image));
   }
+  return found;
+}
+
+Json to_json(const std::vector<FoundImage>& images) {
+  Json list = Json::array();
+  for (const auto& image : images)
+    list.push_back({{"id", image.id},
+                    {"relative", image.relative},
+                    {"path", image.path},
+                    {"attributes", image.attributes},
+                    {"subject", image.subject},
+                    {"unreadable", image.unreadable}});
+  return list;
+}
+
+Json to_json(const FoundAt& found) {
+  return {{"images", to_json(found.images)},
+          {"phases", to_json(found.phases)},
+          {"localizers", to_json(found.localizers)},
+          {"others", found.others}};
+}
+
+/// Of a journal that this program wrote.
+std::vector<FoundImage> images_from_json(const Json& list) {
+  std::vector<FoundImage> images;
+  for (const auto& one : list)
+    images.push_back({one.at("id"), one.at("relative"), one.at("path"), one.at("attributes"),
+                      one.at("subject"), one.at("unreadable")});
+  return images;
+}
+
+FoundAt found_from_json(const Json& object) {
+  FoundAt found;
+  found.images = images_from_json(object.at("images"));
+  found.phases = images_from_json(object.at("phases"));
+  found.localizers = images_from_json(object.at("localizers"));
+  found.others = object.at("others").get<std::map<std::string, int>>();
   return found;
 }
 
@@ -235,7 +282,8 @@ struct LeftOut {
 
 }  // namespace
 
-std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& messages) {
+std::vector<FoundImage> find_images(const ScanOptions& options, Journal& journal,
+                                    const Messages& messages) {
   const auto& folder = options.folder;
   if (!exists(folder)) throw MissingInputError(folder + ": no such folder");
   const bool is_list = !is_folder(folder) && image::looks_like_dicom(read_prefix(folder, 132));
@@ -244,9 +292,13 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
   const fs::path whole = resolve(folder, "");
   const auto root = is_list ? whole.parent_path() : whole;
   auto paths = is_list ? std::set<fs::path>{whole} : image_paths(root, options);
+  const auto is_wanted = [&](const FoundImage& image) {
+    return options.pattern.empty() ||
+           fnmatch(options.pattern.c_str(), image.relative.c_str(), 0) == 0;
+  };
   std::vector<FoundImage> images;
   LeftOut left_out;
-  Progress progress(messages, "looking at folders", static_cast<std::int64_t>(paths.size()));
+  Progress progress(messages, "scanning", static_cast<std::int64_t>(paths.size()));
   ordered_pipeline(
       options.threads,
       [&]() -> std::optional<fs::path> {
@@ -254,13 +306,18 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
         if (paths.empty()) return std::nullopt;
         return paths.extract(paths.begin()).value();
       },
-      [&](const fs::path& path) { return images_at(path, root, is_list); },
+      [&](const fs::path& path) {
+        if (const auto* known = journal.find(path.string())) return found_from_json(*known);
+        if (!is_list && !is_folder(path.string()) &&
+            !is_wanted(found_image(path.string(), root, is_list)))
+          return FoundAt{};
+        auto found = images_at(path, root, is_list);
+        found.path = path.string();
+        return found;
+      },
       [&](FoundAt found) {
         progress.advance();
-        const auto is_wanted = [&](const FoundImage& image) {
-          return options.pattern.empty() ||
-                 fnmatch(options.pattern.c_str(), image.relative.c_str(), 0) == 0;
-        };
+        if (!found.path.empty()) journal.append(found.path, to_json(found));
         for (auto& image : found.images)
           if (is_wanted(image)) images.push_back(std::move(image));
         for (auto& image : found.localizers) {
@@ -290,79 +347,68 @@ std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& 
   return images;
 }
 
-void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
-          const Messages& messages) {
+namespace {
+
+void write_manifest(const ScanOptions& options, Journal& journal, ManifestOutput& output,
+                    const Run& run, const Messages& messages) {
   const bool has_table = !options.table.empty();
   const auto table = has_table ? read_table(options.table) : Table{};
   const auto columns = find_columns(table, options);
   const auto rows = has_table ? rows_by_id(table, options) : Rows{};
-  const auto images = matched(find_images(options, messages), rows, options, messages);
+  const auto images = matched(find_images(options, journal, messages), rows, options, messages);
 
   std::vector<Label> labels;
   for (const auto& rule : options.labels) labels.push_back({rule.name});
   auto writer = output.writer(labels);
-  Progress progress(messages, "scanning", static_cast<std::int64_t>(images.size()));
-  struct Scanned {
-    const FoundImage* image;
-    Json attributes;
-    std::string subject;     // that the header gives; "": none
-    std::string unreadable;  // why
-  };
-  auto next = images.begin();
   std::size_t left = images.size();
-  ordered_pipeline(
-      options.threads,
-      [&]() -> std::optional<const FoundImage*> {
-        throw_if_stopped();
-        if (next == images.end()) return std::nullopt;
-        return &*next++;
-      },
-      [&](const FoundImage* image) {
-        Scanned scanned{image, Json::object(), "", image->unreadable};
-        try {
-          if (image->attributes)
-            scanned.attributes = *image->attributes;
-          else if (scanned.unreadable.empty()) {
-            auto header = kspace::read_header(image->path);
-            scanned.attributes = std::move(header.attributes);
-            scanned.subject = std::move(header.subject);
-          }
-        } catch (const DataError& e) {
-          scanned.unreadable = e.what();
-        } catch (const MissingInputError& e) {  // the other half of a pair
-          scanned.unreadable = e.what();
-        }
-        if (!scanned.unreadable.empty() && !options.allow_unreadable)
-          throw DataError(scanned.unreadable + "; --allow-unreadable leaves such images out");
-        return scanned;
-      },
-      [&](Scanned scanned) {
-        progress.advance();
-        if (!scanned.unreadable.empty()) {
-          messages.warn(scanned.unreadable + "; left out");
-          --left;
-          return;
-        }
-        const auto& image = *scanned.image;
-        ImageEntry entry;
-        entry.id = entry.subject = image.id;
-        if (!scanned.subject.empty()) entry.subject = sha256_hex(scanned.subject).substr(0, 16);
-        entry.file = image.path;
-        entry.attributes = std::move(scanned.attributes);
-        if (!options.masks.empty()) entry.mask = mask_path(image, options);
-        entry.acquisition = options.acquisition;
-        entry.samples.resize(1);
-        if (has_table) add_row(entry, table, *rows.at(image.id), columns, options.labels);
-        for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
-        entry.id = options.key.id(entry.id);  // after the table was joined
-        entry.subject = options.key.id(entry.subject);
-        writer.write(entry);
-      });
+  for (const auto& image : images) {
+    if (!image.unreadable.empty()) {
+      if (!options.allow_unreadable)
+        throw DataError(image.unreadable + "; --allow-unreadable leaves such images out");
+      messages.warn(image.unreadable + "; left out");
+      --left;
+      continue;
+    }
+    ImageEntry entry;
+    entry.id = entry.subject = image.id;
+    if (!image.subject.empty()) entry.subject = sha256_hex(image.subject).substr(0, 16);
+    entry.file = image.path;
+    entry.attributes = image.attributes;
+    if (!options.masks.empty()) entry.mask = mask_path(image, options);
+    entry.acquisition = options.acquisition;
+    entry.samples.resize(1);
+    if (has_table) add_row(entry, table, *rows.at(image.id), columns, options.labels);
+    for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
+    entry.id = options.key.id(entry.id);  // after the table was joined
+    entry.subject = options.key.id(entry.subject);
+    writer.write(entry);
+  }
   if (left == 0) throw DataError(options.folder + ": no image is left");
   std::vector<std::pair<std::string, std::string>> inputs;
   if (has_table) inputs.emplace_back(file_name(options.table), sha256_file(options.table));
   writer.finish(Json::array({provenance_entry(run, inputs)}));
   output.commit();
+}
+
+}  // namespace
+
+void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
+          const Messages& messages) {
+  Journal journal(
+      options.journal,
+      {{"command", run.command}, {"version", version()}, {"folder", resolve(options.folder, "")}},
+      options.resume);
+  try {
+    write_manifest(options, journal, output, run, messages);
+  } catch (const InterruptedError&) {
+    throw;
+  } catch (const IoError&) {  // of a network, say
+    throw;
+  } catch (const Error&) {
+    journal.remove();  // reading again changes nothing
+    throw;
+  }
+  journal.remove();
 }
 
 }  // namespace mr::dataset

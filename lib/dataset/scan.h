@@ -8,6 +8,7 @@
 #include "base/id_key.h"
 #include "base/json.h"
 #include "base/run.h"
+#include "dataset/journal.h"
 #include "dataset/label_rule.h"
 #include "dataset/manifest.h"
 
@@ -31,6 +32,8 @@ struct ScanOptions {
   bool kspace = false;  // files of k-space are images, too
   bool allow_unmatched = false;
   bool allow_unreadable = false;  // images that cannot be read are left out, with a warning each
+  std::string journal;            // file that keeps what was read; "" none
+  bool resume = false;            // goes on from there
   int threads = 1;
 };
 
@@ -38,17 +41,19 @@ struct ScanOptions {
 struct FoundImage {
   std::string id;  // `relative` without extension
   std::string relative, path;
-  std::optional<Json> attributes;  // of the header, where it was read to find the image
-  std::string unreadable;          // why it cannot be read, where that is known
+  Json attributes = Json::object();  // of the header
+  std::string subject;               // that the header gives; "": none
+  std::string unreadable;            // why it cannot be read; "": it can
   bool operator<(const FoundImage& o) const { return relative < o.relative; }
 };
 
 /// NIfTI files (and PNG, where wanted) by their names; DICOM files by name or content, as the
 /// images that those of one folder, or a DICOMDIR, make. Hidden files are left out, links to
 /// folders not followed. Localizers and phase images among others, and DICOM objects that are no MR
-/// images, are left out with a warning. Sorted by relative path. throws MissingInputError,
-/// DataError when there is none or two have one id, IoError
-std::vector<FoundImage> find_images(const ScanOptions& options, const Messages& messages);
+/// images, are left out with a warning. Headers are read on all threads. Sorted by relative path.
+/// throws MissingInputError, DataError when there is none or two have one id, IoError
+std::vector<FoundImage> find_images(const ScanOptions& options, Journal& journal,
+                                    const Messages& messages);
 
 /// Writes the manifest of a folder: one whole-image sample each, attributes from the header
 /// (never who was imaged), then from the table, then those given.

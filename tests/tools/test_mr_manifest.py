@@ -4,10 +4,13 @@ import csv
 import hashlib
 import hmac
 import json
-import stat
 import os
+import pathlib
 import shutil
+import signal
+import stat
 import subprocess
+import time
 
 import nibabel
 import numpy as np
@@ -268,6 +271,31 @@ def test_images_that_cannot_be_read_are_an_error_or_left_out_by_name(run, fails,
     ("te_ms", "--acquisition: want NAME=VALUE, got 'te_ms'")])
 def test_scan_refuses_an_acquisition_that_means_nothing(fails, folder, given, message):
     fails(["mr-manifest", "scan", folder, "--acquisition", given], 64, message)
+
+
+def test_a_stopped_scan_goes_on_where_it_ended(run, fails, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    save(folder / "0.nii")
+    for i in range(1, 4000):
+        os.link(folder / "0.nii", folder / f"{i}.nii")
+    whole, partial = tmp_path / "m.json", tmp_path / "m.json.partial"
+    started = subprocess.Popen([BIN / "mr-manifest", "scan", folder, "-t", "1", "--manifest-out", whole],
+                               stderr=subprocess.PIPE)
+    while started.poll() is None and not (partial.exists() and partial.stat().st_size > 50000):
+        time.sleep(0.001)
+    started.send_signal(signal.SIGTERM)
+    assert started.wait() == 75 and not whole.exists()
+    kept = partial.read_text().splitlines()
+    assert 100 < len(kept) < 4000
+    read = pathlib.Path(json.loads(kept[1])["key"])  # which is not read again
+    read.unlink()
+    read.write_text("no image any more")
+    run(["mr-manifest", "scan", folder, "-t", "2", "--manifest-out", whole, "--resume"])
+    assert len(json.loads(whole.read_text())["images"]) == 4000 and not partial.exists()
+    fails(["mr-manifest", "scan", folder, "--resume"], 64, "goes with --manifest-out")
+    fails(["mr-manifest", "scan", folder, "--manifest-out", tmp_path / "x.json"], 65, f"{read.name}: ")
+    assert not (tmp_path / "x.json.partial").exists()
 
 
 def test_scan_refuses_what_it_cannot_take(fails, folder, tmp_path):
