@@ -26,10 +26,37 @@ void prepare_dcmtk() {
   });
 }
 
-std::optional<std::int64_t> integer(DcmItem& item, const DcmTagKey& tag) {
-  long x = 0;  // DCMTK sets it to 0 where it finds nothing
-  if (item.findAndGetLongInt(tag, x).bad()) return std::nullopt;
-  return x;
+std::string text_in(DcmElement* element) {
+  OFString value;
+  if (!element || element->getOFStringArray(value).bad()) return "";
+  const auto first = value.find_first_not_of(' ');
+  const auto last = value.find_last_not_of(' ');
+  return first == OFString_npos ? "" : value.substr(first, last - first + 1).c_str();
+}
+
+/// A number of any of the types that hold one.
+std::optional<double> number_in(DcmElement* element, unsigned long index) {
+  if (!element) return std::nullopt;
+  Float64 wide = 0;
+  Float32 single = 0;
+  Sint32 sint = 0;
+  Uint32 uint = 0;
+  Sint16 small = 0;
+  Uint16 usmall = 0;
+  std::optional<double> x;
+  if (element->getFloat64(wide, index).good())
+    x = wide;
+  else if (element->getFloat32(single, index).good())
+    x = single;
+  else if (element->getSint32(sint, index).good())
+    x = sint;
+  else if (element->getUint32(uint, index).good())
+    x = uint;
+  else if (element->getSint16(small, index).good())
+    x = small;
+  else if (element->getUint16(usmall, index).good())
+    x = usmall;
+  return x && std::isfinite(*x) ? x : std::nullopt;
 }
 
 std::string described(const DcmTagKey& tag) {
@@ -38,7 +65,8 @@ std::string described(const DcmTagKey& tag) {
 
 int want_integer(const DicomFile& file, const DcmTagKey& tag) {
   Uint16 x = 0;
-  if (file.dataset().findAndGetUint16(tag, x).bad())
+  auto* element = file.elements.find(tag);
+  if (!element || element->getUint16(x).bad())
     throw DataError(file.name + ": lacks " + described(tag));
   return x;
 }
@@ -69,8 +97,7 @@ class Wanted {
 };
 
 void read_pixel_format(DicomFile& file) {
-  auto& dataset = file.dataset();
-  const auto photometric = text_of(dataset, DCM_PhotometricInterpretation);
+  const auto photometric = file.elements.text(DCM_PhotometricInterpretation);
   const bool grey = photometric == "MONOCHROME1" || photometric == "MONOCHROME2";
   if (want_integer(file, DCM_SamplesPerPixel) != 1 || !grey)
     throw DataError(file.name + ": an RGB image or palette (photometric interpretation " +
@@ -91,9 +118,10 @@ void read_pixel_format(DicomFile& file) {
                     std::to_string(high_bit) + " are not handled");
   f.is_signed = want_integer(file, DCM_PixelRepresentation) == 1;
   f.inverted = photometric == "MONOCHROME1";
-  if (dataset.tagExistsWithValue(DCM_PixelPaddingValue))
-    f.padding = integer(dataset, DCM_PixelPaddingValue);
-  if (dataset.tagExistsWithValue(DCM_ModalityLUTSequence))
+  if (const auto padding = file.elements.number(DCM_PixelPaddingValue))
+    f.padding = static_cast<std::int64_t>(*padding);
+  if (const auto* lut = file.elements.find(DCM_ModalityLUTSequence);
+      lut && const_cast<DcmElement*>(lut)->getLength() > 0)
     throw DataError(file.name + ": a modality look-up table is not handled");
 }
 
@@ -113,7 +141,7 @@ void require_capacity(const DicomFile& file) {
 }
 
 bool is_enhanced(const DicomFile& file) {
-  const auto sop_class = text_of(file.dataset(), DCM_SOPClassUID);
+  const auto sop_class = file.elements.text(DCM_SOPClassUID);
   return sop_class == UID_EnhancedMRImageStorage ||
          sop_class == UID_LegacyConvertedEnhancedMRImageStorage;
 }
@@ -124,7 +152,8 @@ unsigned long items_in(DcmItem& dataset, const DcmTagKey& tag) {
 }
 
 void read_frame_count(DicomFile& file) {
-  const auto frames = integer(file.dataset(), DCM_NumberOfFrames).value_or(1);
+  const auto said = file.elements.number(DCM_NumberOfFrames).value_or(1);
+  const auto frames = static_cast<std::int64_t>(std::clamp(said, 0.0, 1e9));
   if (frames < 1) throw DataError(file.name + ": " + std::to_string(frames) + " frames");
   if (is_enhanced(file)) {
     const auto groups = items_in(file.dataset(), DCM_PerFrameFunctionalGroupsSequence);
@@ -253,14 +282,13 @@ Frame read_plane(const std::shared_ptr<DicomFile>& file, int index) {
 }
 
 /// Number `element` of the private block of group 0029 that Siemens names "SIEMENS CSA HEADER".
-std::string_view csa_header(DcmDataset& dataset) {
+std::string_view csa_header(const DicomFile& file) {
   for (Uint16 block = 0x10; block <= 0xff; ++block) {
-    if (text_of(dataset, DcmTagKey(0x0029, block)) != "SIEMENS CSA HEADER") continue;
-    const Uint8* bytes = nullptr;
-    unsigned long n = 0;
-    const DcmTagKey image_header(0x0029, static_cast<Uint16>(block << 8 | 0x10));
-    if (dataset.findAndGetUint8Array(image_header, bytes, &n).good() && bytes)
-      return {reinterpret_cast<const char*>(bytes), n};
+    if (file.elements.text(DcmTagKey(0x0029, block)) != "SIEMENS CSA HEADER") continue;
+    Uint8* bytes = nullptr;
+    auto* header = file.elements.find(DcmTagKey(0x0029, static_cast<Uint16>(block << 8 | 0x10)));
+    if (header && header->getUint8Array(bytes).good() && bytes)
+      return {reinterpret_cast<const char*>(bytes), header->getLength()};
   }
   return {};
 }
@@ -270,7 +298,7 @@ std::string_view csa_header(DcmDataset& dataset) {
 /// same centre as the first slice; the slices follow along SliceNormalVector.
 std::vector<Frame> mosaic_tiles(const Frame& whole) {
   const auto& name = whole.file->name;
-  auto csa = read_csa(csa_header(whole.file->dataset()));
+  auto csa = read_csa(csa_header(*whole.file));
   const auto value = [&](const char* key, std::size_t index) -> std::optional<double> {
     const auto& values = csa[key];
     if (index >= values.size()) return std::nullopt;
@@ -329,23 +357,35 @@ Vector cross(const Vector& a, const Vector& b) {
 }
 
 std::string text_of(DcmItem& item, const DcmTagKey& tag) {
-  OFString value;
-  item.findAndGetOFStringArray(tag, value);
-  const auto first = value.find_first_not_of(' ');
-  const auto last = value.find_last_not_of(' ');
-  return first == OFString_npos ? "" : value.substr(first, last - first + 1).c_str();
+  DcmElement* element = nullptr;
+  item.findAndGetElement(tag, element);
+  return text_in(element);
 }
 
-std::optional<double> number_of(DcmItem& item, const DcmTagKey& tag, unsigned long index) {
-  Float64 x = 0;
-  if (item.findAndGetFloat64(tag, x, index).good())
-    return std::isfinite(x) ? std::optional<double>(x) : std::nullopt;
-  Float32 single = 0;
-  if (item.findAndGetFloat32(tag, single, index).good())
-    return std::isfinite(single) ? std::optional<double>(single) : std::nullopt;
-  long whole = 0;
-  if (item.findAndGetLongInt(tag, whole, index).good()) return static_cast<double>(whole);
-  return std::nullopt;
+Elements::Elements(DcmItem& item) {
+  elements_.reserve(item.card());
+  DcmObject* at = nullptr;
+  while ((at = item.nextInContainer(at)))
+    if (auto* element = dynamic_cast<DcmElement*>(at))
+      elements_.emplace_back(std::uint32_t{at->getGTag()} << 16 | at->getETag(), element);
+  std::stable_sort(elements_.begin(), elements_.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+}
+
+DcmElement* Elements::find(const DcmTagKey& tag) const {
+  const auto wanted = std::uint32_t{tag.getGroup()} << 16 | tag.getElement();
+  const auto at =
+      std::lower_bound(elements_.begin(), elements_.end(), wanted,
+                       [](const auto& one, std::uint32_t key) { return one.first < key; });
+  return at != elements_.end() && at->first == wanted ? at->second : nullptr;
+}
+
+std::string Elements::text(const DcmTagKey& tag) const {
+  return text_in(find(tag));
+}
+
+std::optional<double> Elements::number(const DcmTagKey& tag, unsigned long index) const {
+  return number_in(find(tag), index);
 }
 
 std::string shown(std::string value) {
@@ -354,30 +394,31 @@ std::string shown(std::string value) {
   return "'" + value.substr(0, 32) + "'";
 }
 
-FrameItems::FrameItems(const DicomFile& file, int frame) : dataset_(&file.dataset()) {
-  dataset_->findAndGetSequenceItem(DCM_SharedFunctionalGroupsSequence, shared_);
-  dataset_->findAndGetSequenceItem(DCM_PerFrameFunctionalGroupsSequence, own_, frame);
+FrameItems::FrameItems(const DicomFile& file, int frame) : dataset_(&file.elements) {
+  if (!dataset_->find(DCM_PerFrameFunctionalGroupsSequence)) return;
+  auto& dataset = file.dataset();
+  dataset.findAndGetSequenceItem(DCM_SharedFunctionalGroupsSequence, shared_);
+  dataset.findAndGetSequenceItem(DCM_PerFrameFunctionalGroupsSequence, own_, frame);
 }
 
-DcmItem* FrameItems::holder(const DcmTagKey& group, const DcmTagKey& tag) const {
+DcmElement* FrameItems::element(const DcmTagKey& group, const DcmTagKey& tag) const {
   for (auto* groups : {own_, shared_}) {
     DcmItem* item = nullptr;
+    DcmElement* element = nullptr;
     if (groups && groups->findAndGetSequenceItem(group, item).good() && item &&
-        item->tagExists(tag))
-      return item;
+        item->findAndGetElement(tag, element).good())
+      return element;
   }
-  return dataset_->tagExists(tag) ? dataset_ : nullptr;
+  return dataset_->find(tag);
 }
 
 std::string FrameItems::text(const DcmTagKey& group, const DcmTagKey& tag) const {
-  auto* item = holder(group, tag);
-  return item ? text_of(*item, tag) : "";
+  return text_in(element(group, tag));
 }
 
 std::optional<double> FrameItems::number(const DcmTagKey& group, const DcmTagKey& tag,
                                          unsigned long index) const {
-  auto* item = holder(group, tag);
-  return item ? number_of(*item, tag, index) : std::nullopt;
+  return number_in(element(group, tag), index);
 }
 
 void open_dicom(const std::string& path, const std::string& name, DicomFile& file) {
@@ -387,22 +428,23 @@ void open_dicom(const std::string& path, const std::string& name, DicomFile& fil
   file.file = std::make_unique<DcmFileFormat>();
   file.file_bytes = std::filesystem::file_size(path);
   const auto status = file.file->loadFile(path.c_str());
+  file.elements = Elements(file.dataset());
   if (status.bad()) throw DataError(name + ": damaged DICOM file: " + status.text());
 }
 
 bool is_directory(const DicomFile& file) {
-  return file.dataset().tagExists(DCM_DirectoryRecordSequence) &&
-         text_of(file.dataset(), DCM_SOPClassUID).empty();
+  return file.elements.find(DCM_DirectoryRecordSequence) &&
+         file.elements.text(DCM_SOPClassUID).empty();
 }
 
 std::string other_object(const DicomFile& file) {
-  const auto sop_class = text_of(file.dataset(), DCM_SOPClassUID);
+  const auto sop_class = file.elements.text(DCM_SOPClassUID);
   if (sop_class.empty() || sop_class == UID_MRImageStorage || is_enhanced(file)) return "";
   return dcmFindNameOfUID(sop_class.c_str(), ("SOP class " + shown(sop_class)).c_str());
 }
 
 std::vector<Frame> frames_of(std::shared_ptr<DicomFile> file) {
-  if (text_of(file->dataset(), DCM_SOPClassUID).empty())
+  if (file->elements.text(DCM_SOPClassUID).empty())
     throw DataError(file->name + ": lacks SOPClassUID (0008,0016)");
   if (const auto other = other_object(*file); !other.empty())
     throw DataError(file->name + ": want a DICOM MR Image, found " + other);

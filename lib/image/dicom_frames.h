@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "image/storage.h"
@@ -42,6 +43,19 @@ struct PixelFormat {
   std::int64_t mirror() const { return lowest(bits_stored) + highest(bits_stored); }
 };
 
+/// The elements of an item, found fast: DCMTK walks its list anew for each.
+class Elements {
+ public:
+  Elements() = default;
+  explicit Elements(DcmItem& item);
+  DcmElement* find(const DcmTagKey& tag) const;  // null where it is not there
+  std::string text(const DcmTagKey& tag) const;  // as text_of
+  std::optional<double> number(const DcmTagKey& tag, unsigned long index = 0) const;
+
+ private:
+  std::vector<std::pair<std::uint32_t, DcmElement*>> elements_;  // by tag
+};
+
 /// One file, read up to its pixels.
 struct DicomFile {
   std::string name;  // for messages
@@ -50,6 +64,7 @@ struct DicomFile {
   std::uint64_t file_bytes = 0;
   int frames = 1, rows = 0, columns = 0;
   PixelFormat format;
+  Elements elements;  // of the dataset
 
   DcmDataset& dataset() const { return *file->getDataset(); }
 };
@@ -77,19 +92,19 @@ struct Frame {
 class FrameItems {
  public:
   explicit FrameItems(const DicomFile& file, int frame = 0);
-  /// The item that holds `tag`; null where none does.
-  DcmItem* holder(const DcmTagKey& group, const DcmTagKey& tag) const;
+  /// Null where it is not there.
+  DcmElement* element(const DcmTagKey& group, const DcmTagKey& tag) const;
   std::string text(const DcmTagKey& group, const DcmTagKey& tag) const;
   std::optional<double> number(const DcmTagKey& group, const DcmTagKey& tag,
                                unsigned long index = 0) const;
 
  private:
-  DcmItem *dataset_, *shared_ = nullptr, *own_ = nullptr;
+  const Elements* dataset_;
+  DcmItem *shared_ = nullptr, *own_ = nullptr;
 };
 
 /// Values without the blanks that pad them; "" where there are none.
 std::string text_of(DcmItem& item, const DcmTagKey& tag);
-std::optional<double> number_of(DcmItem& item, const DcmTagKey& tag, unsigned long index = 0);
 
 /// Header text for a message: one short line whatever the file holds.
 std::string shown(std::string value);

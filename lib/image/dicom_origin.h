@@ -36,7 +36,7 @@ struct DicomOrigin : FileOrigin {
 /// "2.25." and a UUID in decimal (ITU-T X.667), version 8 (RFC 9562), from a SHA-256.
 std::string uid_from(const std::string& text);
 
-/// The 99.5th percentile of some 65,000 voxels.
+/// The 99.5th percentile of some 16,000 voxels.
 double bright_end(const Volume& volume);
 
 /// Scale as a decimal string of at most 16 characters (DS).

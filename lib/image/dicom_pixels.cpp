@@ -122,9 +122,7 @@ bool decode_rle(std::string_view bytes, std::size_t pixels, std::size_t pixel_by
 
 void read_frame(const DicomFile& file, int frame, std::vector<char>& pixels) {
   auto& dataset = file.dataset();
-  DcmElement* element = nullptr;
-  dataset.findAndGetElement(DCM_PixelData, element);
-  auto* pixel_data = dynamic_cast<DcmPixelData*>(element);
+  auto* pixel_data = dynamic_cast<DcmPixelData*>(file.elements.find(DCM_PixelData));
   if (!pixel_data) throw DataError(file.name + ": holds no pixels");
   const auto n = static_cast<std::size_t>(file.rows) * static_cast<std::size_t>(file.columns);
   const auto pixel_bytes = static_cast<std::size_t>(file.format.bits_allocated / 8);
@@ -152,6 +150,16 @@ void read_frame(const DicomFile& file, int frame, std::vector<char>& pixels) {
   } else if (syntax == EXS_RLELossless) {
     if (!decode_rle(fragments_of(*pixel_data, frame, file.frames), n, pixel_bytes, pixels.data()))
       fail("damaged or cut off");
+  } else if (!DcmXfer(syntax)
+                  .isEncapsulated()) {  // past DCMTK's frames, which look up the size anew
+    const auto end = (static_cast<std::uint64_t>(frame) + 1) * frame_bytes;
+    if (end > pixel_data->getLength())
+      fail("cut off: " + std::to_string(pixel_data->getLength()) + " bytes of at least " +
+           std::to_string(end));
+    const auto status = pixel_data->getPartialValue(
+        pixels.data(), static_cast<Uint32>(frame) * static_cast<Uint32>(frame_bytes),
+        static_cast<Uint32>(frame_bytes));
+    if (status.bad()) fail(status.text());
   } else {
     Uint32 fragment = 0;
     OFString colour_model;

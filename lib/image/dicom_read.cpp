@@ -165,7 +165,7 @@ void read_planes(const Arranged& image, Volume& volume, DicomOrigin& origin) {
     origin.places.push_back({at->second, plane.index, plane.row, plane.column});
     origin.planes.push_back(plane.storage);
     if (--left[&file] > 0) continue;
-    file.dataset().findAndDeleteElement(DCM_PixelData);
+    delete file.dataset().remove(file.elements.find(DCM_PixelData));
     origin.sources[at->second].file = std::move(file.file);
   }
 }

@@ -23,10 +23,10 @@ struct Found {
 
   /// Number and UID: some exports give many series one UID.
   std::string series() const {
-    return series_number() + " " + text_of(file->dataset(), DCM_SeriesInstanceUID);
+    return series_number() + " " + file->elements.text(DCM_SeriesInstanceUID);
   }
-  bool is_unknown() const { return text_of(file->dataset(), DCM_SeriesInstanceUID).empty(); }
-  std::string series_number() const { return text_of(file->dataset(), DCM_SeriesNumber); }
+  bool is_unknown() const { return file->elements.text(DCM_SeriesInstanceUID).empty(); }
+  std::string series_number() const { return file->elements.text(DCM_SeriesNumber); }
 };
 
 std::vector<std::string> files_in(const std::string& folder) {
@@ -246,7 +246,7 @@ double distance(const Vector& a, const Vector& b) {
 void require_once(const std::vector<Frame>& planes, const std::string& name) {
   std::map<std::tuple<std::string, int, int, int>, const Frame*> seen;
   for (const auto& plane : planes) {
-    const auto uid = text_of(plane.file->dataset(), DCM_SOPInstanceUID);
+    const auto uid = plane.file->elements.text(DCM_SOPInstanceUID);
     if (uid.empty()) continue;
     const auto [first, is_new] =
         seen.emplace(std::tuple(uid, plane.index, plane.row, plane.column), &plane);

@@ -468,7 +468,7 @@ std::string decimal_string(double scale) {
 
 double bright_end(const Volume& volume) {
   const auto n = volume.voxels.size();
-  const auto stride = std::max<std::int64_t>(1, n / 65521);  // a prime: no line is favoured
+  const auto stride = std::max<std::int64_t>(1, n / 16381);  // a prime: no line is favoured
   std::vector<float> sample;
   for (std::int64_t i = 0; i < n; i += stride) sample.push_back(volume.voxels[i]);
   if (sample.empty()) return 0;
