@@ -1,6 +1,6 @@
 """Speed and memory of the tools, beside Python doing the same work on the same machine.
 
-python3 bench.py [start|corrupt|artifacts|network|train|eval|report|statistics|memory]...   (all by default)
+python3 bench.py [start|corrupt|artifacts|network|train|eval|report|statistics|io|memory]...   (all by default)
 
 MR_BIN is the folder of the tools; MR_BENCH that of the Python side (train.py, pipeline_small.py, artifacts.py).
 Medians of interleaved repetitions; ratios are what counts, since machines and moments differ.
@@ -244,6 +244,68 @@ def bench_statistics(folder):
     row("its interval by influences [ms]", f"{ours['influence_ms']:.2f}", "", "", "<= 2 ms")
 
 
+def best_seconds(work, repetitions=5):
+    best = float("inf")
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def read_series(paths):
+    """What pydicom makes of files: rescaled float32."""
+    import numpy
+    import pydicom
+    slices = []
+    for path in paths:
+        d = pydicom.dcmread(path)
+        pixels = d.pixel_array
+        if "RescaleSlope" in d:
+            pixels = pixels * float(d.RescaleSlope) + float(d.RescaleIntercept)
+        slices.append(pixels.astype("f4"))
+    return numpy.array(slices)
+
+
+def bench_io(folder):
+    """One core: a float32 volume of 42 MB of which half is background, and DICOM series, in processes
+    that have started."""
+    import nibabel
+    import numpy
+    rng = numpy.random.default_rng(0)
+    x = numpy.linspace(-1, 1, 220)
+    inside = numpy.add.outer(numpy.add.outer(x**2, x**2), x**2) < 0.8
+    voxels = (inside * rng.normal(500, 60, inside.shape) + rng.normal(0, 8, inside.shape)).astype("f4")
+    plain, packed = folder / "v.nii", folder / "v.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(numpy.abs(voxels), numpy.eye(4)), plain)
+    subprocess.run(f"gzip -1 -c {plain} > {packed}", shell=True, check=True)
+    data = pathlib.Path(os.environ.get("MR_DATA", "/nonexistent")) / "dicom"
+    series = [data / name for name in ("dcm_qa_nih/In/20180918GE/mr_0004", "dcm_qa_enh_xa10",
+                                       "nitest-balls1/DICOM/T2_.dcm", "wg04_mr4/MR4_UNC.dcm",
+                                       "wg04_mr4/MR4_RLE.dcm", "wg04_mr4/MR4_JPLL.dcm")]
+    series = [s for s in series if s.exists()]
+    p = subprocess.run(["taskset", "-c", "0", BIN / "tests/bench/io_speed", plain, packed, *series],
+                       capture_output=True, text=True, check=True)
+    ours = {line["file"]: line for line in map(json.loads, p.stdout.splitlines())}
+    os.sched_setaffinity(0, {0})
+    mb = ours[str(plain)]["mb"]
+    peers = {"read_s": lambda: numpy.asarray(nibabel.load(packed).dataobj),
+             "pack_s": lambda: nibabel.save(nibabel.load(plain), folder / "o.nii.gz")}
+    for what, name in (("read_s", "read .nii.gz [MB/s] (nibabel)"), ("pack_s", "write .nii.gz [MB/s]")):
+        mine, peer = mb / ours[str(packed)][what], mb / best_seconds(peers[what], 3)
+        row(name, f"{mine:.0f}", f"{peer:.0f}", f"{mine / peer:.2f}",
+            "276" if what == "read_s" else "392")
+    for path in series:
+        files = sorted(path.glob("*.dcm")) if path.is_dir() else [path]
+        mine, peer = 1e3 * ours[str(path)]["read_s"], 1e3 * best_seconds(lambda: read_series(files))
+        row(f"read {path.relative_to(data)} [ms] (pydicom)", f"{mine:.2f}", f"{peer:.2f}",
+            f"{peer / mine:.2f}", "3")
+    os.sched_setaffinity(0, set(range(os.cpu_count())))
+    one = peak_mib([BIN / "mr-corrupt", "-t", "1", "-a", "rician:2", "--force", plain, "-o",
+                    folder / "o.nii"])
+    row("mr-corrupt of that volume: peak memory [volumes of it]", f"{one * 1.048576 / mb:.1f}", "", "", "")
+
+
 def bench_memory(folder):
     """Peak memory over a manifest of 10,000 samples against one of 100."""
     image = images.save(folder / "one.nii.gz", images.phantom((24, 20, 10)))
@@ -274,7 +336,7 @@ def bench_memory(folder):
 
 def main():
     row("what", "ours", "peer", "ratio", "wanted")
-    for name in sys.argv[1:] or ("start", "corrupt", "artifacts", "network", "train", "eval", "report", "statistics", "memory"):
+    for name in sys.argv[1:] or ("start", "corrupt", "artifacts", "network", "train", "eval", "report", "statistics", "io", "memory"):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
             globals()["bench_" + name](pathlib.Path(folder))
 
