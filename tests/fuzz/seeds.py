@@ -1,13 +1,26 @@
-"""seeds.py DATA OUT: small copies of real multi-frame DICOM files, for mutations to start from.
-
-Their own pixels are most of a file; a few voxels take a reader through the same code.
+"""seeds.py DATA OUT: files for mutations to start from: small copies of real multi-frame DICOM files
+(their own pixels are most of a file; a few voxels take a reader through the same code) in OUT/dicom,
+and k-space in OUT/raw.
 """
 import pathlib
 import sys
 
+import numpy as np
 import pydicom
 
-data, out = (pathlib.Path(p) for p in sys.argv[1:3])
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
+import test_raw  # noqa: E402
+
+data, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]) / "dicom"
+raw = out.parent / "raw"
+for folder in (out, raw):
+    folder.mkdir(parents=True, exist_ok=True)
+coils = test_raw.coils_of(slices=2, coils=2, rows=4, columns=4)
+test_raw.fastmri(raw / "fastmri.h5", coils, recon=(2, 2))
+test_raw.fastmri(raw / "single.h5", coils[:, :1], recon=(2, 2), single=True)
+test_raw.ismrmrd(raw / "ismrmrd.h5", test_raw.to_kspace(coils), (2, 4, 1), 2)
+np.save(raw / "a.npy", coils)
+np.save(raw / "f.npy", np.asfortranarray(coils[0].astype(">c16")))
 
 
 def shrink(name, tiles):
