@@ -45,7 +45,9 @@ class Handle {
 };
 
 Handle open_file(const std::string& path) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // messages are ours to make
+  static std::once_flag once;
+  std::call_once(once, [] { H5dont_atexit(); });  // it complains of what a damaged file left open
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);    // messages are ours to make; of each thread
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file) throw DataError(path + ": damaged HDF5 file");
   return file;
