@@ -35,7 +35,7 @@ struct Options {
   std::optional<std::int64_t> slice;
   bool seed_given = false;
   bool deidentify = false, bids = false;
-  std::string id_key, combine;
+  std::string id_key, combine, phase;
   std::vector<double> targets = {5, 10, 17, 25, 40};
   mr::dataset::CalibrateOptions calibrate;
 };
@@ -74,6 +74,8 @@ void declare(CLI::App& app, Options& o) {
       "PNG file: a slice of a lone image under the artifacts of -a (default: all) at severities "
       "1 to 5, and what changed; no image is written");
   app.add_option("--slice", o.slice, "Slice of --sheet (default: the middle one)");
+  app.add_option("--phase", o.phase,
+                 "Phase image of a lone magnitude image: artifacts act on the complex image");
   app.add_option("--combine", o.combine,
                  "How coils of k-space are combined: rss (default) or sense")
       ->check(CLI::IsMember({"rss", "sense"}));
@@ -296,6 +298,7 @@ mr::dataset::CleanImage clean_of(std::optional<mr::image::Volume> volume, const 
   entry = entry_of(o, clean.volume, name);
   clean.maps = mr::dataset::read_maps(entry, used);
   clean.facts = mr::artifact::measure_facts(clean.volume);
+  if (!o.phase.empty()) mr::dataset::add_phase(clean, entry.phase = mr::resolve(o.phase, ""));
   return clean;
 }
 

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/run.h"
 #include "base/shell.h"
+#include "base/text.h"
 #include "completion.h"
 
 namespace mr {
@@ -57,13 +58,11 @@ inline std::uint64_t parsed_seed(const CLI::App& app) {
   return 0;
 }
 
-/// An error is one line, whatever a file's contents put into it; one without text ends the tool silently, since another process of the same
-/// run says it.
-inline int fail(const std::string& tool, std::string what, ExitStatus status) {
+/// An error is one line, whatever a file's contents put into it; one without text ends the tool
+/// silently, since another process of the same run says it.
+inline int fail(const std::string& tool, const std::string& what, ExitStatus status) {
   if (what.empty()) return static_cast<int>(status);
-  std::replace_if(
-      what.begin(), what.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  std::cerr << tool << ": " << what << std::endl;
+  std::cerr << tool << ": " << one_line(what) << std::endl;
   return static_cast<int>(status);
 }
 

@@ -127,7 +127,7 @@ Messages::Messages(std::string tool, Verbosity verbosity)
 
 void Messages::warn(const std::string& text) const {
   if (verbosity_ != Verbosity::quiet)
-    std::fprintf(stderr, "%s: warning: %s\n", tool_.c_str(), text.c_str());
+    std::fprintf(stderr, "%s: warning: %s\n", tool_.c_str(), one_line(text).c_str());
 }
 
 void Messages::inform(const std::string& text) const {

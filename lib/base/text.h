@@ -32,6 +32,9 @@ std::optional<double> to_number(std::string_view text);
 std::pair<std::string, std::string> name_and_value(const std::string& option,
                                                    const std::string& text);
 
+/// Control characters, which a file may have put there, become blanks.
+std::string one_line(std::string text);
+
 std::vector<std::string> split(std::string_view text, char separator);
 bool ends_with(std::string_view text, std::string_view end);
 std::string lower(std::string text);  // ASCII

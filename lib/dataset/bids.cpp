@@ -163,11 +163,13 @@ struct BidsImage {
   std::string relative;  // without ending
   std::string path;
   BidsName name;
+  std::string phase = {};  // path of its phase image; "": none
 };
 
 std::vector<BidsImage> bids_images(const BidsOptions& options) {
   const auto root = resolve(options.folder, "");
   std::vector<BidsImage> images;
+  std::map<std::string, std::string> phases;  // by stem
   std::error_code error;
   for (const auto& subject : fs::directory_iterator(root, error)) {
     if (!subject.is_directory() || subject.path().filename().string().rfind("sub-", 0) != 0)
@@ -181,11 +183,20 @@ std::vector<BidsImage> bids_images(const BidsOptions& options) {
           name && name->datatype == options.datatype &&
           (options.suffixes.empty() || std::find(options.suffixes.begin(), options.suffixes.end(),
                                                  name->suffix) != options.suffixes.end());
-      if (wanted) images.push_back({stem, path, std::move(*name)});
+      if (wanted && name->of("part") == "phase")
+        phases[stem] = path;
+      else if (wanted)
+        images.push_back({stem, path, std::move(*name)});
     }
   }
   std::sort(images.begin(), images.end(),
             [](const auto& a, const auto& b) { return a.relative < b.relative; });
+  for (auto& image : images)
+    if (const auto at = image.relative.find("_part-mag_"); at != std::string::npos) {
+      auto phase = image.relative;
+      phase.replace(at, 10, "_part-phase_");
+      if (const auto found = phases.find(phase); found != phases.end()) image.phase = found->second;
+    }
   if (images.empty())
     throw DataError(options.folder + ": holds no image sub-*/" + options.datatype +
                     (options.suffixes.empty() ? "" : " of these suffixes"));
@@ -337,6 +348,7 @@ void scan_bids(const BidsOptions& options, ManifestOutput& output, const Run& ru
         entry.id = options.key.id(image.relative);
         entry.subject = options.key.id("sub-" + image.name.of("sub"));
         entry.file = image.path;
+        entry.phase = image.phase;
         entry.attributes = image::read_header(image.path).attributes;
         for (const auto& [key, value] : image.name.entities)
           if (key != "sub") entry.attributes[key == "ses" ? "session" : key] = value;

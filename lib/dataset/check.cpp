@@ -8,6 +8,7 @@
 #include "base/threads.h"
 #include "image/image_file.h"
 #include "kspace/coil_images.h"
+#include "kspace/phase.h"
 
 namespace mr::dataset {
 namespace {
@@ -77,7 +78,14 @@ std::vector<std::string> file_problems(const ImageEntry& entry, bool quick) {
       if (!difference.empty()) throw DataError(entry.mask + ": " + difference);
     });
   std::vector<std::string> others;
-  if (!entry.phase.empty()) others.push_back(entry.phase);
+  if (!entry.phase.empty())
+    attempt([&] {
+      const auto phase = image::read_phase(entry.phase);
+      const auto difference =
+          header ? grid_difference(header->shape, header->affine, phase.shape(), phase.affine) : "";
+      if (!difference.empty()) throw DataError(entry.phase + ": " + difference);
+      kspace::radians_per_unit(phase, entry.phase);
+    });
   if (!entry.source.empty()) others.push_back(entry.source);
   for (const auto& map : entry.maps) others.push_back(map.get<std::string>());
   for (const auto& path : others)

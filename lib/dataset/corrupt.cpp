@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "dataset/bids.h"
 #include "dataset/journal.h"
+#include "kspace/phase.h"
 
 namespace mr::dataset {
 namespace {
@@ -73,6 +74,7 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
                Overwrite::yes);
   if (entry.source.empty()) entry.source = entry.file;
   entry.file = resolve(path, "");
+  entry.phase.clear();  // that of the image before
   for (const auto& step : result.artifacts) entry.artifacts.push_back(step);
   entry.extra["fidelity"] = artifact::to_json(result.fidelity);
   return entry;
@@ -105,6 +107,12 @@ void read_measured(const ImageEntry& entry, CleanImage& clean) {
   clean.measured->facts.signal = clean.facts.signal;
 }
 
+/// Did any step do something? Else an image stays bit for bit.
+bool acted(const Json& record) {
+  return std::any_of(record.begin(), record.end(),
+                     [](const Json& step) { return step["slices"] != "none"; });
+}
+
 /// The steps before the export, and those of it.
 std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
   std::array<artifact::Recipe, 2> parts = {recipe, recipe};
@@ -112,7 +120,7 @@ std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
   for (const auto& step : recipe.steps) {
     const bool exported = artifact::find(step.artifact).stage == artifact::Stage::export_;
     if (!exported && !parts[1].steps.empty())
-      throw DataError(step.artifact + " acts on measured k-space, but stands behind " +
+      throw DataError(step.artifact + " acts on measured complex data, but stands behind " +
                       parts[1].steps[0].artifact + ", which acts on the finished image");
     parts[exported ? 1 : 0].steps.push_back(step);
   }
@@ -123,19 +131,30 @@ std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
 
 Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
                   const artifact::Draw& draw, image::Volume& out) {
-  if (!clean.measured) {
-    out = clean.volume;
+  out = clean.volume;
+  if (!clean.measured && !clean.complex_image)
     return artifact::corrupt(out, recipe, clean.facts, draw, 1, clean.maps);
-  }
   const auto parts = divided(recipe);
-  auto coils = clean.measured->coils;
-  auto record =
-      artifact::corrupt(coils.images, parts[0], clean.measured->facts, draw, 1, clean.maps);
-  out = kspace::combine(coils);
-  out.storage = clean.volume.storage;
+  Json record;
+  if (clean.measured) {
+    auto coils = clean.measured->coils;
+    record = artifact::corrupt(coils.images, parts[0], clean.measured->facts, draw, 1, clean.maps);
+    out = kspace::combine(coils);
+    out.storage = clean.volume.storage;
+  } else {
+    auto image = *clean.complex_image;
+    record = artifact::corrupt(image, parts[0], clean.facts, draw, 1, clean.maps);
+    if (acted(record))
+      for (std::int64_t i = 0; i < out.voxels.size(); ++i)
+        out.voxels[i] = std::abs(image.complex_voxels[i]);
+  }
   for (auto& step : artifact::corrupt(out, parts[1], clean.facts, draw, 1, clean.maps))
     record.push_back(std::move(step));
   return record;
+}
+
+void add_phase(CleanImage& clean, const std::string& path) {
+  clean.complex_image = kspace::with_phase(clean.volume, image::read_phase(path), path);
 }
 
 image::Volume read_finished(const ImageEntry& entry) {
@@ -157,6 +176,7 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
     return clean;
   }
   clean.volume = read_finished(entry);
+  if (!entry.phase.empty()) add_phase(clean, entry.phase);
   if (entry.source.empty()) {
     clean.facts = artifact::measure_facts(clean.volume);
   } else {

@@ -39,8 +39,13 @@ struct CleanImage {
   artifact::Facts facts;                  // of the clean image
   artifact::Maps maps;                    // those that were asked for and that the entry has
   std::optional<Measured> measured = {};  // where the image comes as k-space
+  std::optional<image::Volume> complex_image =
+      {};  // where its phase was given: what artifacts act on
 };
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
+
+/// Gives a magnitude image its measured phase. throws DataError as kspace::with_phase
+void add_phase(CleanImage& clean, const std::string& path);
 
 /// The image of an entry alone, k-space reconstructed, with the manifest's acquisition.
 image::Volume read_finished(const ImageEntry& entry);
@@ -48,9 +53,9 @@ image::Volume read_finished(const ImageEntry& entry);
 /// Maps of an entry, read from their files; those that it does not have are left out.
 artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);
 
-/// Takes an image through a recipe: its voxels, or its measured coils and then what they are
-/// combined to. Gives the record of the steps. throws DataError where a step of the export stands
-/// before another one of measured coils
+/// Takes an image through a recipe: its voxels; its measured coils, or its complex image where the
+/// phase was given, and then their magnitude. Gives the record of the steps. throws DataError where
+/// a step of the export stands before another one of measured coils
 Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
                   const artifact::Draw& draw, image::Volume& out);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,

@@ -170,6 +170,7 @@ struct BatchLoader::State {
     };
     decoded.bytes = bytes_of(volume) + 1024;
     if (options.augment) decoded.bytes += 2 * static_cast<std::size_t>(count(volume.shape()));
+    if (decoded.clean.complex_image) decoded.bytes += bytes_of(*decoded.clean.complex_image);
     if (decoded.clean.measured) decoded.bytes += bytes_of(decoded.clean.measured->coils.images);
     for (const auto& [kind, map] : decoded.clean.maps) decoded.bytes += bytes_of(map);
     return decoded;
@@ -188,7 +189,8 @@ struct BatchLoader::State {
       draw.epoch = pass;
       const auto& clean = decoded->clean;
       image::Volume volume;
-      if (!clean.measured && slice && artifact::in_plane(*options.augment, clean.volume) &&
+      if (!clean.measured && !clean.complex_image && slice &&
+          artifact::in_plane(*options.augment, clean.volume) &&
           slice->axis == artifact::roles_of(clean.volume).slice) {
         volume = clean.volume;
         for (const auto index : stored_indices(volume, slice))

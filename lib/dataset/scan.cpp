@@ -214,6 +214,7 @@ FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list) {
     auto image = found_image(listed.path, root, is_list);
     image.unreadable = std::move(listed.unreadable);
     image.attributes = std::move(listed.header.attributes);
+    image.phase = std::move(listed.phase);
     auto& those = listed.is_phase       ? found.phases
                   : listed.is_localizer ? found.localizers
                                         : found.images;
@@ -230,7 +231,8 @@ Json to_json(const std::vector<FoundImage>& images) {
                     {"path", image.path},
                     {"attributes", image.attributes},
                     {"subject", image.subject},
-                    {"unreadable", image.unreadable}});
+                    {"unreadable", image.unreadable},
+                    {"phase", image.phase}});
   return list;
 }
 
@@ -246,7 +248,7 @@ std::vector<FoundImage> images_from_json(const Json& list) {
   std::vector<FoundImage> images;
   for (const auto& one : list)
     images.push_back({one.at("id"), one.at("relative"), one.at("path"), one.at("attributes"),
-                      one.at("subject"), one.at("unreadable")});
+                      one.at("subject"), one.at("unreadable"), one.at("phase")});
   return images;
 }
 
@@ -374,6 +376,7 @@ void write_manifest(const ScanOptions& options, Journal& journal, ManifestOutput
     if (!image.subject.empty()) entry.subject = sha256_hex(image.subject).substr(0, 16);
     entry.file = image.path;
     entry.attributes = image.attributes;
+    entry.phase = image.phase;
     if (!options.masks.empty()) entry.mask = mask_path(image, options);
     entry.acquisition = options.acquisition;
     entry.samples.resize(1);

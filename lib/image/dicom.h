@@ -11,7 +11,7 @@ namespace mr::image {
 
 /// `path` is a file, a folder or a DICOMDIR, `image` the name of one of its images (dicom_series.h,
 /// stacks_at); "" where it is the only one.
-Volume read_dicom(const std::string& path, const std::string& image);
+Volume read_dicom(const std::string& path, const std::string& image, bool phase = false);
 Volume read_dicom_bytes(std::string_view bytes, const std::string& name);
 Header read_dicom_header(const std::string& path, const std::string& image);
 Listing list_dicom(const std::string& path);

@@ -170,8 +170,8 @@ void read_planes(const Arranged& image, Volume& volume, DicomOrigin& origin) {
   }
 }
 
-Volume read_stack(const Stack& stack, const std::string& name, DicomKind kind) {
-  const auto image = arrange(stack, name);
+Volume read_stack(const Stack& stack, const std::string& name, DicomKind kind, bool phase = false) {
+  const auto image = arrange(stack, name, phase);
   const auto header = header_of(image);
   Volume volume;
   volume.affine = header.affine;
@@ -281,12 +281,12 @@ bool looks_like_dicom(std::string_view bytes) {
   return short_length && byte(4) % 2 == 0;  // implicit VR
 }
 
-Volume read_dicom(const std::string& path, const std::string& image) {
+Volume read_dicom(const std::string& path, const std::string& image, bool phase) {
   const auto all = stacks_at(path);
   const auto& stack = choose(all, path, image);
   const bool one_file = stack.files.size() == 1 && (!image.empty() || !is_folder(path));
   return read_stack(stack, image.empty() ? path : path + "#" + image,
-                    one_file ? DicomKind::file : DicomKind::folder);
+                    one_file ? DicomKind::file : DicomKind::folder, phase);
 }
 
 Volume read_dicom_bytes(std::string_view bytes, const std::string& name) {
@@ -297,6 +297,23 @@ Volume read_dicom_bytes(std::string_view bytes, const std::string& name) {
 Header read_dicom_header(const std::string& path, const std::string& image) {
   const auto all = stacks_at(path);
   return header_of(arrange(choose(all, path, image), image.empty() ? path : path + "#" + image));
+}
+
+/// The path of the stack's phase image, of the same series and name but for "_ph"; "": none. What
+/// scanners computed of phases (velocities, fields) is none.
+std::string phase_of(const Stack& stack, const Stacks& all, const std::string& path) {
+  for (const auto& other : all.stacks) {
+    auto name = other.name;
+    const auto at = name.find("_ph");
+    if (at == std::string::npos || other.planes.empty() || other.planes[0].component != "P")
+      continue;
+    const auto words = split(other.planes[0].image_type, '\\');
+    const bool computed = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+      return word.find("VELOCITY") != std::string::npos || word.find("MAP") != std::string::npos;
+    });
+    if (!computed && name.erase(at, 3) == stack.name) return path + "#" + other.name;
+  }
+  return "";
 }
 
 Listing list_dicom(const std::string& path) {
@@ -315,6 +332,7 @@ Listing list_dicom(const std::string& path) {
     else
       image.path = path + "#" + stack.name;
     image.is_localizer = is_localizer(stack);
+    image.phase = phase_of(stack, all, path);
     image.is_phase =
         all.stacks.size() > 1 && !stack.planes.empty() && stack.planes[0].component == "P";
     try {

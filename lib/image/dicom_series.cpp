@@ -367,9 +367,9 @@ Stacks stacks_at(const std::string& path) {
   return all;
 }
 
-Arranged arrange(const Stack& stack, const std::string& name) {
+Arranged arrange(const Stack& stack, const std::string& name, bool phase) {
   if (!stack.error.empty()) throw DataError(stack.error);
-  if (stack.planes.front().component == "P")
+  if (stack.planes.front().component == "P" && !phase)
     throw DataError(name + ": a phase image (image type " + shown(stack.planes.front().image_type) +
                     "); want a magnitude");
   require_once(stack.planes, name);

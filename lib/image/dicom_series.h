@@ -41,7 +41,8 @@ struct Arranged {
 };
 
 /// throws DataError "NAME: ..." on gaps, uneven steps, an image that is there twice, repeats that
-/// are not complete or that nothing tells apart, and the stack's own error
-Arranged arrange(const Stack& stack, const std::string& name);
+/// are not complete or that nothing tells apart, a phase image unless one is wanted, and the
+/// stack's own error
+Arranged arrange(const Stack& stack, const std::string& name, bool phase = false);
 
 }  // namespace mr::image

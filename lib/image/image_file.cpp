@@ -102,6 +102,12 @@ Volume read_image(const std::string& path) {
   return read_nifti(source);
 }
 
+Volume read_phase(const std::string& path) {
+  const Selected selected(path);
+  return kind_at(selected.path) == Kind::dicom ? read_dicom(selected.path, selected.name, true)
+                                               : read_image(path);
+}
+
 Volume read_image(std::string bytes, const std::string& name) {
   switch (kind_of(bytes)) {
     case Kind::dicom:

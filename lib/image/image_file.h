@@ -22,6 +22,9 @@ Volume read_image(const std::string& path);
 /// The same for bytes in memory (standard input); `name` is for messages.
 Volume read_image(std::string bytes, const std::string& name);
 
+/// A phase image, in its file's own numbers. DICOM phase images, which read_image refuses, too.
+Volume read_phase(const std::string& path);
+
 /// What a header says, without reading voxels.
 struct Header {
   Shape shape;  // [F, Z, Y, X]
@@ -39,6 +42,7 @@ struct ListedImage {
   std::string path;                             // what read_image takes
   Header header;                                // where it is readable and no phase image
   std::string unreadable;                       // "PATH: what is wrong"; "" nothing
+  std::string phase;                            // path of the phase image of its series; "": none
   bool is_localizer = false, is_phase = false;  // which few want among others
 };
 struct Listing {

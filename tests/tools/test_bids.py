@@ -94,6 +94,16 @@ def test_only_what_is_asked_for(run, fails, dataset):
     fails(["mr-manifest", "bids", dataset / "nowhere"], 66, "no such folder")
 
 
+def test_magnitude_and_phase_are_a_pair(run, dataset):
+    folder = dataset / "sub-01/ses-1/anat"
+    source = folder / "sub-01_ses-1_T2w.nii.gz"
+    for part in ("mag", "phase"):
+        (folder / f"sub-01_ses-1_part-{part}_MEGRE.nii.gz").write_bytes(source.read_bytes())
+    found, _ = entries(run, dataset, "--suffix", "MEGRE")
+    (entry,) = found.values()
+    assert entry["phase"].endswith("_part-phase_MEGRE.nii.gz") and "part-mag" in entry["file"]
+
+
 def test_corrupted_images_are_a_derivative_data_set(run, fails, dataset, tmp_path):
     validator = pytest.importorskip("bids_validator").BIDSValidator()
     manifest = tmp_path / "m.json"

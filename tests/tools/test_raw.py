@@ -136,7 +136,7 @@ def test_the_export_acts_on_the_combined_image_and_comes_last(run, fails, tmp_pa
     got, _ = result(run, tmp_path, tmp_path / "a.h5", "-a", "rician:2", "-a", "quantisation:5")
     assert len(np.unique(got)) <= 16
     fails(["mr-corrupt", "-a", "quantisation:5", "-a", "rician:2", tmp_path / "a.h5", "-o",
-           tmp_path / "x.nii"], 65, "rician acts on measured k-space, but stands behind quantisation")
+           tmp_path / "x.nii"], 65, "rician acts on measured complex data, but stands behind quantisation")
 
 
 def test_sense_combines_by_self_calibrated_sensitivities(run, tmp_path):
