@@ -325,7 +325,7 @@ void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& nam
   const auto result =
       mr::dataset::corrupt_image(clean, recipe, mr::dataset::draw_of(entry, recipe, o.seed), name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
-  auto derivation = mr::dataset::derivation_of(done);
+  auto derivation = mr::dataset::derivation_of(done, result.volume);
   derivation.deidentify = key_of(o);
   if (!o.print_recipe.empty()) write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
   if (!o.save_kspace.empty())

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <mutex>
 #include <set>
 #include <unordered_set>
@@ -13,6 +14,7 @@
 #include "base/threads.h"
 #include "dataset/bids.h"
 #include "dataset/journal.h"
+#include "image/jpeg.h"
 #include "kspace/phase.h"
 
 namespace mr::dataset {
@@ -63,7 +65,7 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   const auto path = options.bids ? bids_path(options, entry) + extension
                                  : image_path(options.folder, entry.id, extension);
   make_folders(parent_folder(path));
-  auto derivation = derivation_of(done);
+  auto derivation = derivation_of(done, result.volume);
   derivation.deidentify = options.deidentify;
   image::write_image(
       result.volume, path, derivation, options.seed,
@@ -255,13 +257,48 @@ std::string describe(const artifact::Recipe& recipe) {
   return text;
 }
 
-image::Derivation derivation_of(const artifact::Recipe& recipe) {
+namespace {
+
+double value_of(const artifact::Step& step, const std::string& parameter) {
+  const auto own = step.parameters.find(parameter);
+  if (own != step.parameters.end()) return own->second;
+  return artifact::at_severity(artifact::find(step.artifact), step.severity.value_or(2))
+      .at(parameter);
+}
+
+/// Pixels / bytes of the volume's slices as JPEG files: as good as measured on the way, since an
+/// image that was a JPEG file becomes one of the same size.
+double jpeg_ratio(const image::Volume& volume, double quality) {
+  const auto width = volume.length(0), height = volume.length(1), n = width * height;
+  float most = 0;
+  for (const float value : volume.voxels) most = std::max(most, value);
+  if (!(most > 0)) return 1;
+  image::GreyPixels grey;
+  grey.width = static_cast<int>(width);
+  grey.height = static_cast<int>(height);
+  grey.pixels.resize(static_cast<std::size_t>(n));
+  double bytes = 0;
+  for (std::int64_t first = 0; first < volume.voxels.size(); first += n) {
+    for (std::int64_t i = 0; i < n; ++i)
+      grey.pixels[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(
+          std::lround(std::max(0.0f, volume.voxels[first + i]) * 255 / most));
+    bytes += static_cast<double>(
+        image::encode_jpeg(grey, static_cast<int>(std::clamp(quality, 1.0, 100.0))).size());
+  }
+  return static_cast<double>(volume.voxels.size()) / bytes;
+}
+
+}  // namespace
+
+image::Derivation derivation_of(const artifact::Recipe& recipe, const image::Volume& volume) {
   const auto done = describe(recipe);
   image::Derivation derivation{done.empty() ? "" : "mr-corrupt: " + done};
   for (const auto& step : recipe.steps) {
     if (!was_done(step)) continue;
-    if (step.artifact == "jpeg") derivation.lossy.emplace_back("ISO_10918_1");
-    if (step.artifact == "jpeg2000") derivation.lossy.emplace_back("ISO_15444_1");
+    if (step.artifact == "jpeg")
+      derivation.lossy.push_back({"ISO_10918_1", jpeg_ratio(volume, value_of(step, "quality"))});
+    if (step.artifact == "jpeg2000")
+      derivation.lossy.push_back({"ISO_15444_1", value_of(step, "ratio")});
     derivation.burned_in = derivation.burned_in || step.artifact == "burnt-in-text";
   }
   return derivation;

@@ -69,7 +69,8 @@ artifact::Draw draw_of(const ImageEntry& entry, const artifact::Recipe& recipe, 
 /// "motion:3 rician:2,snr=15", for headers of files and messages: the steps that were done, with
 /// the values that are not their severity's own.
 std::string describe(const artifact::Recipe& recipe);
-image::Derivation derivation_of(const artifact::Recipe& recipe);  // nothing where nothing was done
+/// Nothing where nothing was done. volume  the result
+image::Derivation derivation_of(const artifact::Recipe& recipe, const image::Volume& volume);
 
 struct CorruptOptions {
   artifact::Recipe recipe;

@@ -177,8 +177,16 @@ void describe(DcmDataset& dataset, const Derivation& derivation) {
   }
   if (!derivation.lossy.empty()) {
     set(dataset, DCM_LossyImageCompression, "01");
-    for (const auto& method : derivation.lossy)
-      append(dataset, DCM_LossyImageCompressionMethod, method);
+    const auto values = [&](const DcmTagKey& tag) {
+      const auto text = text_of(dataset, tag);
+      return text.empty() ? 0 : split(text, '\\').size();
+    };
+    const bool in_step = values(DCM_LossyImageCompressionMethod) ==
+                         values(DCM_LossyImageCompressionRatio);  // each belongs to a method
+    for (const auto& lossy : derivation.lossy) {
+      append(dataset, DCM_LossyImageCompressionMethod, lossy.method);
+      if (in_step) append(dataset, DCM_LossyImageCompressionRatio, decimal_string(lossy.ratio));
+    }
   }
   if (derivation.burned_in) set(dataset, DCM_BurnedInAnnotation, "YES");
   name_series(dataset, derivation);

@@ -62,10 +62,17 @@ bool looks_like_image(std::string_view prefix);
 /// Of the first 132 bytes: "DICM" after a preamble, or a dataset without one.
 bool looks_like_dicom(std::string_view prefix);
 
+/// A lossy file that the image went through: DICOM's term for the method, such as ISO_10918_1, and
+/// how many times smaller it was than 8 bits a pixel.
+struct Lossy {
+  std::string method;
+  double ratio = 1;
+};
+
 /// What the change was, for the file's own header (NIfTI descrip, DICOM derivation description).
 struct Derivation {
-  std::string text;                      // "mr-corrupt: motion:3"; "": nothing was done
-  std::vector<std::string> lossy = {};   // DICOM's terms for the lossy methods, such as ISO_10918_1
+  std::string text;  // "mr-corrupt: motion:3"; "": nothing was done
+  std::vector<Lossy> lossy = {};
   bool burned_in = false;                // text was written into the pixels
   std::optional<IdKey> deidentify = {};  // headers say nobody: UIDs and patient ids by this key
 };

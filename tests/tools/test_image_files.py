@@ -1,6 +1,7 @@
 """Image files as other readers see them. Severity 0 keeps voxels, so what mr-corrupt writes must
 be, for nibabel and pydicom, the image that went in."""
 import gzip
+import io
 import json
 import shutil
 import struct
@@ -409,10 +410,16 @@ def test_a_derived_object_says_what_was_done(run, small):
     assert after.DerivationCodeSequence[0].CodeMeaning == "Simulated MR artifacts"
     assert after.SeriesDescription == "t1_se_tra mr-corrupt: jpeg:3"
     assert (after.LossyImageCompression, after.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    pixels = np.round(after.pixel_array * 255.0 / after.pixel_array.max()).astype("u1")
+    with io.BytesIO() as file:
+        PIL.Image.fromarray(pixels).save(file, "JPEG", quality=15)  # severity 3
+        assert float(after.LossyImageCompressionRatio) == pytest.approx(
+            pixels.size / file.tell(), rel=0.1)
     assert after.get("BurnedInAnnotation") != "YES"
     after = derived(run, small("lossy.dcm", LossyImageCompression="01", SeriesDescription="x" * 60,
                                LossyImageCompressionMethod="ISO_14495_1"), "jpeg2000:2")
     assert list(after.LossyImageCompressionMethod) == ["ISO_14495_1", "ISO_15444_1"]
+    assert "LossyImageCompressionRatio" not in after  # which the first has not
     assert after.SeriesDescription == "mr-corrupt: jpeg2000:2"
     assert derived(run, source, "burnt-in-text:3").BurnedInAnnotation == "YES"
     nothing = derived(run, source, "rician:0")
