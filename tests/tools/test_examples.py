@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import images
+import test_raw
 from conftest import BIN, ROOT
 
 TOOLS = sorted(p.stem for p in (ROOT / "man").glob("*.1"))
@@ -38,8 +39,9 @@ def readme_examples():
 def laboratory(run, tmp_path_factory):
     """A folder that has all the files which the examples name."""
     folder = tmp_path_factory.mktemp("laboratory")
-    for sub in ("images", "labels"):
+    for sub in ("images", "labels", "multicoil_train"):
         (folder / sub).mkdir()
+    fmri = folder / "multicoil_train"
     images.save(folder / "knee.nii.gz", images.phantom())
     path = images.manifest(folder / "images", images=16, labels=("tear",),
                            splits=["train", "train", "val", "test"])
@@ -55,6 +57,18 @@ def laboratory(run, tmp_path_factory):
         rows.append(f"{name},p{i},{i},{i % 3 % 2},{'AB'[i % 2]}")
     for name in ("labels.csv", "subjects.csv"):
         (folder / name).write_text("\n".join(rows) + "\n")
+    for i in range(8):
+        test_raw.fastmri(fmri / f"file{i}.h5", test_raw.coils_of(slices=2, seed=i), patient=f"p{i // 2}",
+                         acquisition="CORPDFS_FBK" if i % 2 else "CORPD_FBK")
+    (folder / "knee.csv").write_text("file,slice,study_level,x,y,width,height,label\n" + "".join(
+        f"file{i},1,No,1,1,2,2,{'ACL High Grade Sprain' if i % 4 < 2 else 'Meniscus Tear'}\n"
+        for i in range(6)))
+    (folder / "knee_file_list.csv").write_text("".join(f"file{i}\n" for i in range(8)))
+    anat = folder / "ds004173/sub-1/anat"
+    anat.mkdir(parents=True)
+    (folder / "ds004173/dataset_description.json").write_text('{"Name": "a", "BIDSVersion": "1.8.0"}')
+    (folder / "ds004173/sub-1/sub-1_scans.tsv").write_text("filename\tscore\nanat/sub-1_T1w.nii.gz\t2\n")
+    images.save(anat / "sub-1_T1w.nii.gz", images.phantom())
     for name in ("test.json", "study.json", "knee.json"):
         images.write(folder / name, ("tear",), document["images"])
     for norm, model in (("batch", "bn.pt"), ("group", "gn.pt")):
