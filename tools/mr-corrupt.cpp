@@ -322,8 +322,11 @@ void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& nam
   const auto input_hash = voxel_hash(clean.volume);
   entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
   entry.subject = entry.id;
-  const auto result =
-      mr::dataset::corrupt_image(clean, recipe, mr::dataset::draw_of(entry, recipe, o.seed), name);
+  const auto draw = mr::dataset::draw_of(entry, recipe, o.seed);
+  const bool compared = !o.manifest_out.empty() || recipe.gain == mr::artifact::Gain::match;
+  const auto result = compared
+                          ? mr::dataset::corrupt_image(clean, recipe, draw, name)
+                          : mr::dataset::corrupt_in_place(std::move(clean), recipe, draw, name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
   auto derivation = mr::dataset::derivation_of(done, result.volume);
   derivation.deidentify = key_of(o);

@@ -131,9 +131,11 @@ std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
 
 }  // namespace
 
-Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
-                  const artifact::Draw& draw, image::Volume& out) {
-  out = clean.volume;
+namespace {
+
+/// `out` holds the clean voxels; those of `clean` are not looked at.
+Json apply_to(image::Volume& out, const CleanImage& clean, const artifact::Recipe& recipe,
+              const artifact::Draw& draw) {
   if (!clean.measured && !clean.complex_image)
     return artifact::corrupt(out, recipe, clean.facts, draw, 1, clean.maps);
   const auto parts = divided(recipe);
@@ -141,8 +143,9 @@ Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
   if (clean.measured) {
     auto coils = clean.measured->coils;
     record = artifact::corrupt(coils.images, parts[0], clean.measured->facts, draw, 1, clean.maps);
+    const auto storage = out.storage;
     out = kspace::combine(coils);
-    out.storage = clean.volume.storage;
+    out.storage = storage;
   } else {
     auto image = *clean.complex_image;
     record = artifact::corrupt(image, parts[0], clean.facts, draw, 1, clean.maps);
@@ -153,6 +156,27 @@ Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
   for (auto& step : artifact::corrupt(out, parts[1], clean.facts, draw, 1, clean.maps))
     record.push_back(std::move(step));
   return record;
+}
+
+}  // namespace
+
+Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
+                  const artifact::Draw& draw, image::Volume& out) {
+  out = clean.volume;
+  return apply_to(out, clean, recipe, draw);
+}
+
+CorruptedImage corrupt_in_place(CleanImage clean, const artifact::Recipe& recipe,
+                                const artifact::Draw& draw, const std::string& name) {
+  CorruptedImage result;
+  result.volume = std::move(clean.volume);
+  try {
+    result.artifacts = apply_to(result.volume, clean, recipe, draw);
+    image::quantise(result.volume);
+  } catch (const DataError& e) {
+    throw DataError(name + ": " + e.what());
+  }
+  return result;
 }
 
 void add_phase(CleanImage& clean, const std::string& path) {

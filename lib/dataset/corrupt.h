@@ -58,6 +58,11 @@ artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Ma
 /// a step of the export stands before another one of measured coils
 Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
                   const artifact::Draw& draw, image::Volume& out);
+
+/// The same in the memory of the image, quantised; without fidelity, which needs the clean one, and
+/// without gain matching. Errors as corrupt_image.
+CorruptedImage corrupt_in_place(CleanImage clean, const artifact::Recipe& recipe,
+                                const artifact::Draw& draw, const std::string& name);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name,
                              bool parts = false);
