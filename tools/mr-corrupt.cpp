@@ -291,6 +291,7 @@ mr::dataset::CleanImage clean_of(std::optional<mr::image::Volume> volume, const 
     mr::image::Volume none;
     entry = entry_of(o, none, name);
     entry.file = o.input;
+    if (!o.phase.empty()) throw mr::UsageError("--phase: k-space has its own");
     return mr::dataset::read_clean(entry, used);
   }
   mr::dataset::CleanImage clean;
@@ -344,6 +345,7 @@ void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& nam
 
   entry.file = to_stdout ? "-" : mr::resolve(o.output, "");
   entry.source = o.input == "-" ? "" : mr::resolve(o.input, "");
+  entry.phase.clear();  // that of the image before
   entry.artifacts = result.artifacts;
   entry.extra["fidelity"] = mr::artifact::to_json(result.fidelity);
   entry.samples.push_back({});
@@ -371,6 +373,9 @@ void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
   options.datatype = o.datatype;
   options.deidentify = key_of(o);
   options.bids = o.bids;
+  if (o.bids && o.deidentify)
+    throw mr::UsageError(
+        "--bids and --deidentify: JSON and participants.tsv of a data set are copied as they are");
   options.folder = o.output;
   options.manifest_out = o.manifest_out;
   options.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;

@@ -16,17 +16,18 @@
 
 namespace mr {
 
-/// A word of the command line, with a path in it redacted: the whole word, or what follows "=".
-/// What is there counts as a path, as does what begins with "/".
+/// A word of the command line, with the path in it redacted: the whole word, or what follows a "=",
+/// as in --map=fat=FILE. What is there counts as a path, and what has a "/".
 inline std::string without_path(const std::string& word) {
   const auto is_path = [](const std::string& text) {
     const auto file = text.substr(0, text.rfind('#'));  // FOLDER#NAME
-    return !text.empty() && (text.front() == '/' || exists(text) || exists(file));
+    return text.find('/') != std::string::npos || exists(text) || exists(file);
   };
-  if (is_path(word)) return redacted_path(word);
-  const auto equals = word.find('=');
-  if (equals == std::string::npos || !is_path(word.substr(equals + 1))) return word;
-  return word.substr(0, equals + 1) + redacted_path(word.substr(equals + 1));
+  for (std::size_t at = 0; at < word.size();
+       at = word.find('=', at), at += at < word.size() ? 1 : 0)
+    if (const auto rest = word.substr(at); is_path(rest) && rest.find('=') == std::string::npos)
+      return word.substr(0, at) + redacted_path(rest);
+  return is_path(word) ? "redacted" : word;
 }
 
 /// The command line without what must not matter to the result: how loud, how parallel, where to.
@@ -35,18 +36,28 @@ inline std::string recorded_command(const std::string& tool, int argc, char** ar
       "--resume", "--force", "-f", "--quiet", "-q", "-v", "--verbose", "--redact-paths"};
   static const std::vector<std::string> valued = {
       "--threads", "-t", "-o", "--output", "--manifest-out", "--log", "--checkpoint", "--scores"};
+  // Files that may not be there yet.
+  static const std::vector<std::string> made = {"--print-recipe", "--save-kspace", "--sheet",
+                                                "--id-key"};
   const auto has = [](const std::vector<std::string>& list, const std::string& s) {
     return std::find(list.begin(), list.end(), s) != list.end();
   };
   std::string command = tool;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
+    const auto option = word.substr(0, word.find('='));
     if (has(bare, word)) continue;
     if (has(valued, word)) {
       ++i;
       continue;
     }
-    if (word.rfind("--", 0) == 0 && has(valued, word.substr(0, word.find('=')))) continue;
+    if (word.rfind("--", 0) == 0 && has(valued, option)) continue;
+    if (word.size() > 2 && word[1] != '-' && has(valued, word.substr(0, 2))) continue;  // -oFILE
+    if (redact && has(made, option)) {
+      command += " " + option + " redacted";
+      i += word == option ? 1 : 0;
+      continue;
+    }
     command += " " + shell_quoted(redact ? without_path(word) : word);
   }
   return command;

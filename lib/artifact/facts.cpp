@@ -4,6 +4,7 @@
 
 #include "artifact/recipe.h"
 #include "artifact/rows.h"
+#include "base/error.h"
 
 namespace mr::artifact {
 namespace {
@@ -11,8 +12,9 @@ namespace {
 constexpr int bins = 256;
 using Histogram = std::array<std::int64_t, bins>;
 
-int bin_of(float magnitude, float scale) {
-  return std::min(bins - 1, static_cast<int>(magnitude * scale));
+int bin_of(float magnitude, double scale) {
+  const double bin = static_cast<double>(magnitude) * scale;
+  return bin >= bins - 1 ? bins - 1 : bin > 0 ? static_cast<int>(bin) : 0;
 }
 
 /// Last bin of the background: the split with the largest variance between classes.
@@ -41,7 +43,7 @@ int otsu_split(const Histogram& histogram) {
 
 /// Only the bins that hold the wanted ranks are sorted.
 template <typename Values>
-double percentile(const Values& values, const Histogram& histogram, float scale, double fraction) {
+double percentile(const Values& values, const Histogram& histogram, double scale, double fraction) {
   const double rank = fraction * static_cast<double>(values.size() - 1);
   const auto lower = static_cast<std::int64_t>(rank);
   std::int64_t below = 0;
@@ -124,12 +126,14 @@ Facts measure_facts(const image::Volume& clean) {
     most = std::max(most, value);
     total += static_cast<double>(value);
   }
+  if (!std::isfinite(total))
+    throw DataError("magnitudes are too large: they are not finite, or their sum is not");
   facts.maximum = static_cast<double>(most);
   facts.peak = facts.maximum;
   if (!(most > least)) return facts;
   facts.negative_share = magnitude.negative() / total;
 
-  const float scale = static_cast<float>(bins) / most;
+  const double scale = bins / static_cast<double>(most);
   Histogram histogram{};
   for (const float value : magnitude) ++histogram[static_cast<std::size_t>(bin_of(value, scale))];
   facts.peak = percentile(magnitude, histogram, scale, 0.999);

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 
 #include "base/cleanup.h"
@@ -101,7 +102,9 @@ std::string redacted_name(const std::string& name, const std::string& sha256) {
 }
 
 std::string redacted_path(const std::string& path) {
-  return exists(path) && !is_folder(path) ? redacted_name(path, sha256_file(path)) : "redacted";
+  std::error_code error;  // a pipe can be read but once
+  return std::filesystem::is_regular_file(path, error) ? redacted_name(path, sha256_file(path))
+                                                       : "redacted";
 }
 
 void install_stop_handlers() {

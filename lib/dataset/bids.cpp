@@ -390,6 +390,11 @@ void write_bids_description(const std::string& folder, const std::string& source
        {{{"Name", run.tool}, {"Version", version()}, {"Description", run.command}}}}};
   if (raw.is_object() && raw.contains("DatasetDOI") && raw["DatasetDOI"].is_string())
     description["SourceDatasets"] = {{{"DOI", raw["DatasetDOI"]}}};
+  if (description.contains("SourceDatasets"))
+    description["DatasetLinks"] = {{"raw", raw["DatasetDOI"]}};
+  else if (!run.redact_paths)
+    description["DatasetLinks"] = {
+        {"raw", fs::path(source).lexically_relative(resolve(folder, "")).string()}};
   if (raw.is_object() && raw.contains("License")) description["License"] = raw["License"];
   write_file(folder + "/dataset_description.json", description.dump(2) + "\n", Overwrite::yes);
   const auto participants = source + "/participants.tsv";

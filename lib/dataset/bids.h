@@ -47,8 +47,9 @@ struct BidsOptions {
 void scan_bids(const BidsOptions& options, ManifestOutput& output, const Run& run,
                const Messages& messages);
 
-/// dataset_description.json and participants.tsv of a derivative data set in `folder`, those of
-/// the data set in `source` beside them. Replaces what is there.
+/// dataset_description.json and participants.tsv of a derivative data set in `folder` of that in
+/// `source`, which its JSON calls "raw": by its DOI, else by its path from `folder`, unless the
+/// run's paths are redacted. Replaces what is there.
 void write_bids_description(const std::string& folder, const std::string& source, const Run& run);
 
 /// JSON of a corrupted image: that of its source, what was done, and where it came from.

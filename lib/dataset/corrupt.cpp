@@ -198,6 +198,8 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
   CleanImage clean;
   clean.maps = read_maps(entry, maps);
   if (image::is_raw(entry.file)) {
+    if (!entry.phase.empty())
+      throw DataError(entry.phase + ": a phase image of k-space, which has its own");
     read_measured(entry, clean);
     return clean;
   }

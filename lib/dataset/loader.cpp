@@ -100,6 +100,7 @@ class ImageCache {
       return decoded;
     } catch (...) {  // every thread that waits for this image gets the error
       promise.set_exception(std::current_exception());
+      forget(image);
       throw;
     }
   }
@@ -110,6 +111,14 @@ class ImageCache {
     std::shared_future<Entry> entry;
     std::size_t bytes;
   };
+
+  void forget(std::size_t image) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = index_.find(image);
+    if (found == index_.end()) return;
+    recent_.erase(found->second);
+    index_.erase(found);
+  }
 
   void keep(std::size_t image, std::size_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -171,7 +180,13 @@ struct BatchLoader::State {
     decoded.bytes = bytes_of(volume) + 1024;
     if (options.augment) decoded.bytes += 2 * static_cast<std::size_t>(count(volume.shape()));
     if (decoded.clean.complex_image) decoded.bytes += bytes_of(*decoded.clean.complex_image);
-    if (decoded.clean.measured) decoded.bytes += bytes_of(decoded.clean.measured->coils.images);
+    if (decoded.clean.source) decoded.bytes += bytes_of(*decoded.clean.source);
+    if (decoded.clean.measured) {
+      const auto& coils = decoded.clean.measured->coils;
+      decoded.bytes += bytes_of(coils.images) +
+                       8 * static_cast<std::size_t>(coils.sensitivities.size()) +
+                       2 * static_cast<std::size_t>(count(coils.images.shape()));
+    }
     for (const auto& [kind, map] : decoded.clean.maps) decoded.bytes += bytes_of(map);
     return decoded;
   }

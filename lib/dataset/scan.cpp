@@ -45,6 +45,11 @@ bool is_dicom(const fs::path& path) {
   return image::looks_like_dicom(read_prefix(path.string(), 132));
 }
 
+/// NAME.hdr of NAME.cfl: no image of its own.
+bool is_bart_header(fs::path path) {
+  return path.extension() == ".hdr" && exists(path.replace_extension(".cfl").string());
+}
+
 /// Paths of images and DICOM series below `root`.
 std::set<fs::path> image_paths(const fs::path& root, const ScanOptions& options) {
   std::set<fs::path> paths;
@@ -55,6 +60,7 @@ std::set<fs::path> image_paths(const fs::path& root, const ScanOptions& options)
       if (name.front() == '.') {
         if (at->is_directory()) at.disable_recursion_pending();
       } else if (at->is_regular_file()) {
+        if (is_bart_header(path)) continue;
         if (!ending_of(name, nifti_endings).empty() ||
             (options.png && !ending_of(name, png_endings).empty()) ||
             (options.kspace && !ending_of(name, kspace_endings).empty()))
@@ -184,14 +190,14 @@ FoundImage found_image(const std::string& path, const fs::path& root, bool is_li
   return image;
 }
 
-FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list) {
+FoundAt images_at(const fs::path& path, const fs::path& root, bool is_list, const IdKey& key) {
   FoundAt found;
   if (!is_list && !is_folder(path.string())) {
     auto image = found_image(path.string(), root, is_list);
     try {
       auto header = kspace::read_header(image.path);
       image.attributes = std::move(header.attributes);
-      image.subject = std::move(header.subject);
+      if (!header.subject.empty()) image.subject = key.id(sha256_hex(header.subject).substr(0, 16));
     } catch (const DataError& e) {
       image.unreadable = e.what();
     } catch (const MissingInputError& e) {  // the other half of a pair
@@ -313,7 +319,7 @@ std::vector<FoundImage> find_images(const ScanOptions& options, Journal& journal
         if (!is_list && !is_folder(path.string()) &&
             !is_wanted(found_image(path.string(), root, is_list)))
           return FoundAt{};
-        auto found = images_at(path, root, is_list);
+        auto found = images_at(path, root, is_list, options.key);
         found.path = path.string();
         return found;
       },
@@ -373,7 +379,6 @@ void write_manifest(const ScanOptions& options, Journal& journal, ManifestOutput
     }
     ImageEntry entry;
     entry.id = entry.subject = image.id;
-    if (!image.subject.empty()) entry.subject = sha256_hex(image.subject).substr(0, 16);
     entry.file = image.path;
     entry.attributes = image.attributes;
     entry.phase = image.phase;
@@ -383,7 +388,8 @@ void write_manifest(const ScanOptions& options, Journal& journal, ManifestOutput
     if (has_table) add_row(entry, table, *rows.at(image.id), columns, options.labels);
     for (const auto& [name, value] : options.attributes) entry.attributes[name] = value;
     entry.id = options.key.id(entry.id);  // after the table was joined
-    entry.subject = options.key.id(entry.subject);
+    entry.subject =
+        image.subject.empty() || columns.subject ? options.key.id(entry.subject) : image.subject;
     writer.write(entry);
   }
   if (left == 0) throw DataError(options.folder + ": no image is left");

@@ -42,7 +42,7 @@ struct FoundImage {
   std::string id;  // `relative` without extension
   std::string relative, path;
   Json attributes = Json::object();  // of the header
-  std::string subject;               // that the header gives; "": none
+  std::string subject;               // a hash of what the header gives; "": none
   std::string unreadable;            // why it cannot be read; "": it can
   std::string phase;                 // path of its phase image; "": none
   bool operator<(const FoundImage& o) const { return relative < o.relative; }

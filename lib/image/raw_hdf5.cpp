@@ -109,11 +109,24 @@ std::string text_attribute(hid_t file, const char* name) {
 
 // ---- the XML header that both have ----
 
+std::int64_t whole(double x, std::int64_t otherwise) {
+  return x >= 1 && x < 1e6 ? static_cast<std::int64_t>(x) : otherwise;
+}
+
 struct Encoding {
   std::array<double, 3> matrix{}, fov_mm{};              // x readout, y, z; 0: not said
   std::array<double, 3> image_matrix{}, image_fov_mm{};  // of the reconstructed space
   std::optional<double> centre_1, centre_2;              // k-space line that is the zero frequency
   std::string trajectory;
+
+  /// Of `length` encoded samples along x, y or z, those that the reconstructed field of view spans;
+  /// where fields of view are not said, as many as its matrix has.
+  std::int64_t kept(std::size_t axis, std::int64_t length) const {
+    const double share = image_fov_mm[axis] / fov_mm[axis];
+    if (std::isfinite(share) && share > 0)
+      return std::clamp<std::int64_t>(std::llround(matrix[axis] * std::min(share, 1.0)), 1, length);
+    return whole(image_matrix[axis], length);
+  }
 };
 
 std::array<double, 3> three(const pugi::xml_node& node) {
@@ -141,7 +154,8 @@ struct Xml {
     e.trajectory = node.child("trajectory").text().as_string();
     const auto centre = [&](const char* name) -> std::optional<double> {
       const auto limit = node.child("encodingLimits").child(name).child("center");
-      return limit ? std::optional(limit.text().as_double()) : std::nullopt;
+      const double line = limit.text().as_double(-1);
+      return limit && line >= 0 && line < 1e6 ? std::optional(line) : std::nullopt;
     };
     e.centre_1 = centre("kspace_encoding_step_1");
     e.centre_2 = centre("kspace_encoding_step_2");
@@ -186,10 +200,6 @@ std::array<double, 3> spacing_of(const Encoding& e) {
           size(e.fov_mm[2], e.matrix[2])};
 }
 
-std::int64_t whole(double x, std::int64_t otherwise) {
-  return x >= 1 && x < 1e6 ? static_cast<std::int64_t>(x) : otherwise;
-}
-
 Handle complex_type() {
   Handle type(H5Tcreate(H5T_COMPOUND, sizeof(Complex)), H5Tclose);
   H5Tinsert(type, "r", 0, H5T_NATIVE_FLOAT);
@@ -223,8 +233,8 @@ void read_fastmri_header(hid_t file, const std::string& path, std::uint64_t byte
     encoding = xml.encoding();
     xml.describe(header);
   }
-  header.image_size = {header.shape[1], whole(encoding.image_matrix[0], header.shape[2]),
-                       whole(encoding.image_matrix[1], header.shape[3])};
+  header.image_size = {header.shape[1], encoding.kept(0, header.shape[2]),
+                       encoding.kept(1, header.shape[3])};
   for (const char* name : {"reconstruction_rss", "reconstruction_esc"})
     if (has(file, name)) {
       const Handle image(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
@@ -314,8 +324,9 @@ constexpr std::uint64_t flag(int bit) {
   return std::uint64_t{1} << (bit - 1);
 }
 constexpr std::uint64_t calibration_alone = flag(20), reversed = flag(22);
+// Noise, navigator, phase correction, feedback, dummies, coil correction, phase stabilisation.
 constexpr std::uint64_t no_image = flag(19) | flag(23) | flag(24) | flag(26) | flag(27) | flag(28) |
-                                   flag(29);  // noise, navigator, phase correction, feedback, ...
+                                   flag(29) | flag(30) | flag(31);
 
 bool is_imaging(const Head& head) {
   return (head.flags & (no_image | calibration_alone)) == 0 && head.encoding_space_ref == 0;
@@ -323,10 +334,11 @@ bool is_imaging(const Head& head) {
 
 /// The heads of all acquisitions.
 std::vector<Head> read_heads(hid_t dataset, const std::string& path) {
-  const auto dims = lengths(dataset);
-  hsize_t n = 1;
-  for (const auto d : dims) n *= std::min<hsize_t>(d, 1 << 24);
-  if (n == 0 || n > 1 << 24)
+  const auto dims = lengths(dataset);  // [n], or [n, 1]
+  const bool is_list = dims.size() == 1 || (dims.size() == 2 && (dims[0] == 1 || dims[1] == 1));
+  if (!is_list) throw DataError(path + ": the acquisitions are no list");
+  const hsize_t n = std::max(dims.front(), dims.back());
+  if (n > 1 << 24 || dims.front() == 0 || dims.back() == 0)
     throw DataError(path + ": holds " + std::to_string(n) + " acquisitions");
   std::vector<Head> heads(n);
   const auto head = head_type();
@@ -382,7 +394,7 @@ Affine ismrmrd_affine(const Head& head, const SliceOrder& order, std::array<doub
       double dot = 0;
       for (std::size_t c = 0; c < 3; ++c)
         dot += static_cast<double>(directions[a][c]) * static_cast<double>(directions[b][c]);
-      if (std::fabs(dot - (a == b)) > 1e-3) return centred_affine(spacing, "LPS", header.shape);
+      if (!(std::fabs(dot - (a == b)) <= 1e-3)) return centred_affine(spacing, "LPS", header.shape);
     }
   Affine affine{};
   for (std::size_t r = 0; r < 3; ++r) {
@@ -404,6 +416,9 @@ void require_one(const std::vector<Head>& heads, const std::string& path) {
   for (const auto& head : heads) {
     if (!is_imaging(head)) continue;
     if (!first) first = &head;
+    for (std::size_t c = 0; c < 3; ++c)
+      if (!std::isfinite(head.position[c]) || !std::isfinite(head.slice_dir[c]))
+        throw DataError(path + ": an acquisition's position is not finite");
     const auto differ = [&](const char* what, auto a, auto b) {
       if (a != b) throw DataError(path + ": acquisitions of several " + what + "; want one image");
     };
@@ -448,9 +463,8 @@ void read_ismrmrd_header(hid_t file, const std::string& path, std::uint64_t byte
                   whole(encoding.matrix[0], first->number_of_samples),
                   whole(encoding.matrix[1], 0)};
   require_size(header, bytes, true, path);
-  header.image_size = {depth > 1 ? whole(encoding.image_matrix[2], depth) : slices,
-                       whole(encoding.image_matrix[0], header.shape[2]),
-                       whole(encoding.image_matrix[1], header.shape[3])};
+  header.image_size = {depth > 1 ? encoding.kept(2, depth) : slices,
+                       encoding.kept(0, header.shape[2]), encoding.kept(1, header.shape[3])};
   header.attributes = Json::object();
   xml.describe(header);
   header.acquisition.phase_encode_axis = 0;

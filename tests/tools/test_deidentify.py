@@ -1,6 +1,8 @@
 """What identifies a person: headers with --deidentify, records with --redact-paths."""
 import json
+import os
 import shutil
+import subprocess
 
 import nibabel as nib
 import numpy as np
@@ -144,6 +146,31 @@ def test_the_two_options_go_together(fails, person, tmp_path):
     for options in (["--deidentify"], ["--id-key", tmp_path / "key"]):
         fails(["mr-corrupt", "-a", "rician:2", *options, source, "-o", tmp_path / "o.dcm"], 64,
               "--deidentify and --id-key go together")
+
+
+def test_a_data_set_is_not_deidentified(fails, tmp_path):
+    (tmp_path / "m.json").write_text('{"schema":"mr-manifest/1","labels":[],"images":[],"provenance":[]}')
+    fails(["mr-corrupt", "-a", "rician:2", "--bids", "--deidentify", "--id-key", tmp_path / "key", "-o",
+           tmp_path / "o", tmp_path / "m.json"], 64, "are copied as they are")
+
+
+def test_paths_in_any_form_are_redacted_and_pipes_read_once(run, data, tmp_path):
+    home = tmp_path / SECRET
+    home.mkdir()
+    shutil.copy(data / "nifti/nibabel/anatomical.nii", home / f"{SECRET}.nii")
+    run(["mr-corrupt", "--redact-paths", "-a", "bias:2", f"--map=fat={SECRET}.nii", "--print-recipe",
+         f"{SECRET}.json", "--save-kspace", f"{SECRET}-k.nii", f"-o{SECRET}-o.nii", "--manifest-out",
+         "m.json", f"{SECRET}.nii"], cwd=home)
+    (entry,) = json.loads((home / "m.json").read_text())["provenance"]
+    assert SECRET not in json.dumps(entry), entry
+    assert entry["command"].startswith("mr-corrupt -a bias:2 --map=fat=redacted-")
+    fifo = tmp_path / "pipe"
+    os.mkfifo(fifo)
+    (tmp_path / "m.json").write_text(
+        '{"schema":"mr-manifest/1","labels":[],"images":[],"provenance":[]}')
+    feeder = subprocess.Popen(f"cat {tmp_path / 'm.json'} > {fifo}", shell=True)
+    run(["mr-manifest", "--redact-paths", "filter", fifo], timeout=20)
+    assert feeder.wait(timeout=20) == 0
 
 
 def test_no_record_holds_a_redacted_path(run, tmp_path):

@@ -59,6 +59,14 @@ def test_severity_0_and_the_export_need_no_phase(run, pair):
     assert np.array_equal(corrupted(run, pair / "m.nii", "gamma:3", "--phase", pair / "p.nii"), plain)
 
 
+def test_the_phase_is_that_of_the_image_before(run, fails, data, pair):
+    run(["mr-corrupt", "-a", "motion:3", "--phase", pair / "p.nii", pair / "m.nii", "-o", pair / "x.nii",
+         "--manifest-out", pair / "x.json"])
+    assert "phase" not in json.loads((pair / "x.json").read_text())["images"][0]
+    fails(["mr-corrupt", "-a", "motion:3", "--phase", pair / "p.nii", data / "kspace/cartesian_ksp.npy",
+           "-o", pair / "y.nii"], 64, "k-space has its own")
+
+
 def test_what_is_no_phase_is_refused(run, fails, tmp_path):
     image = complex_image()
     images.save(tmp_path / "m.nii", np.abs(image))

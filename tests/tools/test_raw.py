@@ -54,7 +54,7 @@ XML = """<?xml version="1.0" encoding="utf-8"?>
   <encodedSpace><matrixSize><x>{x}</x><y>{y}</y><z>{z}</z></matrixSize>
    <fieldOfView_mm><x>{fx}</x><y>{fy}</y><z>{fz}</z></fieldOfView_mm></encodedSpace>
   <reconSpace><matrixSize><x>{rx}</x><y>{ry}</y><z>{rz}</z></matrixSize>
-   <fieldOfView_mm><x>1</x><y>1</y><z>1</z></fieldOfView_mm></reconSpace>
+   <fieldOfView_mm><x>{gx}</x><y>{gy}</y><z>{fz}</z></fieldOfView_mm></reconSpace>
   <encodingLimits><kspace_encoding_step_1><minimum>0</minimum><maximum>{last}</maximum>
    <center>{centre}</center></kspace_encoding_step_1></encodingLimits>
   <echoTrainLength>4</echoTrainLength></encoding>
@@ -63,9 +63,10 @@ XML = """<?xml version="1.0" encoding="utf-8"?>
 </ismrmrdHeader>"""
 
 
-def xml(x, y, z, rx, ry, rz, centre, trajectory="cartesian", fz=4.5):
-    return XML.format(x=x, y=y, z=z, rx=rx, ry=ry, rz=rz, fx=0.5 * x, fy=0.75 * y, fz=fz,
-                      last=y - 1, centre=centre, trajectory=trajectory)
+def xml(x, y, z, rx, ry, rz, centre, trajectory="cartesian", fz=4.5, interpolation=1):
+    return XML.format(x=x, y=y, z=z, rx=rx * interpolation, ry=ry * interpolation, rz=rz, fx=0.5 * x,
+                      fy=0.75 * y, fz=fz, gx=0.5 * rx, gy=0.75 * ry, last=y - 1, centre=centre,
+                      trajectory=trajectory)
 
 
 def fastmri(path, coil_images, recon=(32, 32), single=False, patient="5f3c", acquisition="CORPD_FBK"):
@@ -250,6 +251,29 @@ def test_ismrmrd_lines_become_slices_where_they_lie(run, tmp_path):
     assert np.allclose(image.affine[:3, :3], [[-0.75, 0, 0], [0, 0, -3], [0, 0.5, 0]])
 
 
+def test_what_an_image_spans_is_cut_by_the_field_of_view(run, tmp_path):
+    """A reconstruction that was interpolated has a larger matrix than what it shows."""
+    coil_images = coils_of(slices=1, columns=24)
+    ismrmrd(tmp_path / "a.h5", to_kspace(coil_images), None, None,
+            header=xml(64, 24, 1, 32, 20, 1, 12, interpolation=2))
+    got, image = result(run, tmp_path, tmp_path / "a.h5", *KEEP)
+    assert np.allclose(got, middle(rss(coil_images, 1), 32, 20), atol=3e-6 * got.max())
+    assert image.header.get_zooms()[:2] == pytest.approx((0.75, 0.5))
+
+
+def test_lines_that_are_no_image_are_left_out(run, tmp_path):
+    coil_images = coils_of(slices=1, columns=24)
+    extra = []
+    for bit in (19, 20, 23, 24, 26, 27, 28, 29, 30, 31):  # as ismrmrd.h counts them
+        head = np.zeros((), HEAD)
+        head["flags"], head["number_of_samples"], head["active_channels"] = 1 << (bit - 1), 64, 4
+        head["idx"]["kspace_encode_step_1"] = 12
+        extra.append((head, np.ones((4, 64))))
+    ismrmrd(tmp_path / "a.h5", to_kspace(coil_images), (32, 24, 1), 12, extra=extra)
+    got, _ = result(run, tmp_path, tmp_path / "a.h5", *KEEP)
+    assert np.allclose(got, middle(rss(coil_images, 1), 32, 24), atol=3e-6 * got.max())
+
+
 def test_partial_lines_and_readouts_are_put_about_the_centre(run, tmp_path):
     coil_images = coils_of(slices=1, columns=24)
     kspace = to_kspace(coil_images)
@@ -287,6 +311,12 @@ def test_what_is_no_cartesian_image_is_refused(fails, tmp_path):
         "repetition", h["idx"]["kspace_encode_step_1"] // 4))
     refused("lies outside the encoded matrix", header=xml(64, 4, 1, 32, 4, 1, 2))
     refused("no XML", header="<ismrmrdHeader")
+    refused("position is not finite", change=lambda h: h.__setitem__("position", np.nan))
+    with h5py.File(tmp_path / "a.h5", "r+") as f:
+        one = f["dataset/data"][0]
+        del f["dataset/data"]
+        f["dataset"].create_dataset("data", (), ACQUISITION)[()] = one
+    fails(["mr-corrupt", *KEEP, tmp_path / "a.h5", "-o", tmp_path / "o.nii"], 65, "are no list")
     with h5py.File(tmp_path / "a.h5", "w") as f:
         f["weights"] = np.zeros(3)
     fails(["mr-corrupt", *KEEP, tmp_path / "a.h5", "-o", tmp_path / "o.nii"], 65, "HDF5 without k-space")
@@ -332,6 +362,12 @@ def test_a_folder_of_fastmri_goes_through_the_line(run, tmp_path, schema):
                                    "field_t": 2.8936, "sequence": "TurboSpinEcho",
                                    "acquisition": "CORPD_FBK"}
     assert len({i["subject"] for i in document["images"]}) == 6
+    kspace = np.zeros((4, 4, 4), "c8")
+    (tmp_path / "bart").mkdir()
+    kspace.tofile(tmp_path / "bart/b.cfl")
+    (tmp_path / "bart/b.hdr").write_text("# Dimensions\n4 4 1 4\n")
+    both = json.loads(run(["mr-manifest", "scan", "--kspace", tmp_path / "bart"]).stdout)["images"]
+    assert [i["id"] for i in both] == ["b"]
     assert "p0" not in json.dumps(document["images"]) and "Secret" not in scanned.read_text()
     run(["mr-manifest", "check", scanned])
     run(["mr-manifest", "slices", "--axis", "k", scanned, "--manifest-out", tmp_path / "s.json"])

@@ -272,6 +272,20 @@ TEST_CASE("an image without a foreground cannot be corrupted, but left alone") {
   }
 }
 
+TEST_CASE("the faintest and the strongest voxels are counted or refused, never lost") {
+  auto v = two_d();
+  for (auto& x : v.voxels) x *= 1e-42f;
+  CHECK_NOTHROW(measure_facts(v));
+  CHECK_THROWS_WITH_AS(corrupt(v, recipe({"motion:1"}), measure_facts(v), {}),
+                       doctest::Contains("intensities out of range"), mr::DataError);
+  auto complex_image = two_d();
+  complex_image.complex_voxels =
+      mr::Array<mr::image::Complex>(complex_image.voxels.shape());
+  complex_image.voxels = {};
+  complex_image.complex_voxels[3] = {3e38f, 3e38f};  // finite, but its magnitude is not
+  CHECK_THROWS_WITH_AS(measure_facts(complex_image), doctest::Contains("too large"), mr::DataError);
+}
+
 TEST_CASE("a signed image is the real part of a complex one, until the export") {
   auto v = two_d();
   for (auto& x : v.voxels) x -= 300;
