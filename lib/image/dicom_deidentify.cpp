@@ -147,7 +147,7 @@ void clean_item(DcmItem& item, const IdKey& key);
 /// What becomes of one element: true where it is to go.
 bool clean_element(DcmElement& element, const IdKey& key) {
   const DcmTag tag = element.getTag();
-  if (tag.isPrivate() || lists(removed, tag) || is_overlay_or_curve(tag)) return true;
+  if (tag.getGroup() % 2 == 1 || lists(removed, tag) || is_overlay_or_curve(tag)) return true;
   if (lists(emptied, tag)) {
     element.clear();
     return false;
@@ -167,9 +167,27 @@ bool clean_element(DcmElement& element, const IdKey& key) {
   return false;
 }
 
+/// An element whose type is not known (UN) is bytes that may hold anything: gone, but for UIDs.
+bool clean_unknown(DcmItem& item, unsigned long i, const IdKey& key) {
+  auto* element = item.getElement(i);
+  if (element->ident() != EVR_UN) return false;
+  const DcmTagKey tag = element->getTag();
+  std::string uid;
+  Uint8* bytes = nullptr;
+  if (lists(mapped, DcmTag(tag)) && element->getUint8Array(bytes).good() && bytes) {
+    uid.assign(reinterpret_cast<const char*>(bytes), element->getLength());
+    uid.erase(std::find_if(uid.begin(), uid.end(), [](char c) { return c == '\0' || c == ' '; }),
+              uid.end());
+  }
+  delete item.remove(i);
+  if (!uid.empty()) item.putAndInsertString(DcmTag(tag, EVR_UI), mapped_uid(key, uid).c_str());
+  return true;
+}
+
 void clean_item(DcmItem& item, const IdKey& key) {
   for (unsigned long i = item.card(); i-- > 0;)
-    if (clean_element(*item.getElement(i), key)) delete item.remove(i);
+    if (!clean_unknown(item, i, key) && clean_element(*item.getElement(i), key))
+      delete item.remove(i);
 }
 
 void set(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
@@ -182,9 +200,10 @@ std::string mapped_uid(const IdKey& key, const std::string& uid) {
   return uid_from("de-identified " + key.id("uid " + uid));
 }
 
-void deidentify(DcmFileFormat& file, const IdKey& key) {
-  auto& dataset = *file.getDataset();
-  const auto patient = key.id(text_of(dataset, DCM_PatientID));
+void deidentify(DcmDataset& dataset, const IdKey& key) {
+  auto who = text_of(dataset, DCM_PatientID);
+  if (who.empty()) who = "study " + text_of(dataset, DCM_StudyInstanceUID);
+  const auto patient = key.id(who);
   clean_item(dataset, key);
   set(dataset, DCM_PatientID, patient);
   set(dataset, DCM_PatientName, patient);
@@ -197,8 +216,6 @@ void deidentify(DcmFileFormat& file, const IdKey& key) {
   set(*code, DCM_CodingSchemeDesignator, "DCM");
   set(*code, DCM_CodeMeaning, "Basic Application Confidentiality Profile");
   set(dataset, DCM_LongitudinalTemporalInformationModified, "REMOVED");
-  for (Uint16 element = 0x0016; element <= 0x0102; ++element)  // who sent it, private information
-    file.getMetaInfo()->findAndDeleteElement(DcmTagKey(0x0002, element));
 }
 
 }  // namespace mr::image

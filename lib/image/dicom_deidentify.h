@@ -16,6 +16,6 @@ std::string mapped_uid(const IdKey& key, const std::string& uid);
 /// removed, emptied, replaced, or (UIDs) mapped, in nested items, too; private attributes, overlays
 /// and curves are gone; patient id and name become a keyed hash of the id. Pixels are not looked
 /// at, and the header says so.
-void deidentify(DcmFileFormat& file, const IdKey& key);
+void deidentify(DcmDataset& dataset, const IdKey& key);
 
 }  // namespace mr::image

@@ -184,14 +184,31 @@ std::string component_in(const std::string& image_type) {
 
 const DcmTagKey dataset_itself(0xffff, 0xffff);  // no functional group
 
+/// What GE says in place of ImageType: 0 to 3, magnitude, phase, real, imaginary.
+std::string ge_component(const DicomFile& file) {
+  if (file.elements.text(DCM_Manufacturer).substr(0, 2) != "GE") return "";
+  for (Uint16 block = 0x10; block <= 0xff; ++block) {
+    if (file.elements.text(DcmTagKey(0x0043, block)) != "GEMS_PARM_01") continue;
+    const auto kind =
+        file.elements.number(DcmTagKey(0x0043, static_cast<Uint16>(block << 8 | 0x2f)));
+    for (int i = 0; i < 4; ++i)
+      if (kind && *kind == i) return std::string(1, "MPRI"[i]);
+  }
+  return "";
+}
+
+std::string component_of(const Frame& frame, const FrameItems& items) {
+  const auto said = items.text(DCM_MRImageFrameTypeSequence, DCM_ComplexImageComponent);
+  for (const char* word : {"MAGNITUDE", "PHASE", "REAL", "IMAGINARY"})
+    if (said == word) return said.substr(0, 1);
+  auto component = component_in(frame.image_type);  // also where the whole is MIXED
+  return component.empty() ? ge_component(*frame.file) : component;
+}
+
 void read_contents(Frame& frame, const FrameItems& items) {
   frame.image_type = items.text(DCM_MRImageFrameTypeSequence, DCM_FrameType);
   if (frame.image_type.empty()) frame.image_type = items.text(dataset_itself, DCM_ImageType);
-  const auto component =
-      items.text(DCM_MRImageFrameTypeSequence, DCM_ComplexImageComponent).substr(0, 1);
-  frame.component = component.empty() || component == "X"  // MIXED: said of the whole
-                        ? component_in(frame.image_type)
-                        : component;
+  frame.component = component_of(frame, items);
   frame.echo_ms = items.number(DCM_MREchoSequence, DCM_EffectiveEchoTime);
   if (!frame.echo_ms) frame.echo_ms = items.number(dataset_itself, DCM_EchoTime);
   frame.is_trace = items.text(DCM_MRDiffusionSequence, DCM_DiffusionDirectionality) == "ISOTROPIC";
@@ -222,15 +239,20 @@ void read_times(Frame& frame, const FrameItems& items) {
   };
   frame.times[0] =
       either(DCM_FrameContentSequence, DCM_TemporalPositionIndex, DCM_TemporalPositionIdentifier);
-  frame.times[1] = either(DCM_CardiacSynchronizationSequence, DCM_NominalCardiacTriggerDelayTime,
-                          DCM_TriggerTime);
-  frame.times[2] =
+  frame.times[1] =
       either(DCM_FrameContentSequence, DCM_FrameAcquisitionNumber, DCM_AcquisitionNumber);
+  frame.times[2] = either(DCM_CardiacSynchronizationSequence, DCM_NominalCardiacTriggerDelayTime,
+                          DCM_TriggerTime);
   auto when = items.text(DCM_FrameContentSequence, DCM_FrameAcquisitionDateTime);
-  if (when.empty()) when = items.text(dataset_itself, DCM_AcquisitionTime);
+  const auto joined = [&](const DcmTagKey& date, const DcmTagKey& time) {
+    const auto t = items.text(dataset_itself, time);
+    return t.empty() ? t : items.text(dataset_itself, date) + t;  // across midnight
+  };
+  if (when.empty()) when = joined(DCM_AcquisitionDate, DCM_AcquisitionTime);
   frame.times[3] = seconds_in(when);
-  frame.times[4] = seconds_in(items.text(dataset_itself, DCM_ContentTime));
-  frame.times[5] = items.number(dataset_itself, DCM_InstanceNumber).value_or(0) * 1e6 + frame.index;
+  frame.times[4] = seconds_in(joined(DCM_ContentDate, DCM_ContentTime));
+  frame.times[5] = frame.diffusion_b;
+  frame.times[6] = items.number(dataset_itself, DCM_InstanceNumber).value_or(0) * 1e6 + frame.index;
 }
 
 void read_scaling(Frame& frame, const Wanted& wanted) {
@@ -261,6 +283,10 @@ void read_geometry(Frame& frame, const Wanted& wanted) {
       std::fabs(dot(frame.column_direction, frame.column_direction) - 1) > 1e-3 ||
       std::fabs(dot(frame.row_direction, frame.column_direction)) > 1e-3)
     wanted.fail("ImageOrientationPatient is not two perpendicular unit vectors");
+  for (auto* direction : {&frame.row_direction, &frame.column_direction}) {
+    const double length = std::sqrt(dot(*direction, *direction));
+    for (double& x : *direction) x /= length;
+  }
   for (const auto& tag : {DCM_SpacingBetweenSlices, DCM_SliceThickness}) {
     const auto step = wanted.items().number(DCM_PixelMeasuresSequence, tag);
     if (!frame.step && step && *step > 0) frame.step = step;
@@ -406,6 +432,16 @@ DcmElement* FrameItems::element(const DcmTagKey& group, const DcmTagKey& tag) co
     DcmItem* item = nullptr;
     DcmElement* element = nullptr;
     if (groups && groups->findAndGetSequenceItem(group, item).good() && item &&
+        item->findAndGetElement(tag, element).good())
+      return element;
+  }
+  // Of objects that were converted from classic ones: what had no functional group.
+  for (const auto& [groups, converted] :
+       {std::pair(own_, DCM_UnassignedPerFrameConvertedAttributesSequence),
+        std::pair(shared_, DCM_UnassignedSharedConvertedAttributesSequence)}) {
+    DcmItem* item = nullptr;
+    DcmElement* element = nullptr;
+    if (groups && groups->findAndGetSequenceItem(converted, item).good() && item &&
         item->findAndGetElement(tag, element).good())
       return element;
   }

@@ -84,7 +84,7 @@ struct Frame {
   Vector position{}, row_direction{}, column_direction{};  // LPS+ mm; along increasing i and j
   double spacing_i = 0, spacing_j = 0;                     // mm
   std::optional<double> step;                  // between slices [mm], as the header says
-  std::array<std::optional<double>, 6> times;  // what may tell repeats apart, best first
+  std::array<std::optional<double>, 7> times;  // what may tell repeats apart, best first
 };
 
 /// An element of a frame: in its own or the shared functional groups, under `group`, or of the

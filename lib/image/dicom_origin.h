@@ -27,9 +27,10 @@ struct DicomOrigin : FileOrigin {
   DicomKind kind = DicomKind::file;
   PixelFormat format;
   std::vector<Source> sources;
-  std::vector<Place> places;  // of plane f * Z + z
-  double bright_end = 0;      // of the voxels as read
-  mutable std::mutex mutex;   // DCMTK's lists keep a cursor: even reading is not for two threads
+  std::vector<Place> places;       // of plane f * Z + z
+  bool is_philips_scaled = false;  // values are not those that RescaleSlope makes
+  double bright_end = 0;           // of the voxels as read
+  mutable std::mutex mutex;  // DCMTK's lists keep a cursor: even reading is not for two threads
   double storable(double scale) const override;
 };
 

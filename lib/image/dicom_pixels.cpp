@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <limits>
+#include <string_view>
 
 #include "base/error.h"
 #include "image/dicom_frames.h"
@@ -118,6 +119,27 @@ bool decode_rle(std::string_view bytes, std::size_t pixels, std::size_t pixel_by
   return true;
 }
 
+/// Bits of a sample, of the frame header of a JPEG stream (ITU-T T.81, B.2.2); 0 where it has none.
+int jpeg_precision(std::string_view bytes) {
+  for (std::size_t at = 2; at + 4 < bytes.size();) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[at + i]); };
+    if (byte(0) != 0xff) return 0;
+    const int marker = byte(1);
+    if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc)
+      return byte(4);
+    at += marker == 0xff ? 1 : 2 + (std::size_t{byte(2)} << 8 | byte(3));
+  }
+  return 0;
+}
+
+/// n bytes at the front become n 16-bit numbers.
+void widen(char* pixels, std::size_t n) {
+  for (std::size_t i = n; i-- > 0;) {
+    const std::uint16_t value = static_cast<unsigned char>(pixels[i]);
+    std::memcpy(pixels + 2 * i, &value, sizeof value);
+  }
+}
+
 }  // namespace
 
 void read_frame(const DicomFile& file, int frame, std::vector<char>& pixels) {
@@ -167,6 +189,13 @@ void read_frame(const DicomFile& file, int frame, std::vector<char>& pixels) {
         &dataset, static_cast<Uint32>(frame), fragment, pixels.data(),
         static_cast<Uint32>(pixels.size()), colour_model);
     if (status.bad()) fail(status.text());
+    // DCMTK writes as many bits as the JPEG stream has, whatever is allocated.
+    const bool jpeg = DcmXfer(syntax).getXferID() != nullptr && syntax != EXS_JPEGLSLossless &&
+                      syntax != EXS_JPEGLSLossy;
+    const int precision = jpeg && pixel_bytes == 2
+                              ? jpeg_precision(fragments_of(*pixel_data, frame, file.frames))
+                              : 0;
+    if (precision > 0 && precision <= 8) widen(pixels.data(), n);
   }
   clean_pixels(file.format, pixels.data(), static_cast<std::int64_t>(n));
 }

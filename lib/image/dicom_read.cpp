@@ -191,6 +191,7 @@ Volume read_stack(const Stack& stack, const std::string& name, DicomKind kind, b
   volume.voxels = Array<float>(header.shape);
   read_planes(image, volume, *origin);
   require_finite(volume, name);
+  origin->is_philips_scaled = image.is_philips_scaled;
   origin->bright_end = bright_end(volume);
   volume.origin = std::move(origin);
   return volume;
@@ -216,7 +217,7 @@ Volume read_stack(const Stack& stack, const std::string& name, DicomKind kind, b
 const Stack& choose(const Stacks& all, const std::string& path, const std::string& image) {
   std::vector<const Stack*> chosen;
   for (const auto& stack : all.stacks)  // a file that does not say whose it is may be of any
-    if (stack.of_unknown && image.empty()) throw DataError(stack.error);
+    if (stack.of_unknown) throw DataError(stack.error);
   for (const auto& stack : all.stacks)
     if (image.empty() || image == stack.name || image == stack.long_name) chosen.push_back(&stack);
   if (chosen.size() > 1) fail_for_many(chosen, path);
@@ -323,6 +324,9 @@ Listing list_dicom(const std::string& path) {
     for (const auto& file : stack.files) ++images_in[file];
   Listing listing;
   listing.others = all.others;
+  std::string lost;  // of a file that does not say whose it is: it may be of any
+  for (const auto& stack : all.stacks)
+    if (stack.of_unknown) lost = stack.error;
   for (const auto& stack : all.stacks) {
     ListedImage image;
     if (all.stacks.size() == 1)
@@ -336,6 +340,7 @@ Listing list_dicom(const std::string& path) {
     image.is_phase =
         all.stacks.size() > 1 && !stack.planes.empty() && stack.planes[0].component == "P";
     try {
+      if (!lost.empty()) throw DataError(lost);
       if (!image.is_phase) image.header = header_of(arrange(stack, image.path));
     } catch (const DataError& e) {
       image.unreadable = e.what();

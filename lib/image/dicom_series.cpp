@@ -20,27 +20,44 @@ struct Found {
   std::shared_ptr<DicomFile> file;
   std::vector<Frame> frames;
   std::string error;
+  bool is_cut = false;  // cannot be parsed to its end, or has none of what comes last
 
   /// Number and UID: some exports give many series one UID.
   std::string series() const {
     return series_number() + " " + file->elements.text(DCM_SeriesInstanceUID);
   }
-  bool is_unknown() const { return file->elements.text(DCM_SeriesInstanceUID).empty(); }
+  bool is_unknown() const { return is_cut && file->elements.text(DCM_SeriesInstanceUID).empty(); }
   std::string series_number() const { return file->elements.text(DCM_SeriesNumber); }
 };
 
+/// Is a file that is no DICOM one meant to be? An empty one without an ending, or one named so.
+bool is_lost(const std::string& path) {
+  const auto name = lower(file_name(path));
+  return ends_with(name, ".dcm") || ends_with(name, ".ima") ||
+         (name.find('.') == std::string::npos && read_prefix(path, 1).empty());
+}
+
+/// The DICOM files of a folder, by name. throws DataError on what may be one that was lost: a link
+/// to nothing, a file that ended before it began
 std::vector<std::string> files_in(const std::string& folder) {
-  std::vector<std::string> paths;
+  std::vector<std::string> paths, dicom;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
-    if (entry.is_regular_file()) paths.push_back(entry.path().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const auto path = entry.path().string();
+    if (file_name(path).front() == '.') continue;
+    std::error_code none;
+    if (entry.is_symlink(none) && !entry.exists(none))
+      throw DataError(path + ": a link to nothing");
+    if (entry.is_regular_file(none)) paths.push_back(path);
+  }
   if (error) throw IoError(folder + ": cannot be read: " + error.message());
   std::sort(paths.begin(), paths.end());
-  paths.erase(
-      std::remove_if(paths.begin(), paths.end(),
-                     [](const auto& path) { return !looks_like_dicom(read_prefix(path, 132)); }),
-      paths.end());
-  return paths;
+  for (const auto& path : paths)
+    if (looks_like_dicom(read_prefix(path, 132)))
+      dicom.push_back(path);
+    else if (is_lost(path))
+      throw DataError(path + ": no DICOM file: damaged, or cut off");
+  return dicom;
 }
 
 /// The files of a DICOMDIR's image records (PS3.3 F.5, ReferencedFileID).
@@ -74,8 +91,10 @@ std::vector<Found> open_all(const std::vector<std::string>& paths,
       open_dicom(path, path, *file);
     } catch (const DataError& e) {
       one.error = e.what();
+      one.is_cut = true;
     }
     if (is_directory(*file)) continue;
+    one.is_cut = one.is_cut || !file->elements.find(DCM_PixelData);
     if (const auto other = other_object(*file); !other.empty()) {
       ++others[other];
       continue;
@@ -192,7 +211,7 @@ std::vector<Stack> group(const std::vector<Found>& found) {
   std::map<std::string, std::vector<const Found*>> series;
   std::map<std::string, std::set<std::string>> with_number;
   for (const auto& one : found) {
-    const bool alone = one.is_unknown() && !one.error.empty();
+    const bool alone = !one.error.empty() && one.file->elements.text(DCM_SeriesInstanceUID).empty();
     series[alone ? one.file->name : one.series()].push_back(&one);
     with_number[plain_number(one.series_number())].insert(one.series());
   }
@@ -215,18 +234,19 @@ std::vector<Stack> group(const std::vector<Found>& found) {
 /// times. What was measured is DV / (RS SS), with the scale slope SS (Chenevert et al., Transl
 /// Oncol 2014;7:65, "floating point values"). Where RS SS is one number, the two differ by a factor
 /// that stands for nothing, and the standard's values are kept.
-void apply_philips_scaling(std::vector<Frame>& frames) {
+bool apply_philips_scaling(std::vector<Frame>& frames) {
   std::vector<double> factors;
   for (const auto& frame : frames) {
-    if (!frame.philips_scale || frame.storage.slope <= 0) return;
+    if (!frame.philips_scale || frame.storage.slope <= 0) return false;
     factors.push_back(frame.storage.slope * *frame.philips_scale);
   }
   const auto [least, most] = std::minmax_element(factors.begin(), factors.end());
-  if (*most <= *least * (1 + 1e-5)) return;
+  if (*most <= *least * (1 + 1e-5)) return false;
   for (std::size_t i = 0; i < frames.size(); ++i) {
     frames[i].storage.slope /= factors[i];
     frames[i].storage.intercept /= factors[i];
   }
+  return true;
 }
 
 /// For messages.
@@ -295,10 +315,15 @@ void order_repeats(std::vector<std::vector<Frame>>& slices, const std::string& n
     for (auto& slice : slices)
       std::sort(slice.begin(), slice.end(),
                 [&](const Frame& a, const Frame& b) { return *a.times[kind] < *b.times[kind]; });
-    return;
+    const auto alike = [&](const std::vector<Frame>& slice) {  // triggers, say, come with jitter
+      for (std::size_t f = 0; f < repeats; ++f)
+        if (slice[f].diffusion_b != slices[0][f].diffusion_b) return false;
+      return true;
+    };
+    if (std::all_of(slices.begin(), slices.end(), alike)) return;
   }
   throw DataError(name + ": " + place_of(slices[0][0]) + " and " + place_of(slices[0][1]) +
-                  " lie at one position, and nothing tells which comes first");
+                  " lie at one position, and nothing tells which comes first in every slice");
 }
 
 /// Names the slices between which others are missing: where a distance is at least 1.5 times the
@@ -381,7 +406,7 @@ Arranged arrange(const Stack& stack, const std::string& name, bool phase) {
   arranged.slices = static_cast<std::int64_t>(slices.size());
   for (std::size_t f = 0; f < slices.front().size(); ++f)
     for (auto& slice : slices) arranged.planes.push_back(std::move(slice[f]));
-  apply_philips_scaling(arranged.planes);
+  arranged.is_philips_scaled = apply_philips_scaling(arranged.planes);
   return arranged;
 }
 

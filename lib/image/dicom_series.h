@@ -38,6 +38,7 @@ struct Arranged {
   std::vector<Frame> planes;  // f * slices + z
   std::int64_t repeats = 1, slices = 1;
   double step_mm = 1;  // between slices
+  bool is_philips_scaled = false;
 };
 
 /// throws DataError "NAME: ..." on gaps, uneven steps, an image that is there twice, repeats that

@@ -47,7 +47,8 @@ void drop_stale(DcmDataset& dataset) {
   for (const auto& tag :
        {DCM_InstanceCreationDate, DCM_InstanceCreationTime, DCM_IconImageSequence,
         DCM_MACParametersSequence, DCM_DigitalSignaturesSequence, DCM_SmallestPixelValueInSeries,
-        DCM_LargestPixelValueInSeries, DCM_PixelPaddingValue, DCM_PixelPaddingRangeLimit})
+        DCM_LargestPixelValueInSeries, DCM_PixelPaddingValue, DCM_PixelPaddingRangeLimit,
+        DCM_ExtendedOffsetTable, DCM_ExtendedOffsetTableLengths})
     dataset.findAndDeleteElement(tag);
   for (int group = 0x6000; group < 0x6020; group += 2) {  // overlays in the pixels' spare bits
     const auto g = static_cast<Uint16>(group);
@@ -139,13 +140,18 @@ DcmItem* item_of(DcmItem& groups, const DcmTagKey& group) {
   return item;
 }
 
-/// The groups that have `group`; the shared one, which gets it, where none has.
+/// The groups that have `group`; where none has, the shared one gets it, or each frame.
 std::vector<DcmItem*> items_of(DcmDataset& dataset, const DcmTagKey& group) {
   std::vector<DcmItem*> items;
   const auto groups = functional_groups(dataset);
   for (auto* one : groups)
     if (auto* item = item_of(*one, group)) items.push_back(item);
-  if (items.empty() && !groups.empty()) items.push_back(&new_item(*groups[0], group, false));
+  if (!items.empty()) return items;
+  const bool shared = dataset.tagExists(DCM_SharedFunctionalGroupsSequence);
+  for (auto* one : groups) {
+    items.push_back(&new_item(*one, group, false));
+    if (shared) break;
+  }
   return items;
 }
 
@@ -196,24 +202,34 @@ void describe(DcmDataset& dataset, const Derivation& derivation) {
   set_code(equipment, DCM_PurposeOfReferenceCodeSequence, "109103", "DCM", "Modifying Equipment");
 }
 
-/// Windows are scaled as the bright end of the image was, so that it looks as bright as before.
-void adapt_window(DcmItem& item, double factor) {
+/// Windows are scaled as the bright end of the image was, so that it looks as bright as before. Of
+/// an inverted image, whose value v shows as `mirror` - v, they are scaled as it shows.
+struct WindowScale {
+  double factor = 1;
+  double mirror_before = 0, mirror_after = 0;
+  bool inverted = false;
+};
+
+void adapt_window(DcmItem& item, const WindowScale& scale) {
   item.findAndDeleteElement(DCM_VOILUTSequence);  // of values that are others now
   for (const auto& tag : {DCM_WindowCenter, DCM_WindowWidth}) {
     std::string scaled;
     Float64 x = 0;
     for (unsigned long i = 0; item.findAndGetFloat64(tag, x, i).good(); ++i)
-      scaled += (i > 0 ? "\\" : "") + decimal_string(x * factor);
+      scaled += (i > 0 ? "\\" : "") +
+                decimal_string(scale.inverted && tag == DCM_WindowCenter
+                                   ? scale.mirror_after - scale.factor * (scale.mirror_before - x)
+                                   : x * scale.factor);
     if (!scaled.empty()) set(item, tag, scaled);
   }
 }
 
-void adapt_windows(DcmDataset& dataset, double factor) {
+void adapt_windows(DcmDataset& dataset, const WindowScale& scale) {
   constexpr double unseen = 0.02;
-  if (std::fabs(factor - 1) < unseen) return;
-  adapt_window(dataset, factor);
+  if (std::fabs(scale.factor - 1) < unseen && scale.mirror_before == scale.mirror_after) return;
+  adapt_window(dataset, scale);
   for (auto* groups : functional_groups(dataset))
-    if (auto* item = item_of(*groups, DCM_FrameVOILUTSequence)) adapt_window(*item, factor);
+    if (auto* item = item_of(*groups, DCM_FrameVOILUTSequence)) adapt_window(*item, scale);
 }
 
 void set_scaling(DcmItem& item, const Storage& storage) {
@@ -239,6 +255,19 @@ void rescale(DcmDataset& dataset, const Storage& storage) {
     group->findAndDeleteElement(DCM_RealWorldValueMappingSequence);
     if (auto* item = item_of(*group, philips_items)) rescale_philips(*item);
   }
+}
+
+/// Writes the scaling that each frame was read with, one for each that is kept, in order.
+void write_scaling(DcmDataset& dataset, const std::vector<Storage>& frames) {
+  DcmSequenceOfItems* sequence = nullptr;
+  dataset.findAndGetSequence(DCM_PerFrameFunctionalGroupsSequence, sequence);
+  if (!sequence) return set_scaling(dataset, frames.front());
+  for (auto* groups : functional_groups(dataset))
+    groups->findAndDeleteElement(DCM_PixelValueTransformationSequence);
+  for (std::size_t i = 0; i < frames.size() && i < sequence->card(); ++i)
+    set_scaling(new_item(*sequence->getItem(static_cast<unsigned long>(i)),
+                         DCM_PixelValueTransformationSequence, false),
+                frames[i]);
 }
 
 /// Leaves the frames of these indices, which rise.
@@ -362,6 +391,17 @@ std::vector<int> frames_in(const DicomOrigin& origin, const Planes& planes) {
   return {frames.begin(), frames.end()};
 }
 
+/// The scaling of the frames of one source, in the order of frames_in.
+std::vector<Storage> storages_in(const DicomOrigin& origin, const Planes& planes) {
+  std::map<int, Storage> storages;
+  for (const auto p : planes)
+    storages[origin.places[static_cast<std::size_t>(p)].frame] =
+        origin.planes[static_cast<std::size_t>(p)];
+  std::vector<Storage> list;
+  for (const auto& [frame, storage] : storages) list.push_back(storage);
+  return list;
+}
+
 /// The frames of one source as they go to its file. Tiles of a mosaic without a slice are 0.
 Pixels encode_source(const Volume& volume, const DicomOrigin& origin, const Storage& storage,
                      std::size_t source, const Planes& planes) {
@@ -422,35 +462,49 @@ void encode_files(const Volume& volume, const DicomOrigin& origin, const Derivat
   const double brightness = bright_end(volume);
   const double factor =
       origin.bright_end > 0 && brightness > 0 ? brightness / origin.bright_end : 1;
+  WindowScale window{factor};
+  if (origin.format.inverted) {
+    const auto mirror = [&](const Storage& s) {
+      return s.slope * static_cast<double>(origin.format.mirror()) + 2 * s.intercept;
+    };
+    window.inverted = true;
+    window.mirror_before = mirror(origin.storage);
+    window.mirror_after = mirror(storage);
+  }
   const std::lock_guard<std::mutex> lock(origin.mutex);
   for (std::size_t s = 0; s < pixels.size(); ++s) {
     const auto& source = origin.sources[s];
-    DcmFileFormat file(*source.file);
+    // Who is not to be named is not named by the file's preamble and meta header, either.
+    DcmFileFormat file = derivation.deidentify ? DcmFileFormat(source.file->getDataset())
+                                               : DcmFileFormat(*source.file);
     auto& dataset = *file.getDataset();
     drop_stale(dataset);
-    if (derivation.deidentify) deidentify(file, *derivation.deidentify);
+    if (derivation.deidentify) deidentify(dataset, *derivation.deidentify);
     keep_frames(dataset, frames_in(origin, planes[s]), source.frames);
+    if (derivation.deidentify && !rescaled && origin.is_philips_scaled)
+      write_scaling(dataset, storages_in(origin, planes[s]));  // the private scale is gone
     describe(dataset, derivation);
+    if (text_of(dataset, DCM_SOPInstanceUID).empty())
+      set(dataset, DCM_SOPInstanceUID, uid_from(std::to_string(s)));
     for (const auto& tag : {DCM_SeriesInstanceUID, DCM_SOPInstanceUID, DCM_ConcatenationUID,
                             DCM_SOPInstanceUIDOfConcatenationSource})
       if (const auto uid = text_of(dataset, tag); !uid.empty())
         set(dataset, tag, uid_from(identity + " " + uid));
     if (rescaled) rescale(dataset, storage);
-    adapt_windows(dataset, factor);
+    adapt_windows(dataset, window);
     put_pixels(dataset, origin.format, pixels[s], widened);
     pixels[s] = {};
     sink(source.file_name, serialise(file));
   }
 }
 
-/// "IM0001", "IM0001.ima" -> "IM0001.dcm"; a second one of that stem keeps its whole name.
+/// "IM0001", "IM0001.ima" -> "IM0001.dcm"; a second one of that stem keeps its whole name, and more
+/// of them get a count.
 std::string derived_name(const std::string& source, std::set<std::string>& taken) {
   const auto dot = source.rfind('.');
   auto name = source.substr(0, dot == 0 ? std::string::npos : dot) + ".dcm";
-  if (!taken.insert(name).second) {
-    name = source + ".dcm";
-    taken.insert(name);
-  }
+  for (int count = 1; !taken.insert(name).second; ++count)
+    name = source + (count == 1 ? "" : "_" + std::to_string(count)) + ".dcm";
   return name;
 }
 

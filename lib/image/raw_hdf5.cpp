@@ -6,7 +6,6 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <pugixml.hpp>
 #include <utility>
@@ -15,16 +14,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "image/child.h"
 #include "image/raw_file.h"
 
 namespace mr::image {
 namespace {
-
-/// Debian's HDF5 is not for several threads at once.
-std::mutex& library() {
-  static std::mutex mutex;
-  return mutex;
-}
 
 /// A handle of HDF5 and how it is closed.
 class Handle {
@@ -45,9 +39,8 @@ class Handle {
 };
 
 Handle open_file(const std::string& path) {
-  static std::once_flag once;
-  std::call_once(once, [] { H5dont_atexit(); });  // it complains of what a damaged file left open
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);    // messages are ours to make; of each thread
+  H5dont_atexit();                              // it complains of what a damaged file left open
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // messages are ours to make
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file) throw DataError(path + ": damaged HDF5 file");
   return file;
@@ -547,8 +540,9 @@ void read_ismrmrd(hid_t file, const std::string& path, const RawHeader& header, 
 
 }  // namespace
 
-RawHeader read_hdf5_header(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(library());
+namespace {
+
+RawHeader header_of(const std::string& path) {
   const auto file = open_file(path);
   std::error_code error;
   const auto bytes = std::filesystem::file_size(path, error);
@@ -566,13 +560,47 @@ RawHeader read_hdf5_header(const std::string& path) {
   return header;
 }
 
+Json to_json(const RawHeader& header) {
+  return {{"shape", header.shape},           {"image_size", header.image_size},
+          {"affine", header.affine},         {"acquisition", to_json(header.acquisition)},
+          {"attributes", header.attributes}, {"subject", header.subject}};
+}
+
+RawHeader header_from_json(const Json& object, const std::string& path) {
+  RawHeader header;
+  header.shape = object.at("shape").get<std::array<std::int64_t, 4>>();
+  header.image_size = object.at("image_size").get<std::array<std::int64_t, 3>>();
+  header.affine = object.at("affine").get<Affine>();
+  header.acquisition = merge_acquisition({}, object.at("acquisition"), path);
+  header.attributes = object.at("attributes");
+  header.subject = object.at("subject");
+  return header;
+}
+
+}  // namespace
+
+// HDF5 1.10 crashes on damaged files: it is called in processes of their own.
+
+RawHeader read_hdf5_header(const std::string& path) {
+  Child child(path, [&](const ByteSink& sink) { sink(to_line(to_json(header_of(path)))); });
+  const auto text = child.read_all();
+  child.finish();
+  return header_from_json(parse_json(text, path), path);
+}
+
 void read_hdf5(const std::string& path, const RawHeader& header, Complex* samples) {
-  const std::lock_guard<std::mutex> lock(library());
-  const auto file = open_file(path);
-  if (has(file, "kspace"))
-    read_fastmri(file, path, header, samples);
-  else
-    read_ismrmrd(file, path, header, samples);
+  const auto n = static_cast<std::size_t>(header.shape[0] * header.shape[1] * header.shape[2] *
+                                          header.shape[3]);
+  Child child(path, [&](const ByteSink& sink) {
+    const auto file = open_file(path);
+    if (has(file, "kspace"))
+      read_fastmri(file, path, header, samples);  // of the child's memory
+    else
+      read_ismrmrd(file, path, header, samples);
+    sink({reinterpret_cast<const char*>(samples), n * sizeof(Complex)});
+  });
+  child.read(samples, n * sizeof(Complex));
+  child.finish();
 }
 
 }  // namespace mr::image

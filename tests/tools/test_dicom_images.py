@@ -258,6 +258,160 @@ def test_repeats_are_ordered_by_what_tells_them_apart(key, values, run, data, tm
     assert np.array_equal(voxels[0, 0], [[100 * i + s for i in order] for s in range(2)])
 
 
+@pytest.fixture
+def write(data, tmp_path):
+    """write("a/1.dcm", z=3, PatientID="x"): a copy of a real slice at that position, with changes."""
+    def make(name, z=0.0, pixels=None, **changes):
+        dataset = pydicom.dcmread(data / "dicom/pydicom/MR_small.dcm")
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dataset.SOPInstanceUID = "1.2.3." + str(abs(hash((name, z))) % 10**9)
+        dataset.ImagePositionPatient = ["0", "0", str(z)]
+        if pixels is not None:
+            dataset.PixelData = np.asarray(pixels, "<i2").tobytes()
+        for key, value in changes.items():
+            setattr(dataset, key, value)
+        dataset.save_as(path)
+        return path
+    return make
+
+
+def voxels_of(run, source, tmp_path):
+    run(["mr-corrupt", *KEEP, "--force", source, "-o", tmp_path / "voxels.nii"])
+    return np.squeeze(nib.load(tmp_path / "voxels.nii").get_fdata())
+
+
+def test_triggers_that_jitter_do_not_mix_diffusion_weightings(run, write, tmp_path):
+    for z, triggers in ((0, (512.5, 498)), (3, (497, 505))):
+        for i, (b, trigger) in enumerate(zip((0, 1000), triggers)):
+            write(f"dwi/{z}{i}.dcm", z, np.full((64, 64), 1000 + b + z), DiffusionBValue=float(b),
+                  TriggerTime=str(trigger), AcquisitionNumber="1")
+    voxels = voxels_of(run, tmp_path / "dwi", tmp_path)
+    assert np.array_equal(voxels[0, 0], [[1000, 2000], [1003, 2003]])
+
+
+def test_a_run_across_midnight_keeps_its_order(run, write, tmp_path):
+    for i, (date, time) in enumerate((("20240229", "235959"), ("20240301", "000001"))):
+        write(f"run/{i}.dcm", 0, np.full((64, 64), i), AcquisitionDate=date, AcquisitionTime=time,
+              ContentTime="000000", InstanceNumber="1")
+    assert list(voxels_of(run, tmp_path / "run", tmp_path)[0, 0]) == [0, 1]
+
+
+def test_slices_that_may_be_lost_are_missed(run, fails, write, tmp_path):
+    for z in range(0, 15, 3):
+        write(f"s/IM{z}", z)
+    folder, out = tmp_path / "s", ["-o", tmp_path / "o"]
+    whole = (folder / "IM12").read_bytes()
+    run(["mr-corrupt", *KEEP, folder, *out])
+    for content in (b"", None):
+        (folder / "IM12").unlink()
+        (folder / "IM12").symlink_to("nowhere") if content is None else (
+            folder / "IM12").write_bytes(content)
+        fails(["mr-corrupt", *KEEP, folder, "-o", tmp_path / "x"], 65, "IM12: ",
+              "a link to nothing" if content is None else "no DICOM file: damaged")
+    (folder / "IM12").unlink()
+    (folder / "IM12").write_bytes(whole[:whole.index(b"\x20\x00\x0e\x00")])  # before its series
+    fails(["mr-corrupt", *KEEP, f"{folder}#1", "-o", tmp_path / "x"], 65, "IM12: ")
+    p = run(["mr-manifest", "scan", "--allow-unreadable", tmp_path / "s"], check=False)
+    assert p.returncode == 65 and b"no image is left" in p.stderr
+    (folder / "IM12").unlink()
+    (folder / "README").write_text("no image, and no loss")
+    run(["mr-corrupt", *KEEP, folder, "-o", tmp_path / "x"])
+
+
+def test_ge_says_in_a_private_element_what_it_shows(run, fails, write, tmp_path):
+    for z in (0, 3, 6):
+        for kind in range(4):
+            path = write(f"ge/{z}{kind}.dcm", z, np.full((64, 64), 100 * kind), Manufacturer="GE MEDICAL",
+                         ImageType=["ORIGINAL", "PRIMARY", "OTHER"], InstanceNumber=str(4 * z + kind))
+            dataset = pydicom.dcmread(path)
+            dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x2f, "SS", kind)
+            dataset.save_as(path)
+    fails(["mr-corrupt", *KEEP, tmp_path / "ge", "-o", tmp_path / "o"], 65,
+          "#1 (3 of 64x64), #1_ph (3 of 64x64), #1_real (3 of 64x64), #1_imaginary (3 of 64x64)")
+    assert np.all(voxels_of(run, f"{tmp_path}/ge#1", tmp_path) == 0)
+
+
+def test_converted_objects_keep_apart_what_their_frames_say(run, fails, data, tmp_path):
+    dataset = pydicom.dcmread(data / "dicom/nitest-balls1/DICOM/T1.dcm")
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4.4"  # legacy converted enhanced MR
+    groups = [dataset.SharedFunctionalGroupsSequence[0], *dataset.PerFrameFunctionalGroupsSequence]
+    for group in groups:
+        for key in ("MREchoSequence", "MRImageFrameTypeSequence"):
+            if key in group:
+                delattr(group, key)
+    for i, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        item = pydicom.Dataset()
+        item.EchoTime = str(10 if i < 5 else 90)
+        group.UnassignedPerFrameConvertedAttributesSequence = [item]
+        group.PlanePositionSequence[0].ImagePositionPatient = ["0", "0", str(i % 5)]
+        group.PlaneOrientationSequence[0].ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+    dataset.save_as(tmp_path / "in.dcm")
+    fails(["mr-corrupt", *KEEP, tmp_path / "in.dcm", "-o", tmp_path / "o.dcm"], 65,
+          "#601_e1 (5 of 80x80), #601_e2 (5 of 80x80)")
+
+
+def test_an_object_that_is_mixed_says_by_frame_what_it_shows(fails, data, tmp_path):
+    dataset = pydicom.dcmread(data / "dicom/nitest-balls1/DICOM/fieldmap.dcm")
+    dataset.ComplexImageComponent = "MIXED"
+    for i, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        kind = group.MRImageFrameTypeSequence[0]
+        kind.FrameType = ["ORIGINAL", "PRIMARY", "M" if i < 10 else "P", "NONE"]
+        if "ComplexImageComponent" in kind:
+            del kind.ComplexImageComponent
+    dataset.save_as(tmp_path / "in.dcm")
+    fails(["mr-corrupt", *KEEP, tmp_path / "in.dcm", "-o", tmp_path / "o.dcm"], 65, "#1101_ph")
+
+
+def test_names_that_collide_are_told_apart(run, write, tmp_path):
+    for z, name in enumerate(("IM1", "IM1.ima", "IM1.dcm")):
+        write(f"n/{name}", z)
+    run(["mr-corrupt", *KEEP, tmp_path / "n", "-o", tmp_path / "o"])
+    assert len(list((tmp_path / "o").iterdir())) == 3
+
+
+def test_directions_of_four_decimals_make_an_even_volume(run, write, tmp_path):
+    angle = np.deg2rad(17.3)
+    row = [np.cos(angle), np.sin(angle), 0]
+    column = [-np.sin(angle) * np.cos(0.2), np.cos(angle) * np.cos(0.2), np.sin(0.2)]
+    normal = np.cross(row, column)
+    rounded = [f"{x:.4f}" for x in (*row, *column)]
+    for k in range(200):
+        write(f"o/{k}.dcm", 0, ImageOrientationPatient=rounded,
+              ImagePositionPatient=[f"{x:.4f}" for x in k * normal], SOPInstanceUID=f"1.2.3.{k}")
+    assert voxels_of(run, tmp_path / "o", tmp_path).shape == (64, 64, 200)
+
+
+def test_windows_of_an_inverted_image_are_scaled_as_it_shows(run, write, tmp_path):
+    source = write("w.dcm", pixels=4095 - np.minimum(pydicom.dcmread(write("p.dcm")).pixel_array, 1000),
+                   PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11,
+                   PixelRepresentation=0, WindowCenter="3595", WindowWidth="1000")
+    run(["mr-corrupt", "-a", "gain-common:5", source, "-o", tmp_path / "o.dcm"])
+    after = pydicom.dcmread(tmp_path / "o.dcm")  # it showed 0 to 1000 of 4095, and now 0 to 4000
+    scale = float(after.get("RescaleSlope", 1)) * 4095 + 2 * float(after.get("RescaleIntercept", 0))
+    assert scale - float(after.WindowCenter) == pytest.approx(2000, rel=0.02)
+    assert float(after.WindowWidth) == pytest.approx(4000, rel=0.02)
+
+
+def test_jpeg_of_8_bits_in_16_is_widened(run, write, tmp_path):
+    gdcm = pytest.importorskip("gdcm")
+    ramp = np.arange(64 * 64).reshape(64, 64) % 251
+    source = write("in.dcm", pixels=ramp, BitsStored=8, HighBit=7, PixelRepresentation=0)
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(source))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(tmp_path / "j.dcm"))
+    assert writer.Write()
+    packed = pydicom.dcmread(tmp_path / "j.dcm")
+    assert packed.BitsAllocated == 16 and packed.file_meta.TransferSyntaxUID.is_compressed
+    assert np.array_equal(voxels_of(run, tmp_path / "j.dcm", tmp_path).T, ramp)
+
+
 def test_a_missing_repeat_is_named(fails, data, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(data / "dicom/dcm_qa_nih/In/20180918GE/mr_0004", folder)
