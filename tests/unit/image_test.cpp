@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include "base/text.h"
 #include "check.h"
 #include "image/byte_source.h"
+#include "image/child.h"
 #include "image/image_file.h"
 #include "image/png.h"
 
@@ -334,7 +336,7 @@ TEST_CASE("a scl_slope of 0 or NaN means no scaling") {
 TEST_CASE("voxels that are not finite are counted, and the first is named as (i, j, k)") {
   auto voxels = ramp<float>(0, 1);
   voxels[17] = INFINITY;  // i 1, j 1, k 1 of 4 x 3 x 2
-  voxels[16] = NAN;  // counts as 0
+  voxels[16] = NAN;       // counts as 0
   voxels[18] = INFINITY;
   voxels[23] = -INFINITY;
   Nifti file;
@@ -676,4 +678,33 @@ TEST_CASE("of the mutated files exactly those with harmless defects are read") {
       CHECK(values[i] == slope * static_cast<double>(i) - (slope == 2 ? 10 : 0));
   }
   CHECK(files == 57);
+}
+
+TEST_CASE("what a library does to its own process is an error of the file") {
+  using mr::image::ByteSink;
+  using mr::image::Child;
+  {
+    Child child("a.h5", [](const ByteSink& sink) { sink("hello"); });
+    CHECK(child.read_all() == "hello");
+    CHECK_NOTHROW(child.finish());
+  }
+  {
+    Child child("a.h5", [](const ByteSink&) { throw mr::DataError("a.h5: no k-space"); });
+    char one = 0;
+    CHECK_THROWS_WITH_AS(child.read(&one, 1), "a.h5: no k-space", mr::DataError);
+  }
+  {
+    Child child("a.h5", [](const ByteSink& sink) {
+      sink("he");
+      std::raise(SIGKILL);  // as a fault would, without a debugger's trap
+    });
+    char three[3];
+    CHECK_THROWS_WITH_AS(child.read(three, 3), "a.h5: damaged: the library that reads it crashed",
+                         mr::DataError);
+  }
+  {
+    Child child("a.h5", [](const ByteSink& sink) { sink("he"); });
+    char three[3];
+    CHECK_THROWS_WITH_AS(child.read(three, 3), "a.h5: ends before its data do", mr::DataError);
+  }
 }
