@@ -76,6 +76,7 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
                Overwrite::yes);
   if (entry.source.empty()) entry.source = entry.file;
   entry.file = resolve(path, "");
+  if (!entry.phase.empty()) entry.extra["measured_phase"] = true;
   entry.phase.clear();  // that of the image before
   for (const auto& step : result.artifacts) entry.artifacts.push_back(step);
   entry.extra["fidelity"] = artifact::to_json(result.fidelity);

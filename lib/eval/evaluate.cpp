@@ -292,8 +292,9 @@ Json make_notes(const Options& options, const Plan& plan) {
   const auto& first = plan.samples.images()[0];
   const bool corrupted =
       !options.artifacts.empty() || !options.recipes.empty() || !first.artifacts.empty();
-  if (corrupted && first.phase.empty() && !image::is_raw(first.file) &&
-      !image::read_image(first.file).is_complex())
+  const bool measured = !first.phase.empty() || first.extra.contains("measured_phase") ||
+                        image::is_raw(first.file) || image::is_raw(first.source);
+  if (corrupted && !measured && !image::read_image(first.file).is_complex())
     notes.push_back(
         "These are magnitude images: a magnitude image, and a cropped one all the more, has no "
         "acquired k-space. The artifacts act on the Fourier transform of the magnitude with zero "

@@ -324,9 +324,14 @@ Listing list_dicom(const std::string& path) {
     for (const auto& file : stack.files) ++images_in[file];
   Listing listing;
   listing.others = all.others;
-  std::string lost;  // of a file that does not say whose it is: it may be of any
   for (const auto& stack : all.stacks)
-    if (stack.of_unknown) lost = stack.error;
+    if (stack.of_unknown) {  // a file that does not say whose it is may be of any
+      ListedImage whole;
+      whole.path = path;
+      whole.unreadable = stack.error;
+      listing.images = {whole};
+      return listing;
+    }
   for (const auto& stack : all.stacks) {
     ListedImage image;
     if (all.stacks.size() == 1)
@@ -340,7 +345,6 @@ Listing list_dicom(const std::string& path) {
     image.is_phase =
         all.stacks.size() > 1 && !stack.planes.empty() && stack.planes[0].component == "P";
     try {
-      if (!lost.empty()) throw DataError(lost);
       if (!image.is_phase) image.header = header_of(arrange(stack, image.path));
     } catch (const DataError& e) {
       image.unreadable = e.what();

@@ -388,5 +388,7 @@ def test_a_folder_of_fastmri_goes_through_the_line(run, tmp_path, schema):
                   if "scores" in r and condition.items() <= r["condition"].items()]
         return row["scores"]
 
+    notes = [json.loads((tmp_path / n).read_text().splitlines()[0])["notes"] for n in ("a.eval", "b.eval")]
+    assert not [note for both in notes for note in both if "proxies" in note]  # k-space was measured
     assert scores("a.eval", artifact="motion") == scores("b.eval", kind="as_given")
     assert scores("a.eval", artifact="jpeg") != scores("a.eval", kind="clean")
