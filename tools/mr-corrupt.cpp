@@ -294,6 +294,8 @@ mr::dataset::CleanImage clean_of(std::optional<mr::image::Volume> volume, const 
     if (!o.phase.empty()) throw mr::UsageError("--phase: k-space has its own");
     return mr::dataset::read_clean(entry, used);
   }
+  if (!o.combine.empty())
+    throw mr::UsageError("--combine: " + name + " is no k-space, and has no coils to combine");
   mr::dataset::CleanImage clean;
   clean.volume = std::move(*volume);
   entry = entry_of(o, clean.volume, name);

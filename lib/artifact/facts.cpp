@@ -76,11 +76,21 @@ Array<std::uint8_t> dilate(const Array<std::uint8_t>& mask, int axis, std::int64
   return out;
 }
 
-Array<std::uint8_t> dilate_in_slices(const image::Volume& volume, Array<std::uint8_t> mask) {
+/// Slice by slice where these are stored one after another, else frame by frame, so that little is
+/// held twice.
+Array<std::uint8_t> dilate_in_slices(const image::Volume& volume, const Array<std::uint8_t>& mask) {
   const int slice_axis = roles_of(volume).slice;
-  for (int axis = 0; axis < 3; ++axis)
-    if (axis != slice_axis) mask = dilate(mask, axis, 3);
-  return mask;
+  const auto& shape = mask.shape();
+  const Shape piece = {1, slice_axis == 2 ? 1 : shape[1], shape[2], shape[3]};
+  Array<std::uint8_t> out(shape);
+  for (std::int64_t first = 0; first < mask.size(); first += count(piece)) {
+    Array<std::uint8_t> part(piece);
+    std::copy_n(mask.data() + first, part.size(), part.data());
+    for (int axis = 0; axis < 3; ++axis)
+      if (axis != slice_axis) part = dilate(part, axis, 3);
+    std::copy_n(part.data(), part.size(), out.data() + first);
+  }
+  return out;
 }
 
 /// The magnitude of every voxel: the volume's own numbers where none is below 0.

@@ -155,6 +155,11 @@ def test_sense_combines_by_self_calibrated_sensitivities(run, tmp_path):
     assert np.allclose(got, middle(want, 32, 32), atol=2e-5 * want.max())
 
 
+def test_only_kspace_has_coils(fails, data, tmp_path):
+    fails(["mr-corrupt", *KEEP, "--combine", "sense", data / "nifti/nibabel/anatomical.nii", "-o",
+           tmp_path / "o.nii"], 64, "is no k-space")
+
+
 def test_bart_and_numpy_files_hold_the_same_image(run, data, tmp_path):
     kspace = np.load(data / "kspace" / "cartesian_ksp.npy")
     want = rss(to_image(kspace), 0)
