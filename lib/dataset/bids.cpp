@@ -52,20 +52,48 @@ bool applies(const std::string& stem, const BidsName& image) {
                      [&](const auto& entity) { return image.of(entity.first) == entity.second; });
 }
 
-/// JSON files of one folder that apply, those with fewer entities first.
-std::vector<std::string> sidecars_in(const std::string& folder, const BidsName& image) {
-  std::vector<std::string> found;
+/// JSON files of one folder, those with fewer entities first.
+std::vector<fs::path> sidecars_in(const std::string& folder) {
+  std::vector<fs::path> found;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const auto& path = entry.path();
-    if (path.extension() == ".json" && applies(path.stem().string(), image))
-      found.push_back(path.string());
-  }
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (entry.path().extension() == ".json") found.push_back(entry.path());
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.size(), a) < std::pair(b.size(), b);
+    return std::pair(a.native().size(), a.native()) < std::pair(b.native().size(), b.native());
   });
   return found;
 }
+
+/// What the JSON files of a data set say of its images. Its root, which has a folder for every
+/// subject, is listed once.
+class Metadata {
+ public:
+  explicit Metadata(std::string root) : root_(std::move(root)), of_root_(sidecars_in(root_)) {}
+
+  /// By the inheritance principle: from the root down. throws DataError
+  Json of(const std::string& relative) const {
+    Json metadata = Json::object();
+    const auto name = parse_bids_name(relative);
+    if (!name) return metadata;
+    add(of_root_, *name, metadata);
+    for (auto at = relative.find('/'); at != std::string::npos; at = relative.find('/', at + 1))
+      add(sidecars_in(root_ + "/" + relative.substr(0, at)), *name, metadata);
+    return metadata;
+  }
+
+ private:
+  static void add(const std::vector<fs::path>& sidecars, const BidsName& image, Json& metadata) {
+    for (const auto& path : sidecars) {
+      if (!applies(path.stem().string(), image)) continue;
+      const auto own = read_json(path.string());
+      if (!own.is_object()) throw DataError(path.string() + ": want an object");
+      metadata.update(own);
+    }
+  }
+
+  std::string root_;
+  std::vector<fs::path> of_root_;
+};
 
 /// A table of the data set by the value of its first column; absent ones are empty.
 class KeyedTable {
@@ -301,23 +329,6 @@ std::optional<BidsName> parse_bids_name(const std::string& relative) {
   return name;
 }
 
-Json bids_metadata(const std::string& root, const std::string& relative) {
-  const auto name = parse_bids_name(relative);
-  Json metadata = Json::object();
-  if (!name) return metadata;
-  std::string folder = root;
-  const auto parts = split(relative, '/');
-  for (std::size_t level = 0; level < parts.size(); ++level) {
-    if (level > 0) folder += "/" + parts[level - 1];
-    for (const auto& path : sidecars_in(folder, *name)) {
-      const auto own = read_json(path);
-      if (!own.is_object()) throw DataError(path + ": want an object");
-      metadata.update(own);
-    }
-  }
-  return metadata;
-}
-
 void scan_bids(const BidsOptions& options, ManifestOutput& output, const Run& run,
                const Messages& messages) {
   const auto root = resolve(options.folder, "");
@@ -326,6 +337,7 @@ void scan_bids(const BidsOptions& options, ManifestOutput& output, const Run& ru
   if (!exists(description))
     throw DataError(options.folder + ": no BIDS data set: lacks dataset_description.json");
   const auto images = bids_images(options);
+  const Metadata metadata(root);
   BidsTables tables(root);
   std::vector<Rows> rows;
   for (const auto& image : images) rows.push_back(tables.rows(image));
@@ -353,7 +365,7 @@ void scan_bids(const BidsOptions& options, ManifestOutput& output, const Run& ru
         for (const auto& [key, value] : image.name.entities)
           if (key != "sub") entry.attributes[key == "ses" ? "session" : key] = value;
         entry.attributes["suffix"] = image.name.suffix;
-        add_metadata(bids_metadata(root, image.relative), entry);
+        add_metadata(metadata.of(image.relative), entry);
         for (auto from = rows[i].all.rbegin(); from != rows[i].all.rend(); ++from)
           if (from->first != rows[i].all.front().first)  // of scans.tsv only what is a label
             add_columns(*from->first, from->second, entry.attributes);
@@ -404,7 +416,7 @@ void write_bids_description(const std::string& folder, const std::string& source
 
 Json bids_derivative_metadata(const std::string& root, const std::string& relative,
                               const std::string& description) {
-  auto metadata = bids_metadata(root, relative);
+  auto metadata = Metadata(root).of(relative);
   const auto file = [&](const char* ending) { return exists(root + "/" + relative + ending); };
   metadata["Description"] = description;
   metadata["Sources"] = {"bids:raw:" + relative + (file(".nii.gz") ? ".nii.gz" : ".nii")};

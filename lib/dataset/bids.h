@@ -26,10 +26,6 @@ struct BidsName {
 /// Of a path relative to the data set, without ending; unset where it is no name of BIDS.
 std::optional<BidsName> parse_bids_name(const std::string& relative);
 
-/// Metadata of an image: its JSON files from the data set's root down, by the inheritance
-/// principle. throws DataError
-Json bids_metadata(const std::string& root, const std::string& relative);
-
 struct BidsOptions {
   std::string folder;
   std::string datatype = "anat";
