@@ -89,6 +89,15 @@ void add_threads(CLI::App& app, Options& o) {
       ->check(CLI::Range(1, 1024));
 }
 
+void add_id_key(CLI::App& app, Options& o) {
+  app.add_option("--id-key", o.id_key,
+                 "File with a key, made where there is none: ids and subjects become keyed hashes");
+}
+
+mr::IdKey key_of_scan(const Options& o) {
+  return o.id_key.empty() ? mr::IdKey() : mr::IdKey::read_or_make(o.id_key);
+}
+
 constexpr const char* label_help =
     "NAME, a column that holds 0, 1, or nothing or NA; NAME=COLUMN; or NAME=COLUMN>=VALUE (==, !=, "
     "<=, >, <): a label";
@@ -144,8 +153,7 @@ Command declare_scan(CLI::App& app, Options& o) {
            "echo_train, line_order, ...");
   app.add_flag("--allow-unmatched", scan.allow_unmatched,
                "Leave out images without a row or a mask, and rows without an image");
-  app.add_option("--id-key", o.id_key,
-                 "File with a key, made where there is none: ids and subjects become keyed hashes");
+  add_id_key(app, o);
   app.add_flag("--allow-unreadable", scan.allow_unreadable,
                "Leave out images that cannot be read, with a warning for each");
   app.add_flag("--resume", scan.resume,
@@ -169,7 +177,7 @@ Command declare_scan(CLI::App& app, Options& o) {
     if (!o.mode.empty()) o.scan.acquisition["mode"] = o.mode;
     if (!o.phase_encode.empty()) o.scan.acquisition["phase_encode_axis"] = o.phase_encode;
     o.scan.threads = o.thread_count();
-    if (!o.id_key.empty()) o.scan.key = mr::IdKey::read_or_make(o.id_key);
+    o.scan.key = key_of_scan(o);
     auto output = o.output();
     mr::dataset::scan(o.scan, output, run, messages);
   };
@@ -182,8 +190,7 @@ Command declare_bids(CLI::App& app, Options& o) {
       ->capture_default_str();
   add_each(app, "--suffix", bids.suffixes, "Only images of this suffix, such as T1w; repeatable");
   add_each(app, "--label", o.labels, label_help);
-  app.add_option("--id-key", o.id_key,
-                 "File with a key, made where there is none: ids and subjects become keyed hashes");
+  add_id_key(app, o);
   app.add_flag("--allow-unmatched", bids.allow_unmatched,
                "Images of subjects without a row in participants.tsv have unknown labels");
   add_threads(app, o);
@@ -194,7 +201,7 @@ Command declare_bids(CLI::App& app, Options& o) {
   return [&o](const mr::Run& run, const mr::Messages& messages) {
     o.bids.labels = label_rules(o.labels);
     o.bids.threads = o.thread_count();
-    if (!o.id_key.empty()) o.bids.key = mr::IdKey::read_or_make(o.id_key);
+    o.bids.key = key_of_scan(o);
     auto output = o.output();
     mr::dataset::scan_bids(o.bids, output, run, messages);
   };
