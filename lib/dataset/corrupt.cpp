@@ -130,10 +130,6 @@ std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
   return parts;
 }
 
-}  // namespace
-
-namespace {
-
 /// `out` holds the clean voxels; those of `clean` are not looked at.
 Json apply_to(image::Volume& out, const CleanImage& clean, const artifact::Recipe& recipe,
               const artifact::Draw& draw) {
