@@ -9,11 +9,11 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/journal.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "dataset/bids.h"
-#include "dataset/journal.h"
 #include "image/jpeg.h"
 #include "kspace/phase.h"
 
@@ -350,9 +350,10 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
   if (to_file) require_absent(options.manifest_out, options.overwrite);
   if (!options.resume) require_absent(options.folder, options.overwrite);
   make_folders(options.folder);
-  Journal journal(options.folder + "/.mr-corrupt.jsonl",
-                  {{"command", run.command}, {"version", version()}, {"manifest", reader.name()}},
-                  options.resume);
+  KeyedJournal journal(
+      options.folder + "/.mr-corrupt.jsonl",
+      {{"command", run.command}, {"version", version()}, {"manifest", reader.name()}},
+      options.resume);
   std::optional<AtomicFile> file;
   if (to_file) file.emplace(options.manifest_out, options.overwrite);
   const auto sink = [&](std::string_view bytes) {

@@ -290,7 +290,7 @@ struct LeftOut {
 
 }  // namespace
 
-std::vector<FoundImage> find_images(const ScanOptions& options, Journal& journal,
+std::vector<FoundImage> find_images(const ScanOptions& options, KeyedJournal& journal,
                                     const Messages& messages) {
   const auto& folder = options.folder;
   if (!exists(folder)) throw MissingInputError(folder + ": no such folder");
@@ -357,7 +357,7 @@ std::vector<FoundImage> find_images(const ScanOptions& options, Journal& journal
 
 namespace {
 
-void write_manifest(const ScanOptions& options, Journal& journal, ManifestOutput& output,
+void write_manifest(const ScanOptions& options, KeyedJournal& journal, ManifestOutput& output,
                     const Run& run, const Messages& messages) {
   const bool has_table = !options.table.empty();
   const auto table = has_table ? read_table(options.table) : Table{};
@@ -403,7 +403,7 @@ void write_manifest(const ScanOptions& options, Journal& journal, ManifestOutput
 
 void scan(const ScanOptions& options, ManifestOutput& output, const Run& run,
           const Messages& messages) {
-  Journal journal(
+  KeyedJournal journal(
       options.journal,
       {{"command", run.command}, {"version", version()}, {"folder", resolve(options.folder, "")}},
       options.resume);

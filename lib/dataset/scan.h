@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/id_key.h"
+#include "base/journal.h"
 #include "base/json.h"
 #include "base/run.h"
-#include "dataset/journal.h"
 #include "dataset/label_rule.h"
 #include "dataset/manifest.h"
 
@@ -53,7 +53,7 @@ struct FoundImage {
 /// folders not followed. Localizers and phase images among others, and DICOM objects that are no MR
 /// images, are left out with a warning. Headers are read on all threads. Sorted by relative path.
 /// throws MissingInputError, DataError when there is none or two have one id, IoError
-std::vector<FoundImage> find_images(const ScanOptions& options, Journal& journal,
+std::vector<FoundImage> find_images(const ScanOptions& options, KeyedJournal& journal,
                                     const Messages& messages);
 
 /// Writes the manifest of a folder: one whole-image sample each, attributes from the header

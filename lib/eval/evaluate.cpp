@@ -1,11 +1,11 @@
 #include "eval/evaluate.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 #include "artifact/catalogue.h"
 #include "base/error.h"
+#include "base/journal.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "dataset/corrupt.h"
@@ -108,62 +108,6 @@ std::size_t thumbnail_sample(const SampleSet& samples) {
   }
   return candidates[candidates.size() / 2];
 }
-
-// ---- the partial file ----
-
-/// Finished blocks, then conditions over images, beside the output: a line each after one that says
-/// which evaluation it is.
-class Partial {
- public:
-  Partial(const std::string& output, const Json& identity, bool resume)
-      : path_(output.empty() || output == "-" ? "" : output + ".partial"),
-        head_(to_line(identity)) {
-    if (path_.empty()) return;
-    if (resume) read();
-    out_.open(path_, resume ? std::ios::app : std::ios::trunc);
-    if (!out_) throw CannotCreateError(path_ + ": cannot be created");
-    if (!resume || out_.tellp() == 0) put(head_);
-  }
-
-  const std::vector<Json>& finished() const { return finished_; }
-  const std::string& path() const { return path_; }
-
-  void append(const Json& line) {
-    if (!path_.empty()) put(to_line(line));
-  }
-
-  void remove() {
-    if (path_.empty()) return;
-    out_.close();
-    std::remove(path_.c_str());
-  }
-
- private:
-  void put(const std::string& line) {
-    out_ << line << '\n' << std::flush;
-    if (!out_) throw IoError(path_ + ": cannot be written");
-  }
-
-  void read() {
-    std::ifstream in(path_);
-    std::string line;
-    if (!in || !std::getline(in, line)) return;
-    if (line != head_)
-      throw DataError(path_ +
-                      ": begun with other models, images or options; remove it to start anew");
-    std::string whole = line + "\n";
-    while (std::getline(in, line) && !in.eof()) {  // a last line without its end is not whole
-      finished_.push_back(parse_json(line, path_));
-      whole += line + "\n";
-    }
-    in.close();
-    write_file(path_, whole, Overwrite::yes);
-  }
-
-  std::string path_, head_;
-  std::vector<Json> finished_;
-  std::ofstream out_;
-};
 
 // ---- the evaluation file ----
 
@@ -495,8 +439,10 @@ void evaluate(const Options& options, const Run& run, const Messages& messages) 
     inputs.emplace_back(file_name(options.protocol), sha256_file(options.protocol));
   provenance.push_back(provenance_entry(run, inputs));
 
-  Partial partial(options.output, provenance.back(), options.resume);
-  for (const auto& line : partial.finished()) {
+  // Finished blocks, then conditions over images, beside the output.
+  Journal partial(to_file ? options.output + ".partial" : "", provenance.back(), options.resume,
+                  "begun with other models, images or options; remove it to start anew");
+  for (const auto& line : partial.lines()) {
     if (line.value("set", "") == "explanation") {
       add_explained(why.explained, line, partial.path());
       continue;
