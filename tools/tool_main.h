@@ -23,10 +23,9 @@ inline std::string without_path(const std::string& word) {
     const auto file = text.substr(0, text.rfind('#'));  // FOLDER#NAME
     return text.find('/') != std::string::npos || exists(text) || exists(file);
   };
-  for (std::size_t at = 0; at < word.size();
-       at = word.find('=', at), at += at < word.size() ? 1 : 0)
-    if (const auto rest = word.substr(at); is_path(rest) && rest.find('=') == std::string::npos)
-      return word.substr(0, at) + redacted_path(rest);
+  const auto at = word.rfind('=') + 1;  // 0 where there is none
+  if (const auto rest = word.substr(at); is_path(rest))
+    return word.substr(0, at) + redacted_path(rest);
   return is_path(word) ? "redacted" : word;
 }
 
