@@ -313,11 +313,12 @@ void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& nam
     throw mr::UsageError("an image would go to the terminal: redirect it, or name a file with -o");
   const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
   if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite);
-  if (!to_stdout)
-    mr::image::require_writable(volume ? *volume : mr::image::Volume{}, o.output, overwrite);
+  const mr::image::Volume none;  // of k-space
+  if (!to_stdout) mr::image::require_writable(volume ? *volume : none, o.output, overwrite);
   if (!o.save_kspace.empty()) mr::image::require_writable({}, o.save_kspace, overwrite);
   if (!o.print_recipe.empty() && o.print_recipe != "-")
     mr::require_absent(o.print_recipe, overwrite);
+  const auto key = key_of(o);
 
   mr::dataset::ImageEntry entry;
   auto clean = clean_of(std::move(volume), name, o, recipe, entry);
@@ -332,7 +333,7 @@ void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& nam
                           : mr::dataset::corrupt_in_place(std::move(clean), recipe, draw, name);
   const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
   auto derivation = mr::dataset::derivation_of(done, result.volume);
-  derivation.deidentify = key_of(o);
+  derivation.deidentify = key;
   if (!o.print_recipe.empty()) write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
   if (!o.save_kspace.empty())
     mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,
@@ -373,11 +374,11 @@ void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
   options.recipe = recipe;
   options.seed = o.seed;
   options.datatype = o.datatype;
-  options.deidentify = key_of(o);
   options.bids = o.bids;
   if (o.bids && o.deidentify)
     throw mr::UsageError(
         "--bids and --deidentify: JSON and participants.tsv of a data set are copied as they are");
+  options.deidentify = key_of(o);
   options.folder = o.output;
   options.manifest_out = o.manifest_out;
   options.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
