@@ -4,8 +4,6 @@
 #include <array>
 #include <cctype>
 #include <cmath>
-#include <mutex>
-#include <set>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -62,8 +60,9 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
                                     draw_of(entry, options.recipe, options.seed), entry.file);
   const auto done = artifact::resolved(options.recipe, result.artifacts, options.seed, entry.id);
   const auto extension = image::natural_extension(result.volume);
-  const auto path = options.bids ? bids_path(options, entry) + extension
-                                 : image_path(options.folder, entry.id, extension);
+  const auto stem =
+      options.bids ? bids_path(options, entry) : image_path(options.folder, entry.id, "");
+  const auto path = stem + extension;
   make_folders(parent_folder(path));
   auto derivation = derivation_of(done, result.volume);
   derivation.deidentify = options.deidentify;
@@ -71,7 +70,7 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
       result.volume, path, derivation, options.seed,
       options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
   if (options.bids)
-    write_file(bids_path(options, entry) + ".json",
+    write_file(stem + ".json",
                bids_derivative_metadata(bids_root(entry), entry.id, derivation.text).dump(2) + "\n",
                Overwrite::yes);
   if (entry.source.empty()) entry.source = entry.file;
@@ -97,13 +96,17 @@ artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Ma
 
 namespace {
 
-void read_measured(const ImageEntry& entry, CleanImage& clean) {
+kspace::CoilImages read_coils(const ImageEntry& entry) {
   auto raw = image::read_raw(entry.file);
   auto& acquisition = raw.kspace.acquisition;
   acquisition = image::merge_acquisition(acquisition, entry.acquisition, entry.file);
   acquisition.dim4 = "coil";
+  return kspace::coil_images(std::move(raw));
+}
+
+void read_measured(const ImageEntry& entry, CleanImage& clean) {
   clean.measured.emplace();
-  clean.measured->coils = kspace::coil_images(std::move(raw));
+  clean.measured->coils = read_coils(entry);
   clean.volume = kspace::combine(clean.measured->coils);
   clean.facts = artifact::measure_facts(clean.volume);
   clean.measured->facts = artifact::measure_facts(clean.measured->coils.images);
@@ -181,11 +184,7 @@ void add_phase(CleanImage& clean, const std::string& path) {
 }
 
 image::Volume read_finished(const ImageEntry& entry) {
-  if (image::is_raw(entry.file)) {
-    CleanImage clean;
-    read_measured(entry, clean);
-    return std::move(clean.volume);
-  }
+  if (image::is_raw(entry.file)) return kspace::combine(read_coils(entry));
   auto volume = image::read_image(entry.file);
   volume.acquisition = image::merge_acquisition(volume.acquisition, entry.acquisition, entry.file);
   return volume;
@@ -366,8 +365,7 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
                         to_file ? parent_folder(resolve(options.manifest_out, "")) : "");
   Progress progress(messages, "corrupting", 0);
   std::unordered_set<std::string> ids;
-  std::set<std::string> roots;  // of BIDS data sets
-  std::mutex roots_mutex;
+  std::string root;  // of the BIDS data set
   ordered_pipeline(
       options.threads,
       [&]() -> std::optional<ImageEntry> {
@@ -376,13 +374,16 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
         if (!reader.next(entry)) return std::nullopt;
         if (!ids.insert(entry.id).second)
           throw DataError(reader.name() + ": image id '" + entry.id + "' stands twice");
+        if (options.bids) {
+          const auto own = bids_root(entry);
+          if (!root.empty() && own != root)
+            throw DataError(reader.name() + ": images of two BIDS data sets, " + root + " and " +
+                            own + "; want one");
+          root = own;
+        }
         return entry;
       },
       [&](ImageEntry entry) {
-        if (options.bids) {
-          const std::lock_guard<std::mutex> lock(roots_mutex);
-          roots.insert(bids_root(entry));
-        }
         if (const auto* finished = journal.find(entry.id))
           return Done{entry_from_json(*finished, reader.labels(), "", reader.name()), nullptr};
         auto corrupted = corrupt_entry(std::move(entry), options);
@@ -394,10 +395,7 @@ void corrupt_manifest(ManifestReader& reader, const CorruptOptions& options, con
         writer.write(done.entry);
         progress.advance();
       });
-  if (roots.size() > 1)
-    throw DataError(reader.name() + ": images of " + std::to_string(roots.size()) +
-                    " BIDS data sets; want one");
-  if (!roots.empty()) write_bids_description(options.folder, *roots.begin(), run);
+  if (!root.empty()) write_bids_description(options.folder, root, run);
   auto provenance = reader.provenance();
   provenance.push_back(provenance_entry(run, {{file_name(reader.name()), reader.sha256()}}));
   writer.finish(provenance, reader.extra());

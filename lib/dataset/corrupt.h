@@ -24,10 +24,6 @@ struct CorruptedImage {
   std::optional<image::Volume> structure, gain;
 };
 
-/// Reads the image of an entry and its clean source (the image itself where it has none), applies
-/// the manifest's acquisition, corrupts and quantises. Both evaluation in memory and mr-corrupt go
-/// through here, so a score does not depend on the way.
-/// throws DataError that names the file
 /// Measured coils are what artifacts act on, up to the export; then they are combined.
 struct Measured {
   kspace::CoilImages coils;
@@ -42,6 +38,9 @@ struct CleanImage {
   std::optional<image::Volume> complex_image =
       {};  // where its phase was given: what artifacts act on
 };
+/// Reads the image of an entry and its clean source (the image itself where it has none) and
+/// applies the manifest's acquisition. Both evaluation in memory and mr-corrupt go through here and
+/// corrupt_image, so a score does not depend on the way. throws DataError that names the file
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
 
 /// Gives a magnitude image its measured phase. throws DataError as kspace::with_phase
