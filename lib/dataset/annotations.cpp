@@ -1,7 +1,5 @@
 #include "dataset/annotations.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -21,16 +19,13 @@ Annotations::Annotations(const std::string& path, const std::string& images,
   const auto table = read_table(path);
   const auto file = table.column("file"), slice = table.column("slice"),
              label = table.column("label");
-  const auto& titles = table.columns;
-  const auto study_level = std::find(titles.begin(), titles.end(), "study_level") - titles.begin();
-  const bool has_study_level = study_level < static_cast<std::ptrdiff_t>(titles.size());
+  const auto study_level = table.find("study_level");
   for (const auto& row : table.rows) {
     const auto id = key.id(row.fields[file]);
     auto& found = findings_[id];
     found.anywhere.resize(labels_);
     looked_at_.insert(id);
-    const bool somewhere =
-        has_study_level && lower(row.fields[static_cast<std::size_t>(study_level)]) == "yes";
+    const bool somewhere = study_level && lower(row.fields[*study_level]) == "yes";
     auto* marks = &found.anywhere;
     if (!somewhere)
       marks = &found.slices.try_emplace(slice_of(table, row, slice), labels_).first->second;

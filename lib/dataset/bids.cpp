@@ -111,9 +111,6 @@ class KeyedTable {
   KeyedTable& operator=(const KeyedTable&) = delete;
 
   const Table& table() const { return table_; }
-  bool has(const std::string& column) const {
-    return std::find(table_.columns.begin(), table_.columns.end(), column) != table_.columns.end();
-  }
   const Table::Row* row(const std::string& key) const {
     const auto found = rows_.find(key);
     return found == rows_.end() ? nullptr : found->second;
@@ -131,8 +128,8 @@ struct Rows {
 
   int label(const LabelRule& rule) const {
     for (const auto& [table, row] : all)
-      if (row && table->has(rule.column))
-        return label_of(rule, table->table(), *row, table->table().column(rule.column));
+      if (const auto column = table->table().find(rule.column); row && column)
+        return label_of(rule, table->table(), *row, *column);
     return unknown_label;
   }
 };
@@ -266,8 +263,9 @@ class BidsTables {
 void require_columns(const BidsOptions& options, const std::vector<Rows>& rows) {
   for (const auto& rule : options.labels) {
     const bool found = std::any_of(rows.begin(), rows.end(), [&](const Rows& r) {
-      return std::any_of(r.all.begin(), r.all.end(),
-                         [&](const auto& one) { return one.first->has(rule.column); });
+      return std::any_of(r.all.begin(), r.all.end(), [&](const auto& one) {
+        return one.first->table().find(rule.column).has_value();
+      });
     });
     if (!found)
       throw UsageError(options.folder + ": no column '" + rule.column +
@@ -387,10 +385,8 @@ void scan_bids(const BidsOptions& options, ManifestOutput& output, const Run& ru
 }
 
 void write_bids_description(const std::string& folder, const std::string& source, const Run& run) {
-  const auto read = [&](const std::string& path) {
-    return exists(path) ? read_json(path) : Json();
-  };
-  const auto raw = read(source + "/dataset_description.json");
+  const auto of_source = source + "/dataset_description.json";
+  const auto raw = exists(of_source) ? read_json(of_source) : Json();
   const auto name = raw.is_object() && raw.contains("Name") && raw["Name"].is_string()
                         ? raw["Name"].get<std::string>()
                         : std::string("data set");
@@ -400,13 +396,13 @@ void write_bids_description(const std::string& folder, const std::string& source
       {"DatasetType", "derivative"},
       {"GeneratedBy",
        {{{"Name", run.tool}, {"Version", version()}, {"Description", run.command}}}}};
-  if (raw.is_object() && raw.contains("DatasetDOI") && raw["DatasetDOI"].is_string())
+  if (raw.is_object() && raw.contains("DatasetDOI") && raw["DatasetDOI"].is_string()) {
     description["SourceDatasets"] = {{{"DOI", raw["DatasetDOI"]}}};
-  if (description.contains("SourceDatasets"))
     description["DatasetLinks"] = {{"raw", raw["DatasetDOI"]}};
-  else if (!run.redact_paths)
+  } else if (!run.redact_paths) {
     description["DatasetLinks"] = {
         {"raw", fs::path(source).lexically_relative(resolve(folder, "")).string()}};
+  }
   if (raw.is_object() && raw.contains("License")) description["License"] = raw["License"];
   write_file(folder + "/dataset_description.json", description.dump(2) + "\n", Overwrite::yes);
   const auto participants = source + "/participants.tsv";

@@ -45,11 +45,9 @@ LabelRule parse_label_rule(const std::string& option, const std::string& text) {
 }
 
 int label_of(const LabelRule& rule, const Table& table, const Table::Row& row, std::size_t column) {
-  auto trimmed_row = row;
-  auto& field = trimmed_row.fields[column];
-  field = trimmed(field);
-  if (rule.operation.empty()) return label_of(table, trimmed_row, column);
-  if (attribute_of(trimmed_row, column).is_null()) return unknown_label;
+  const auto field = trimmed(row.fields[column]);
+  if (rule.operation.empty()) return label_of(table, row.line, column, field);
+  if (is_unknown(field)) return unknown_label;
   const auto a = to_number(field), b = to_number(rule.value);
   if (a && b) return compare(rule.operation, *a, *b) ? 1 : 0;
   if (rule.operation == "==" || rule.operation == "!=")

@@ -87,17 +87,22 @@ class Records {
   std::size_t line_ = 1;
 };
 
+}  // namespace
+
 bool is_unknown(const std::string& field) {
   const auto word = lower(field);
   return word.empty() || word == "na" || word == "n/a" || word == "nan" || word == "null";
 }
 
-}  // namespace
+std::optional<std::size_t> Table::find(const std::string& title) const {
+  const auto found = std::find(columns.begin(), columns.end(), title);
+  if (found == columns.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - columns.begin());
+}
 
 std::size_t Table::column(const std::string& title) const {
-  const auto found = std::find(columns.begin(), columns.end(), title);
-  if (found == columns.end()) throw UsageError(name + ": " + unknown("column", title, columns));
-  return static_cast<std::size_t>(found - columns.begin());
+  if (const auto found = find(title)) return *found;
+  throw UsageError(name + ": " + unknown("column", title, columns));
 }
 
 Table parse_table(std::string_view text, const std::string& name) {
@@ -139,11 +144,14 @@ std::int64_t slice_of(const Table& table, const Table::Row& row, std::size_t col
 }
 
 int label_of(const Table& table, const Table::Row& row, std::size_t column) {
-  const auto& field = row.fields[column];
+  return label_of(table, row.line, column, row.fields[column]);
+}
+
+int label_of(const Table& table, std::size_t line, std::size_t column, const std::string& field) {
   if (field == "0") return 0;
   if (field == "1") return 1;
   if (is_unknown(field)) return unknown_label;
-  fail(table.name, row.line,
+  fail(table.name, line,
        table.columns[column] + ": want 0 or 1, or empty or NA where " + "unknown, got '" + field +
            "'");
 }

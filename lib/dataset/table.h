@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct Table {
 
   /// Index of a column. throws UsageError that names the columns there are
   std::size_t column(const std::string& title) const;
+  std::optional<std::size_t> find(const std::string& title) const;
 };
 
 /// Fields are split at tabs where the first line has one, at semicolons where it has these and no
@@ -40,6 +42,11 @@ std::int64_t slice_of(const Table& table, const Table::Row& row, std::size_t col
 /// 0 or 1, or unknown_label where the field is empty or NA, N/A, NaN or null in any case.
 /// throws DataError "NAME: line L: COLUMN: ..." on anything else
 int label_of(const Table& table, const Table::Row& row, std::size_t column);
+/// The same of the text of a field that stands in that line and column.
+int label_of(const Table& table, std::size_t line, std::size_t column, const std::string& field);
+
+/// Empty, or NA and the like (as above).
+bool is_unknown(const std::string& field);
 
 /// A number where the field is one in plain decimal writing, null where it is unknown (as above),
 /// else the text.
