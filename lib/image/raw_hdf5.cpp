@@ -11,9 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "image/child.h"
 #include "image/raw_file.h"
 
@@ -219,7 +217,6 @@ void read_fastmri_header(hid_t file, const std::string& path, std::uint64_t byte
   const auto last = dims.size() - 1;
   header.shape = {dims.size() == 4 ? length(1) : 1, length(0), length(last - 1), length(last)};
   require_size(header, bytes, true, path);
-  header.attributes = Json::object();
   Encoding encoding;
   if (const auto text = text_dataset(file, "ismrmrd_header"); !text.empty()) {
     const Xml xml(text, path);
@@ -252,22 +249,22 @@ void read_fastmri(hid_t file, const std::string& path, const RawHeader& header, 
   const Handle dataset(H5Dopen2(file, "kspace", H5P_DEFAULT), H5Dclose);
   const auto memory_type = complex_type();
   const auto [coils, slices, rows, columns] = header.shape;
-  const auto plane = rows * columns;
-  const bool has_coils = lengths(dataset).size() == 4;
+  const auto size = [](std::int64_t n) { return static_cast<hsize_t>(n); };
+  std::vector<hsize_t> count = {1, size(coils), size(rows), size(columns)};
+  if (lengths(dataset).size() == 3) count.erase(count.begin() + 1);
+  std::vector<hsize_t> start(count.size(), 0);
   const Handle space(H5Dget_space(dataset), H5Sclose);
-  for (std::int64_t z = 0; z < slices; ++z)
-    for (std::int64_t c = 0; c < coils; ++c) {
-      std::vector<hsize_t> start = {static_cast<hsize_t>(z)}, count = {1};
-      if (has_coils) start.push_back(static_cast<hsize_t>(c)), count.push_back(1);
-      start.insert(start.end(), {0, 0});
-      count.insert(count.end(), {static_cast<hsize_t>(rows), static_cast<hsize_t>(columns)});
-      H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr);
-      const auto n = static_cast<hsize_t>(plane);
-      const Handle memory(H5Screate_simple(1, &n, nullptr), H5Sclose);
-      if (H5Dread(dataset, memory_type, memory, space, H5P_DEFAULT,
-                  samples + (c * slices + z) * plane) < 0)
-        throw DataError(path + ": kspace cannot be read: damaged HDF5 file");
-    }
+  const hsize_t all[] = {size(coils), size(slices), size(rows * columns)};
+  const hsize_t slice[] = {all[0], 1, all[2]};
+  const Handle memory(H5Screate_simple(3, all, nullptr), H5Sclose);
+  for (hsize_t z = 0; z < all[1]; ++z) {
+    start[0] = z;
+    const hsize_t to[] = {0, z, 0};
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr);
+    H5Sselect_hyperslab(memory, H5S_SELECT_SET, to, nullptr, slice, nullptr);
+    if (H5Dread(dataset, memory_type, memory, space, H5P_DEFAULT, samples) < 0)
+      throw DataError(path + ": kspace cannot be read: damaged HDF5 file");
+  }
 }
 
 // ---- ISMRMRD: /dataset/xml, /dataset/data [acquisition] of {head, traj, data} ----
@@ -458,7 +455,6 @@ void read_ismrmrd_header(hid_t file, const std::string& path, std::uint64_t byte
   require_size(header, bytes, true, path);
   header.image_size = {depth > 1 ? encoding.kept(2, depth) : slices,
                        encoding.kept(0, header.shape[2]), encoding.kept(1, header.shape[3])};
-  header.attributes = Json::object();
   xml.describe(header);
   header.acquisition.phase_encode_axis = 0;
   header.acquisition.slice_axis = 2;
@@ -510,7 +506,6 @@ void read_ismrmrd(hid_t file, const std::string& path, const RawHeader& header, 
   const auto dims = lengths(dataset);
   const Handle space(H5Dget_space(dataset), H5Sclose);
   const auto [coils, slices, rows, columns] = header.shape;
-  std::fill_n(samples, coils * slices * rows * columns, Complex{});
   std::vector<std::uint16_t> seen(static_cast<std::size_t>(slices * columns));
   for (std::size_t i = 0; i < heads.size(); ++i) {
     if (!is_imaging(heads[i])) continue;
@@ -537,10 +532,6 @@ void read_ismrmrd(hid_t file, const std::string& path, const RawHeader& header, 
           for (std::int64_t y = 0; y < rows; ++y)
             samples[((c * slices + z) * rows + y) * columns + x] /= static_cast<float>(n);
 }
-
-}  // namespace
-
-namespace {
 
 RawHeader header_of(const std::string& path) {
   const auto file = open_file(path);

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "base/error.h"
 #include "kspace/axes.h"
 
 namespace mr::kspace {

@@ -7,12 +7,10 @@
 
 namespace mr::kspace {
 
-enum class Combine { root_sum_of_squares, sense };
-
 struct CoilImages {
   image::Volume images;  // complex [coil, slice, rows, columns] of the encoded field of view
   std::array<std::int64_t, 3> image_size{};  // slices, rows, columns that the combination is cut to
-  Array<image::Complex> sensitivities;              // of `sense`, as images; else empty
+  Array<image::Complex> sensitivities;       // of `sense`, as images; else empty
 };
 
 /// Centred unitary inverse transforms of all encoded axes. acquisition.combine chooses how coils
