@@ -1,7 +1,6 @@
 #include "image/image_file.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <iterator>
 
@@ -300,14 +299,12 @@ std::string natural_extension(const Volume& volume) {
 
 Volume make_volume(Shape shape, const Affine& affine, Datatype datatype) {
   Volume volume;
-  if (datatype == Datatype::c64 || datatype == Datatype::c128)
+  if (is_complex(datatype))
     volume.complex_voxels = Array<Complex>(std::move(shape));
   else
     volume.voxels = Array<float>(std::move(shape));
   volume.affine = affine;
-  for (std::size_t c = 0; c < 3; ++c)
-    volume.spacing_mm[c] = std::sqrt(affine[0][c] * affine[0][c] + affine[1][c] * affine[1][c] +
-                                     affine[2][c] * affine[2][c]);
+  volume.spacing_mm = column_lengths(affine);
   volume.storage.datatype = datatype;
   return volume;
 }

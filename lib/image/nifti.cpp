@@ -255,13 +255,6 @@ double determinant(const Affine& a) {
          a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]);
 }
 
-std::array<double, 3> column_lengths(const Affine& a) {
-  std::array<double, 3> length{};
-  for (std::size_t c = 0; c < 3; ++c)
-    length[c] = std::sqrt(a[0][c] * a[0][c] + a[1][c] * a[1][c] + a[2][c] * a[2][c]);
-  return length;
-}
-
 /// Singular against the size of its own columns, so that units do not matter.
 bool singular(const Affine& a) {
   const auto s = column_lengths(a);

@@ -12,69 +12,48 @@
 namespace mr::image {
 namespace {
 
-enum class RawKind { none, hdf5, npy, cfl };
+struct Reader {
+  RawHeader (*header)(const std::string& path);
+  void (*samples)(const std::string& path, const RawHeader& header, Complex* samples);
+};
 
-RawKind kind_of(const std::string& path) {
+/// Null where the file holds no k-space.
+const Reader* find_reader(const std::string& path) {
+  static constexpr Reader hdf5{read_hdf5_header, read_hdf5}, npy{read_npy_header, read_npy},
+      cfl{read_cfl_header, read_cfl};
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return RawKind::none;
-  const auto name = lower(path);
-  if (ends_with(name, ".cfl")) return RawKind::cfl;
-  const auto prefix = read_prefix(path, 16);
-  if (prefix.substr(0, 8) == "\x89HDF\r\n\x1a\n") return RawKind::hdf5;
-  if (prefix.substr(0, 6) == "\x93NUMPY") return RawKind::npy;
-  return RawKind::none;
+  if (!std::filesystem::is_regular_file(path, error)) return nullptr;
+  if (ends_with(lower(path), ".cfl")) return &cfl;
+  const auto prefix = read_prefix(path, 8);
+  if (prefix == "\x89HDF\r\n\x1a\n") return &hdf5;
+  return prefix.substr(0, 6) == "\x93NUMPY" ? &npy : nullptr;
 }
 
-RawHeader header_of(const std::string& path) {
-  switch (kind_of(path)) {
-    case RawKind::hdf5:
-      return read_hdf5_header(path);
-    case RawKind::npy:
-      return read_npy_header(path);
-    case RawKind::cfl:
-      return read_cfl_header(path);
-    case RawKind::none:
-      break;
-  }
+const Reader& reader_of(const std::string& path) {
+  if (const auto* reader = find_reader(path)) return *reader;
   throw DataError(path + ": holds no k-space that is read: want HDF5, .npy or .cfl");
-}
-
-std::array<double, 3> spacing_of(const Affine& a) {
-  std::array<double, 3> spacing{};
-  for (std::size_t c = 0; c < 3; ++c)
-    spacing[c] = std::sqrt(a[0][c] * a[0][c] + a[1][c] * a[1][c] + a[2][c] * a[2][c]);
-  return spacing;
 }
 
 }  // namespace
 
 bool is_raw(const std::string& path) {
-  return kind_of(path) != RawKind::none;
+  return find_reader(path) != nullptr;
 }
 
 Raw read_raw(const std::string& path) {
-  const auto header = header_of(path);
+  const auto& reader = reader_of(path);
+  const auto header = reader.header(path);
   Raw raw;
   raw.image_size = header.image_size;
   raw.kspace.affine = header.affine;
-  raw.kspace.spacing_mm = spacing_of(header.affine);
+  raw.kspace.spacing_mm = column_lengths(header.affine);
   raw.kspace.acquisition = header.acquisition;
   raw.kspace.acquisition.dim4 = "coil";
   raw.kspace.storage.datatype = Datatype::c64;
   raw.kspace.complex_voxels =
       Array<Complex>({header.shape[0], header.shape[1], header.shape[2], header.shape[3]});
   auto* samples = raw.kspace.complex_voxels.data();
-  switch (kind_of(path)) {
-    case RawKind::npy:
-      read_npy(path, header, samples);
-      break;
-    case RawKind::cfl:
-      read_cfl(path, header, samples);
-      break;
-    default:
-      read_hdf5(path, header, samples);
-      break;
-  }
+  reader.samples(path, header, samples);
   for (std::int64_t i = 0; i < raw.kspace.complex_voxels.size(); ++i)
     if (!std::isfinite(samples[i].real()) || !std::isfinite(samples[i].imag()))
       throw DataError(path + ": a sample of k-space is not finite");
@@ -82,13 +61,13 @@ Raw read_raw(const std::string& path) {
 }
 
 Header read_raw_header(const std::string& path) {
-  const auto raw = header_of(path);
+  const auto raw = reader_of(path).header(path);
   Header header;
   header.shape = {1, raw.image_size[0], raw.image_size[1], raw.image_size[2]};
   header.affine = cut_affine(raw.affine, raw.shape, raw.image_size);
-  header.spacing_mm = spacing_of(raw.affine);
+  header.spacing_mm = column_lengths(raw.affine);
   header.acquisition = raw.acquisition;
-  header.attributes = raw.attributes.is_null() ? Json::object() : raw.attributes;
+  header.attributes = raw.attributes;
   header.subject = raw.subject;
   header.format = "k-space";
   return header;

@@ -12,7 +12,7 @@ struct RawHeader {
   std::array<std::int64_t, 3> image_size{};  // slices, rows, columns
   Affine affine{};                           // of the encoded grid
   Acquisition acquisition;
-  Json attributes;
+  Json attributes = Json::object();
   std::string subject;  // "": not said
 };
 
@@ -27,6 +27,7 @@ Affine centred_affine(const std::array<double, 3>& spacing_mm, const std::string
 void require_size(const RawHeader& header, std::uint64_t bytes, bool may_be_packed,
                   const std::string& name);
 
+/// Of all readers: `samples` are zeros, of header.shape; those that were not measured stay so.
 RawHeader read_hdf5_header(const std::string& path);
 void read_hdf5(const std::string& path, const RawHeader& header, Complex* samples);
 

@@ -1,6 +1,5 @@
 // K-space without a header to speak of: BART's cfl and NumPy's npy.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -9,9 +8,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/text.h"
-#include "image/byte_source.h"
 #include "image/raw_file.h"
+#include "image/storage.h"
 
 namespace mr::image {
 namespace {
@@ -27,7 +25,6 @@ std::uint64_t bytes_in(const std::string& path) {
 void without_geometry(RawHeader& header) {
   header.affine = centred_affine({1, 1, 1}, "LPS", header.shape);
   header.acquisition.slice_axis = 2;
-  header.attributes = Json::object();
 }
 
 /// Some bytes in a file, all of them there.
@@ -127,12 +124,32 @@ template <typename T>
 Complex complex_at(const char* bytes, bool swapped) {
   T parts[2];
   std::memcpy(parts, bytes, sizeof parts);
-  if (swapped) {
-    auto* raw = reinterpret_cast<char*>(parts);
-    std::reverse(raw, raw + sizeof(T));
-    std::reverse(raw + sizeof(T), raw + 2 * sizeof(T));
-  }
+  if (swapped) swap_bytes(reinterpret_cast<char*>(parts), sizeof(T), 2);
   return {static_cast<float>(parts[0]), static_cast<float>(parts[1])};
+}
+
+/// How samples lie in a file: how many apart along coils, slices, rows and columns.
+struct Layout {
+  std::uint64_t offset;  // [bytes]
+  std::array<std::int64_t, 4> step;
+  bool wide, swapped;
+};
+
+void read_samples(const std::string& path, const RawHeader& header, const Layout& in,
+                  Complex* samples) {
+  const auto [coils, slices, rows, columns] = header.shape;
+  const std::size_t item = in.wide ? 16 : 8;
+  const auto bytes =
+      bytes_at(path, in.offset, static_cast<std::uint64_t>(coils * slices * rows * columns) * item);
+  for (std::int64_t c = 0; c < coils; ++c)
+    for (std::int64_t z = 0; z < slices; ++z)
+      for (std::int64_t y = 0; y < rows; ++y)
+        for (std::int64_t x = 0; x < columns; ++x) {
+          const auto from = c * in.step[0] + z * in.step[1] + y * in.step[2] + x * in.step[3];
+          const auto* at = bytes.data() + static_cast<std::size_t>(from) * item;
+          *samples++ =
+              in.wide ? complex_at<double>(at, in.swapped) : complex_at<float>(at, in.swapped);
+        }
 }
 
 }  // namespace
@@ -151,19 +168,11 @@ RawHeader read_cfl_header(const std::string& path) {
 
 void read_cfl(const std::string& path, const RawHeader& header, Complex* samples) {
   const auto [coils, slices, rows, columns] = header.shape;
-  const auto bytes = bytes_at(
-      path, 0, static_cast<std::uint64_t>(coils * slices * rows * columns) * sizeof(Complex));
+  const auto plane = rows * columns;
   const bool encoded = header.acquisition.mode == Mode::three_d;  // slices before coils
-  for (std::int64_t c = 0; c < coils; ++c)
-    for (std::int64_t z = 0; z < slices; ++z) {
-      const auto plane = encoded ? c * slices + z : z * coils + c;
-      for (std::int64_t y = 0; y < rows; ++y)
-        for (std::int64_t x = 0; x < columns; ++x)
-          samples[((c * slices + z) * rows + y) * columns + x] = complex_at<float>(
-              bytes.data() +
-                  static_cast<std::size_t>((plane * columns + x) * rows + y) * sizeof(Complex),
-              false);
-    }
+  Layout layout{0, {plane, coils * plane, 1, rows}, false, false};
+  if (encoded) layout.step = {slices * plane, plane, 1, rows};
+  read_samples(path, header, layout, samples);
 }
 
 RawHeader read_npy_header(const std::string& path) {
@@ -183,19 +192,10 @@ RawHeader read_npy_header(const std::string& path) {
 void read_npy(const std::string& path, const RawHeader& header, Complex* samples) {
   const auto npy = parse_npy(path);
   const auto [coils, slices, rows, columns] = header.shape;
-  const std::size_t item = npy.wide ? 16 : 8;
-  const auto bytes = bytes_at(path, npy.offset,
-                              static_cast<std::uint64_t>(coils * slices * rows * columns) * item);
-  for (std::int64_t c = 0; c < coils; ++c)
-    for (std::int64_t z = 0; z < slices; ++z)
-      for (std::int64_t y = 0; y < rows; ++y)
-        for (std::int64_t x = 0; x < columns; ++x) {
-          const auto from = npy.fortran ? ((x * rows + y) * coils + c) * slices + z
-                                        : ((z * coils + c) * rows + y) * columns + x;
-          const auto* at = bytes.data() + static_cast<std::size_t>(from) * item;
-          samples[((c * slices + z) * rows + y) * columns + x] =
-              npy.wide ? complex_at<double>(at, npy.swapped) : complex_at<float>(at, npy.swapped);
-        }
+  const auto plane = rows * columns;
+  Layout layout{npy.offset, {plane, coils * plane, columns, 1}, npy.wide, npy.swapped};
+  if (npy.fortran) layout.step = {slices, 1, coils * slices, rows * coils * slices};
+  read_samples(path, header, layout, samples);
 }
 
 }  // namespace mr::image

@@ -212,6 +212,13 @@ std::array<int, 3> world_axes(const Affine& affine) {
 
 }  // namespace
 
+std::array<double, 3> column_lengths(const Affine& a) {
+  std::array<double, 3> length{};
+  for (std::size_t c = 0; c < 3; ++c)
+    length[c] = std::sqrt(a[0][c] * a[0][c] + a[1][c] * a[1][c] + a[2][c] * a[2][c]);
+  return length;
+}
+
 std::array<char, 3> orientation(const Affine& affine) {
   const auto world = world_axes(affine);
   std::array<char, 3> letters{};

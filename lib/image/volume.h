@@ -73,6 +73,9 @@ struct Volume {
   std::int64_t length(int axis) const { return shape()[static_cast<std::size_t>(3 - axis)]; }
 };
 
+/// Spacing of an affine's grid along i, j, k [mm].
+std::array<double, 3> column_lengths(const Affine& affine);
+
 /// Closest RAS orientation of the stored axes, e.g. {'R','A','S'} or {'P','S','R'}.
 std::array<char, 3> orientation(const Affine& affine);
 
