@@ -10,9 +10,6 @@
 #include "base/error.h"
 
 namespace mr::image {
-namespace {
-
-constexpr int ended_well = 0, data_error = 65;
 
 bool write_all(int descriptor, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -23,6 +20,10 @@ bool write_all(int descriptor, std::string_view bytes) {
   }
   return true;
 }
+
+namespace {
+
+constexpr int ended_well = 0, data_error = 65;
 
 /// Ends the process without what a program does at its end, which is the parent's to do.
 [[noreturn]] void run_child(const std::function<void(const ByteSink&)>& work, int bytes,

@@ -5,10 +5,14 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "image/byte_source.h"
 
 namespace mr::image {
+
+/// False where not all can be written.
+bool write_all(int descriptor, std::string_view bytes);
 
 class Child {
  public:

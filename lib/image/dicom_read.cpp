@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/text.h"
+#include "image/child.h"
 #include "image/dicom_origin.h"
 #include "image/dicom_series.h"
 
@@ -90,7 +90,7 @@ Json attributes_of(DcmDataset& dataset, const Acquisition& acquisition) {
   set("manufacturer", utf8_text(dataset, DCM_Manufacturer));
   set("model", utf8_text(dataset, DCM_ManufacturerModelName));
   if (acquisition.field_t) attributes["field_t"] = *acquisition.field_t;
-  set("sequence", sequence_of(dataset));
+  if (acquisition.sequence) attributes["sequence"] = *acquisition.sequence;
   return attributes;
 }
 
@@ -213,19 +213,27 @@ Volume read_stack(const Stack& stack, const std::string& name, DicomKind kind, b
                   "#" + stacks[0]->name);
 }
 
+/// What is wrong with a file that does not say whose it is, and may be of any image; "": nothing.
+std::string error_of_unknown(const Stacks& all) {
+  for (const auto& stack : all.stacks)
+    if (stack.of_unknown) return stack.error;
+  return "";
+}
+
+std::string named(const std::string& path, const std::string& image) {
+  return image.empty() ? path : path + "#" + image;
+}
+
 /// The stack of that name; the only one for "".
 const Stack& choose(const Stacks& all, const std::string& path, const std::string& image) {
+  if (const auto error = error_of_unknown(all); !error.empty()) throw DataError(error);
   std::vector<const Stack*> chosen;
-  for (const auto& stack : all.stacks)  // a file that does not say whose it is may be of any
-    if (stack.of_unknown) throw DataError(stack.error);
   for (const auto& stack : all.stacks)
     if (image.empty() || image == stack.name || image == stack.long_name) chosen.push_back(&stack);
   if (chosen.size() > 1) fail_for_many(chosen, path);
   if (!chosen.empty()) return *chosen.front();
-  std::vector<std::string> names;
-  for (const auto& stack : all.stacks) names.push_back(stack.name);
   std::string list;
-  for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
+  for (const auto& stack : all.stacks) list += (list.empty() ? "" : ", ") + stack.name;
   throw DataError(path + "#" + image + ": no such image; there are " + list.substr(0, 200));
 }
 
@@ -235,17 +243,31 @@ bool is_localizer(const Stack& stack) {
           stack.planes[0].image_type.find("LOCALIZER") != std::string::npos);
 }
 
+/// The path of the stack's phase image, of the same series and name but for "_ph"; "": none. What
+/// scanners computed of phases (velocities, fields) is none.
+std::string phase_of(const Stack& stack, const Stacks& all, const std::string& path) {
+  for (const auto& other : all.stacks) {
+    auto name = other.name;
+    const auto at = name.find("_ph");
+    if (at == std::string::npos || other.planes.empty() || other.planes[0].component != "P")
+      continue;
+    const auto& type = other.planes[0].image_type;
+    const bool computed =
+        type.find("VELOCITY") != std::string::npos || type.find("MAP") != std::string::npos;
+    if (!computed && name.erase(at, 3) == stack.name) return path + "#" + other.name;
+  }
+  return "";
+}
+
 /// Bytes as a file that has no name in any folder.
 class MemoryFile {
  public:
   MemoryFile(std::string_view bytes, const std::string& name)
       : descriptor_(::memfd_create("image", MFD_CLOEXEC)) {
-    while (descriptor_ >= 0 && !bytes.empty()) {
-      const auto n = ::write(descriptor_, bytes.data(), bytes.size());
-      if (n <= 0) break;
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    if (descriptor_ < 0 || !bytes.empty()) throw IoError(name + ": cannot be kept in memory");
+    if (descriptor_ < 0) throw IoError(name + ": cannot be kept in memory");
+    if (write_all(descriptor_, bytes)) return;
+    ::close(descriptor_);
+    throw IoError(name + ": cannot be kept in memory");
   }
   MemoryFile(const MemoryFile&) = delete;
   MemoryFile& operator=(const MemoryFile&) = delete;
@@ -286,8 +308,8 @@ Volume read_dicom(const std::string& path, const std::string& image, bool phase)
   const auto all = stacks_at(path);
   const auto& stack = choose(all, path, image);
   const bool one_file = stack.files.size() == 1 && (!image.empty() || !is_folder(path));
-  return read_stack(stack, image.empty() ? path : path + "#" + image,
-                    one_file ? DicomKind::file : DicomKind::folder, phase);
+  return read_stack(stack, named(path, image), one_file ? DicomKind::file : DicomKind::folder,
+                    phase);
 }
 
 Volume read_dicom_bytes(std::string_view bytes, const std::string& name) {
@@ -297,24 +319,7 @@ Volume read_dicom_bytes(std::string_view bytes, const std::string& name) {
 
 Header read_dicom_header(const std::string& path, const std::string& image) {
   const auto all = stacks_at(path);
-  return header_of(arrange(choose(all, path, image), image.empty() ? path : path + "#" + image));
-}
-
-/// The path of the stack's phase image, of the same series and name but for "_ph"; "": none. What
-/// scanners computed of phases (velocities, fields) is none.
-std::string phase_of(const Stack& stack, const Stacks& all, const std::string& path) {
-  for (const auto& other : all.stacks) {
-    auto name = other.name;
-    const auto at = name.find("_ph");
-    if (at == std::string::npos || other.planes.empty() || other.planes[0].component != "P")
-      continue;
-    const auto words = split(other.planes[0].image_type, '\\');
-    const bool computed = std::any_of(words.begin(), words.end(), [](const std::string& word) {
-      return word.find("VELOCITY") != std::string::npos || word.find("MAP") != std::string::npos;
-    });
-    if (!computed && name.erase(at, 3) == stack.name) return path + "#" + other.name;
-  }
-  return "";
+  return header_of(arrange(choose(all, path, image), named(path, image)));
 }
 
 Listing list_dicom(const std::string& path) {
@@ -324,14 +329,13 @@ Listing list_dicom(const std::string& path) {
     for (const auto& file : stack.files) ++images_in[file];
   Listing listing;
   listing.others = all.others;
-  for (const auto& stack : all.stacks)
-    if (stack.of_unknown) {  // a file that does not say whose it is may be of any
-      ListedImage whole;
-      whole.path = path;
-      whole.unreadable = stack.error;
-      listing.images = {whole};
-      return listing;
-    }
+  if (auto error = error_of_unknown(all); !error.empty()) {
+    ListedImage whole;
+    whole.path = path;
+    whole.unreadable = std::move(error);
+    listing.images = {whole};
+    return listing;
+  }
   for (const auto& stack : all.stacks) {
     ListedImage image;
     if (all.stacks.size() == 1)
