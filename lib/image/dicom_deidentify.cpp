@@ -190,10 +190,6 @@ void clean_item(DcmItem& item, const IdKey& key) {
       delete item.remove(i);
 }
 
-void set(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
-  item.putAndInsertString(tag, value.c_str());
-}
-
 }  // namespace
 
 std::string mapped_uid(const IdKey& key, const std::string& uid) {
@@ -209,12 +205,8 @@ void deidentify(DcmDataset& dataset, const IdKey& key) {
   set(dataset, DCM_PatientName, patient);
   set(dataset, DCM_PatientIdentityRemoved, "YES");
   set(dataset, DCM_DeidentificationMethod, "PS3.15 Basic Profile; pixel data not inspected");
-  dataset.findAndDeleteElement(DCM_DeidentificationMethodCodeSequence);
-  DcmItem* code = nullptr;
-  dataset.findOrCreateSequenceItem(DCM_DeidentificationMethodCodeSequence, code, -2);
-  set(*code, DCM_CodeValue, "113100");
-  set(*code, DCM_CodingSchemeDesignator, "DCM");
-  set(*code, DCM_CodeMeaning, "Basic Application Confidentiality Profile");
+  set_code(dataset, DCM_DeidentificationMethodCodeSequence, "113100", "DCM",
+           "Basic Application Confidentiality Profile");
   set(dataset, DCM_LongitudinalTemporalInformationModified, "REMOVED");
 }
 

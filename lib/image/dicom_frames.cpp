@@ -120,8 +120,7 @@ void read_pixel_format(DicomFile& file) {
   f.inverted = photometric == "MONOCHROME1";
   if (const auto padding = file.elements.number(DCM_PixelPaddingValue))
     f.padding = static_cast<std::int64_t>(*padding);
-  if (const auto* lut = file.elements.find(DCM_ModalityLUTSequence);
-      lut && const_cast<DcmElement*>(lut)->getLength() > 0)
+  if (auto* lut = file.elements.find(DCM_ModalityLUTSequence); lut && lut->getLength() > 0)
     throw DataError(file.name + ": a modality look-up table is not handled");
 }
 
@@ -184,16 +183,23 @@ std::string component_in(const std::string& image_type) {
 
 const DcmTagKey dataset_itself(0xffff, 0xffff);  // no functional group
 
+/// An element of the private block of `group` that `creator` reserved; null where it is not there.
+DcmElement* private_element(const DicomFile& file, Uint16 group, const char* creator,
+                            Uint16 number) {
+  for (Uint16 block = 0x10; block <= 0xff; ++block) {
+    if (file.elements.text(DcmTagKey(group, block)) != creator) continue;
+    const DcmTagKey tag(group, static_cast<Uint16>(block << 8 | number));
+    if (auto* element = file.elements.find(tag)) return element;
+  }
+  return nullptr;
+}
+
 /// What GE says in place of ImageType: 0 to 3, magnitude, phase, real, imaginary.
 std::string ge_component(const DicomFile& file) {
   if (file.elements.text(DCM_Manufacturer).substr(0, 2) != "GE") return "";
-  for (Uint16 block = 0x10; block <= 0xff; ++block) {
-    if (file.elements.text(DcmTagKey(0x0043, block)) != "GEMS_PARM_01") continue;
-    const auto kind =
-        file.elements.number(DcmTagKey(0x0043, static_cast<Uint16>(block << 8 | 0x2f)));
-    for (int i = 0; i < 4; ++i)
-      if (kind && *kind == i) return std::string(1, "MPRI"[i]);
-  }
+  const auto kind = number_in(private_element(file, 0x0043, "GEMS_PARM_01", 0x2f), 0);
+  for (int i = 0; i < 4; ++i)
+    if (kind && *kind == i) return std::string(1, "MPRI"[i]);
   return "";
 }
 
@@ -264,9 +270,8 @@ void read_scaling(Frame& frame, const Wanted& wanted) {
   if (!items.text(group, DCM_RescaleIntercept).empty())  // some writers leave out a 0
     frame.storage.intercept = wanted.number(group, DCM_RescaleIntercept);
   if (frame.storage.slope == 0) wanted.fail("RescaleSlope is 0");
-  const DcmTagKey philips_items(0x2005, 0x140f), scale_slope(0x2005, 0x100e);
   if (items.text(dataset_itself, DCM_Manufacturer).substr(0, 7) != "Philips") return;
-  if (const auto scale = items.number(philips_items, scale_slope); scale && *scale > 0)
+  if (const auto scale = items.number(philips_items, philips_scale_slope); scale && *scale > 0)
     frame.philips_scale = *scale;
 }
 
@@ -307,16 +312,12 @@ Frame read_plane(const std::shared_ptr<DicomFile>& file, int index) {
   return frame;
 }
 
-/// Number `element` of the private block of group 0029 that Siemens names "SIEMENS CSA HEADER".
+/// What Siemens says of a slice beside the standard's attributes; "": nothing.
 std::string_view csa_header(const DicomFile& file) {
-  for (Uint16 block = 0x10; block <= 0xff; ++block) {
-    if (file.elements.text(DcmTagKey(0x0029, block)) != "SIEMENS CSA HEADER") continue;
-    Uint8* bytes = nullptr;
-    auto* header = file.elements.find(DcmTagKey(0x0029, static_cast<Uint16>(block << 8 | 0x10)));
-    if (header && header->getUint8Array(bytes).good() && bytes)
-      return {reinterpret_cast<const char*>(bytes), header->getLength()};
-  }
-  return {};
+  auto* header = private_element(file, 0x0029, "SIEMENS CSA HEADER", 0x10);
+  Uint8* bytes = nullptr;
+  if (!header || header->getUint8Array(bytes).bad() || !bytes) return {};
+  return {reinterpret_cast<const char*>(bytes), header->getLength()};
 }
 
 /// A square of tiles, row by row, each a slice; those behind the last slice are empty.
@@ -428,20 +429,15 @@ FrameItems::FrameItems(const DicomFile& file, int frame) : dataset_(&file.elemen
 }
 
 DcmElement* FrameItems::element(const DcmTagKey& group, const DcmTagKey& tag) const {
-  for (auto* groups : {own_, shared_}) {
+  // Last, of objects that were converted from classic ones: what had no functional group.
+  for (const auto& [groups, sequence] :
+       {std::pair<DcmItem*, DcmTagKey>(own_, group),
+        {shared_, group},
+        {own_, DCM_UnassignedPerFrameConvertedAttributesSequence},
+        {shared_, DCM_UnassignedSharedConvertedAttributesSequence}}) {
     DcmItem* item = nullptr;
     DcmElement* element = nullptr;
-    if (groups && groups->findAndGetSequenceItem(group, item).good() && item &&
-        item->findAndGetElement(tag, element).good())
-      return element;
-  }
-  // Of objects that were converted from classic ones: what had no functional group.
-  for (const auto& [groups, converted] :
-       {std::pair(own_, DCM_UnassignedPerFrameConvertedAttributesSequence),
-        std::pair(shared_, DCM_UnassignedSharedConvertedAttributesSequence)}) {
-    DcmItem* item = nullptr;
-    DcmElement* element = nullptr;
-    if (groups && groups->findAndGetSequenceItem(converted, item).good() && item &&
+    if (groups && groups->findAndGetSequenceItem(sequence, item).good() && item &&
         item->findAndGetElement(tag, element).good())
       return element;
   }

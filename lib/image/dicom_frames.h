@@ -106,6 +106,9 @@ class FrameItems {
 /// Values without the blanks that pad them; "" where there are none.
 std::string text_of(DcmItem& item, const DcmTagKey& tag);
 
+/// Philips: the items of its private attributes in a functional group, and the scale slope (SS).
+inline const DcmTagKey philips_items(0x2005, 0x140f), philips_scale_slope(0x2005, 0x100e);
+
 /// Header text for a message: one short line whatever the file holds.
 std::string shown(std::string value);
 

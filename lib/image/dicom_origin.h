@@ -40,6 +40,12 @@ std::string uid_from(const std::string& text);
 /// The 99.5th percentile of some 16,000 voxels.
 double bright_end(const Volume& volume);
 
+/// Puts a value. throws DataError where DCMTK does not take it
+void set(DcmItem& item, const DcmTagKey& tag, const std::string& value);
+/// A code sequence of one item, in place of what is there.
+void set_code(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
+              const std::string& scheme, const std::string& meaning);
+
 /// Scale as a decimal string of at most 16 characters (DS).
 std::string decimal_string(double scale);
 

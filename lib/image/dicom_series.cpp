@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/run.h"
 #include "base/text.h"
 #include "image/dicom.h"
 

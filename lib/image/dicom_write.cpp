@@ -27,13 +27,6 @@ const DicomOrigin& origin_of(const Volume& volume) {
   return *origin;
 }
 
-void set(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
-  const auto status = item.putAndInsertString(tag, value.c_str());
-  if (status.bad())
-    throw DataError(std::string("image to be written: ") + DcmTag(tag).getTagName() + ": " +
-                    status.text());
-}
-
 DcmItem& new_item(DcmItem& dataset, const DcmTagKey& sequence, bool keep_others) {
   DcmItem* item = nullptr;
   if (!keep_others) dataset.findAndDeleteElement(sequence);
@@ -57,14 +50,6 @@ void drop_stale(DcmDataset& dataset) {
     for (Uint16 element = 0; element < 0x3000; ++element)
       dataset.findAndDeleteElement(DcmTagKey(g, element));
   }
-}
-
-void set_code(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
-              const std::string& scheme, const std::string& meaning) {
-  auto& code = new_item(item, sequence, false);
-  set(code, DCM_CodeValue, value);
-  set(code, DCM_CodingSchemeDesignator, scheme);
-  set(code, DCM_CodeMeaning, meaning);
 }
 
 /// Values after those that are there.
@@ -239,10 +224,9 @@ void set_scaling(DcmItem& item, const Storage& storage) {
 }
 
 void rescale(DcmDataset& dataset, const Storage& storage) {
-  const DcmTagKey philips_items(0x2005, 0x140f), scale_slope(0x2005, 0x100e);
   const auto rescale_philips = [&](DcmItem& item) {  // its values are the standard's from now on
-    if (item.tagExists(scale_slope))
-      item.putAndInsertFloat32(DcmTag(scale_slope, EVR_FL),
+    if (item.tagExists(philips_scale_slope))
+      item.putAndInsertFloat32(DcmTag(philips_scale_slope, EVR_FL),
                                static_cast<Float32>(1 / storage.slope));
   };
   rescale_philips(dataset);
@@ -509,6 +493,21 @@ std::string derived_name(const std::string& source, std::set<std::string>& taken
 }
 
 }  // namespace
+
+void set(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
+  const auto status = item.putAndInsertString(tag, value.c_str());
+  if (status.bad())
+    throw DataError(std::string("image to be written: ") + DcmTag(tag).getTagName() + ": " +
+                    status.text());
+}
+
+void set_code(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
+              const std::string& scheme, const std::string& meaning) {
+  auto& code = new_item(item, sequence, false);
+  set(code, DCM_CodeValue, value);
+  set(code, DCM_CodingSchemeDesignator, scheme);
+  set(code, DCM_CodeMeaning, meaning);
+}
 
 std::string uid_from(const std::string& text) {
   const auto hex = sha256_hex(text);
