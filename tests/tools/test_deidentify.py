@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 
+import images
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -188,7 +189,7 @@ def test_the_two_options_go_together(fails, person, tmp_path):
 
 
 def test_a_data_set_is_not_deidentified(fails, tmp_path):
-    (tmp_path / "m.json").write_text('{"schema":"mr-manifest/1","labels":[],"images":[],"provenance":[]}')
+    images.write(tmp_path / "m.json", (), [])
     fails(["mr-corrupt", "-a", "rician:2", "--bids", "--deidentify", "--id-key", tmp_path / "key", "-o",
            tmp_path / "o", tmp_path / "m.json"], 64, "are copied as they are")
 
@@ -205,8 +206,7 @@ def test_paths_in_any_form_are_redacted_and_pipes_read_once(run, data, tmp_path)
     assert entry["command"].startswith("mr-corrupt -a bias:2 --map=fat=redacted-")
     fifo = tmp_path / "pipe"
     os.mkfifo(fifo)
-    (tmp_path / "m.json").write_text(
-        '{"schema":"mr-manifest/1","labels":[],"images":[],"provenance":[]}')
+    images.write(tmp_path / "m.json", (), [])
     feeder = subprocess.Popen(f"cat {tmp_path / 'm.json'} > {fifo}", shell=True)
     run(["mr-manifest", "--redact-paths", "summary", fifo], timeout=20)
     assert feeder.wait(timeout=20) == 0

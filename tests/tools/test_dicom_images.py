@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from test_image_files import validator_errors
 
 KEEP = ["-a", "rician:0"]
 
@@ -79,13 +80,9 @@ def test_directions_of_diffusion_are_one_image_and_their_trace_another(run, data
 
 
 def new_errors(before, after):
-    def errors(path):
-        p = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True)
-        return {line for line in (p.stdout + p.stderr).decode(errors="replace").splitlines()
-                if line.startswith("Error")}
     # PS3.3 C.8.13.4 and C.7.6.18.2: these attributes "may be present otherwise", in a derived object.
     stray = ("Module=<MRPulseSequence>", "Module=<BulkMotionSynchronization>")
-    return {e for e in errors(after) - errors(before)
+    return {e for e in validator_errors(after) - validator_errors(before)
             if not (e.endswith(stray) and "may not be present otherwise" in e)}
 
 
