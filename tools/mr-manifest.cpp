@@ -392,6 +392,9 @@ int main(int argc, char** argv) {
   return mr::tool_main(app, argc, argv, [&](const mr::Run& run, const mr::Messages& messages) {
     for (const auto& [sub, command] : commands)
       if (sub->parsed()) return command(run, messages);
-    throw mr::UsageError("want a subcommand: scan, slices, split, check, filter, merge or summary");
+    std::string names;
+    for (const auto& [sub, command] : commands)
+      names += (names.empty() ? "" : ", ") + sub->get_name();
+    throw mr::UsageError("want a subcommand: " + names);
   });
 }
