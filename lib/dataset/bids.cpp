@@ -410,12 +410,12 @@ void write_bids_description(const std::string& folder, const std::string& source
     write_file(folder + "/participants.tsv", read_all(participants), Overwrite::yes);
 }
 
-Json bids_derivative_metadata(const std::string& root, const std::string& relative,
+Json bids_derivative_metadata(const std::string& root, const std::string& file,
                               const std::string& description) {
-  auto metadata = Metadata(root).of(relative);
-  const auto file = [&](const char* ending) { return exists(root + "/" + relative + ending); };
+  const auto relative = file.substr(root.size() + 1);
+  auto metadata = Metadata(root).of(without_nifti_ending(relative));
   metadata["Description"] = description;
-  metadata["Sources"] = {"bids:raw:" + relative + (file(".nii.gz") ? ".nii.gz" : ".nii")};
+  metadata["Sources"] = {"bids:raw:" + relative};
   if (!metadata.contains("SkullStripped")) metadata["SkullStripped"] = false;
   return metadata;
 }

@@ -48,8 +48,9 @@ void scan_bids(const BidsOptions& options, ManifestOutput& output, const Run& ru
 /// run's paths are redacted. Replaces what is there.
 void write_bids_description(const std::string& folder, const std::string& source, const Run& run);
 
-/// JSON of a corrupted image: that of its source, what was done, and where it came from.
-Json bids_derivative_metadata(const std::string& root, const std::string& relative,
+/// JSON of a corrupted image: that of its source, `file` below `root`, what was done, and where it
+/// came from.
+Json bids_derivative_metadata(const std::string& root, const std::string& file,
                               const std::string& description);
 
 }  // namespace mr::dataset

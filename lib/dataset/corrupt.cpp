@@ -70,9 +70,10 @@ ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
       result.volume, path, derivation, options.seed,
       options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
   if (options.bids)
-    write_file(stem + ".json",
-               bids_derivative_metadata(bids_root(entry), entry.id, derivation.text).dump(2) + "\n",
-               Overwrite::yes);
+    write_file(
+        stem + ".json",
+        bids_derivative_metadata(bids_root(entry), entry.file, derivation.text).dump(2) + "\n",
+        Overwrite::yes);
   if (entry.source.empty()) entry.source = entry.file;
   entry.file = resolve(path, "");
   if (!entry.phase.empty()) entry.extra["measured_phase"] = true;
