@@ -262,8 +262,9 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
     if (acts) require_maps(artifact, values, volume, maps);
     Json drawn = Json::array();
     for (std::int64_t frame = 0; acts && frame < volume.frames(); ++frame) {
+      const auto series_frame = draw.first_frame + frame;
       const auto own = [&](std::string_view purpose) {
-        return sub_key(streams(purpose), static_cast<std::uint64_t>(frame));
+        return sub_key(streams(purpose), static_cast<std::uint64_t>(series_frame));
       };
       const auto shared = [&](std::string_view purpose) { return sub_key(streams(purpose), 0); };
       const Context context{
@@ -273,11 +274,13 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
           timing,
           maps,
           frame,
+          series_frame,
+          draw.series_frames > 0 ? draw.series_frames : volume.frames(),
           frames_are_coils ? std::function<RandomKey(std::string_view)>(shared) : own,
           own,
           [&](std::string_view purpose) {
             return sub_key(streams.of_group(purpose),
-                           frames_are_coils ? 0 : static_cast<std::uint64_t>(frame));
+                           frames_are_coils ? 0 : static_cast<std::uint64_t>(series_frame));
           }};
       auto one = artifact.draw(context, values);
       drawn.push_back(one.values.json());
@@ -426,6 +429,29 @@ Array<float> map_slice(const Roles& roles, const image::Volume& map, std::int64_
     for (std::int64_t x = 0; x < out.shape(1); ++x)
       out[y * out.shape(1) + x] = map.voxels[first + y * line_stride + x * stride_r];
   return out;
+}
+
+bool frame_by_frame(const Recipe& recipe) {
+  return std::none_of(recipe.steps.begin(), recipe.steps.end(),
+                      [](const Step& step) { return find_artifact(step.artifact).needs_series; });
+}
+
+void append_record(Json& record, const Json& more) {
+  if (record.empty()) {
+    record = more;
+    return;
+  }
+  for (std::size_t step = 0; step < record.size(); ++step)
+    for (const char* member : {"drawn", "gain"}) {
+      if (!record[step].contains(member)) continue;
+      auto& list = record[step][member];
+      if (!list.is_array()) list = Json::array({list});
+      const auto& next = more[step][member];
+      if (next.is_array())
+        list.insert(list.end(), next.begin(), next.end());
+      else
+        list.push_back(next);
+    }
 }
 
 Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, const Draw& draw,

@@ -37,8 +37,9 @@ struct Context {
   const Facts& facts;
   const Roles& roles;
   const Timing& timing;
-  const Maps& maps;  // those that the row needs are there
-  std::int64_t frame;
+  const Maps& maps;                          // those that the row needs are there
+  std::int64_t frame;                        // of the volume
+  std::int64_t series_frame, series_frames;  // the same of the series that the volume is a piece of
   // Keys of this step: of the frame, but for frames that are coils, which see one object and one
   // patient; and of the frame always, for what each coil has of its own.
   std::function<RandomKey(std::string_view purpose)> stream, frame_stream;
@@ -75,6 +76,7 @@ struct Artifact {
   std::vector<Map> maps = {};   // that it cannot do without, but for a parameter `proxy` = 1
   bool crosses_slices = false;  // in 2-D: a slice depends on its neighbours
   std::vector<Map> optional_maps = {};  // that it takes where they are given
+  bool needs_series = false;            // looks at the voxels of all frames
 };
 
 const Artifact& find_artifact(const std::string& name);  // errors as find()

@@ -1,24 +1,36 @@
 // Facts of the clean image.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
 
 #include "artifact/recipe.h"
 #include "artifact/rows.h"
 #include "base/error.h"
+#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {
 
+constexpr std::int64_t piece = 4096;  // voxels that stay in the first cache
 constexpr int bins = 256;
 using Histogram = std::array<std::int64_t, bins>;
 
-int bin_of(float magnitude, double scale) {
-  const double bin = static_cast<double>(magnitude) * scale;
-  return bin >= bins - 1 ? bins - 1 : bin > 0 ? static_cast<int>(bin) : 0;
+/// [0, maximum] to 0 .. bins - 1
+MR_SIMD void to_bins(const float* magnitudes, std::int64_t n, double scale, std::int32_t* bin) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto b = static_cast<std::int32_t>(static_cast<double>(magnitudes[i]) * scale);
+    bin[i] = std::min(b, bins - 1);
+  }
 }
 
 /// Last bin of the background: the split with the largest variance between classes.
-int otsu_split(const Histogram& histogram) {
+int otsu_split(const std::array<Histogram, 4>& histograms) {
+  Histogram histogram{};
+  for (const auto& one : histograms)
+    for (std::size_t b = 0; b < histogram.size(); ++b) histogram[b] += one[b];
   double total = 0, moment = 0;
   for (int b = 0; b < bins; ++b) {
     total += static_cast<double>(histogram[static_cast<std::size_t>(b)]);
@@ -41,124 +53,241 @@ int otsu_split(const Histogram& histogram) {
   return split;
 }
 
-/// Only the bins that hold the wanted ranks are sorted.
-template <typename Values>
-double percentile(const Values& values, const Histogram& histogram, double scale, double fraction) {
-  const double rank = fraction * static_cast<double>(values.size() - 1);
-  const auto lower = static_cast<std::int64_t>(rank);
-  std::int64_t below = 0;
-  int first = 0;
-  while (below + histogram[static_cast<std::size_t>(first)] <= lower)
-    below += histogram[static_cast<std::size_t>(first++)];
-  std::vector<float> candidates;
-  for (const float value : values)
-    if (bin_of(value, scale) >= first) candidates.push_back(value);
-  std::sort(candidates.begin(), candidates.end());
-  const auto at = [&](std::int64_t index) {
-    return static_cast<double>(
-        candidates[static_cast<std::size_t>(std::min(index, values.size() - 1) - below)]);
-  };
-  return at(lower) + (rank - static_cast<double>(lower)) * (at(lower + 1) - at(lower));
+/// Sums in lanes, so that their order is that of the voxels alone, whatever the machine.
+using Lanes = std::array<double, 8>;
+
+double total(const Lanes& lanes) {
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
 }
 
-/// 1 within `radius` voxels along one stored axis of a 1.
-Array<std::uint8_t> dilate(const Array<std::uint8_t>& mask, int axis, std::int64_t radius) {
-  auto out = mask;
-  const auto n = mask.shape(3 - axis);
-  std::int64_t stride = 1;
-  for (int a = 4 - axis; a < 4; ++a) stride *= mask.shape(a);
-  for (std::int64_t start = 0; start < mask.size(); start += n * stride)
-    for (auto d = std::int64_t{1}; d <= std::min(radius, n - 1); ++d) {
-      const auto apart = d * stride, overlap = n * stride - apart;
-      unite_row(mask.data() + start, overlap, out.data() + start + apart);
-      unite_row(mask.data() + start + apart, overlap, out.data() + start);
+/// Of magnitudes, and of what lies below 0 of signed voxels. n  a multiple of the lanes
+MR_SIMD void add_up(const float* x, std::int64_t n, Lanes& sum, Lanes& negative) {
+  for (std::int64_t i = 0; i < n; i += 8)
+    for (std::int64_t l = 0; l < 8; ++l) {
+      const float value = x[i + l];
+      sum[static_cast<std::size_t>(l)] += static_cast<double>(__builtin_fabsf(value));
+      negative[static_cast<std::size_t>(l)] -= static_cast<double>(value < 0 ? value : 0.0f);
     }
-  return out;
 }
 
-/// Slice by slice where these are stored one after another, else frame by frame, so that little is
-/// held twice.
-Array<std::uint8_t> dilate_in_slices(const image::Volume& volume, const Array<std::uint8_t>& mask) {
-  const int slice_axis = roles_of(volume).slice;
-  const auto& shape = mask.shape();
-  const Shape piece = {1, slice_axis == 2 ? 1 : shape[1], shape[2], shape[3]};
-  Array<std::uint8_t> out(shape);
-  for (std::int64_t first = 0; first < mask.size(); first += count(piece)) {
-    Array<std::uint8_t> part(piece);
-    std::copy_n(mask.data() + first, part.size(), part.data());
-    for (int axis = 0; axis < 3; ++axis)
-      if (axis != slice_axis) part = dilate(part, axis, 3);
-    std::copy_n(part.data(), part.size(), out.data() + first);
+/// Adds those above the threshold, and how many they are. n  a multiple of the lanes
+MR_SIMD void add_foreground(const float* x, std::int64_t n, float threshold, Lanes& sum,
+                            Lanes& count) {
+  for (std::int64_t i = 0; i < n; i += 8)
+    for (std::int64_t l = 0; l < 8; ++l) {
+      const bool inside = x[i + l] > threshold;
+      sum[static_cast<std::size_t>(l)] += static_cast<double>(inside ? x[i + l] : 0.0f);
+      count[static_cast<std::size_t>(l)] += inside ? 1.0 : 0.0;
+    }
+}
+
+MR_SIMD void mark_above(const float* x, std::int64_t n, float threshold, std::uint8_t* mask) {
+  for (std::int64_t i = 0; i < n; ++i) mask[i] = x[i] > threshold;
+}
+
+MR_SIMD void take_magnitudes(const float* x, std::int64_t n, float* out) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = __builtin_fabsf(x[i]);
+}
+
+struct Range {
+  float least, most;
+};
+
+/// Numbers that are not negative have the order of their bits. n >= 1
+MR_SIMD Range range_of(const float* x, std::int64_t n) {
+  std::int32_t low = 0x7fffffff, high = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::int32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof bits);
+    low = std::min(low, bits);
+    high = std::max(high, bits);
   }
-  return out;
+  Range range;
+  __builtin_memcpy(&range.least, &low, sizeof low);
+  __builtin_memcpy(&range.most, &high, sizeof high);
+  return range;
 }
 
-/// The magnitude of every voxel: the volume's own numbers where none is below 0.
-class Magnitudes {
+/// Pieces of one frame: their magnitudes, and signed voxels as they are (magnitudes of a complex
+/// image), with zeros behind the last up to a multiple of 8.
+void for_pieces(const image::Volume& volume, std::int64_t frame,
+                const std::function<void(std::int64_t at, std::int64_t n, const float* magnitudes,
+                                         const float* values)>& body) {
+  const auto voxels = count(volume.shape()) / volume.frames(), first = frame * voxels;
+  std::vector<float> magnitudes(static_cast<std::size_t>(piece)), values(magnitudes.size());
+  for (std::int64_t at = 0; at < voxels; at += piece) {
+    const auto n = std::min(piece, voxels - at);
+    if (volume.is_complex())
+      for (std::int64_t i = 0; i < n; ++i)
+        values[static_cast<std::size_t>(i)] = std::abs(volume.complex_voxels[first + at + i]);
+    else
+      std::copy_n(volume.voxels.data() + first + at, n, values.begin());
+    std::fill(values.begin() + n, values.end(), 0.0f);
+    take_magnitudes(values.data(), piece, magnitudes.data());
+    body(at, n, magnitudes.data(), values.data());
+  }
+}
+
+std::int64_t whole_lanes(std::int64_t n) {
+  return (n + 7) / 8 * 8;
+}
+
+/// The largest `count` of numbers that are seen once.
+class Largest {
  public:
-  explicit Magnitudes(const image::Volume& volume) : size_(count(volume.shape())) {
-    for (const float value : volume.voxels) negative_ -= std::min(static_cast<double>(value), 0.0);
-    if (!volume.is_complex() && negative_ == 0) {
-      data_ = volume.voxels.data();
-      return;
-    }
-    own_ = Array<float>(volume.shape());
-    for (std::int64_t i = 0; i < size_; ++i)
-      own_[i] =
-          volume.is_complex() ? std::abs(volume.complex_voxels[i]) : std::fabs(volume.voxels[i]);
-    data_ = own_.data();
+  explicit Largest(std::int64_t count) : count_(static_cast<std::size_t>(count)) {}
+
+  /// most  the largest of these n
+  void add(const float* x, std::int64_t n, float most) {
+    if (!(most > floor_)) return;
+    for (std::int64_t i = 0; i < n; ++i)
+      if (x[i] > floor_) kept_.push_back(x[i]);
+    if (kept_.size() >= 2 * count_ + static_cast<std::size_t>(piece)) shrink();
   }
-  const float* begin() const { return data_; }
-  const float* end() const { return data_ + size_; }
-  float operator[](std::int64_t i) const { return data_[i]; }
-  std::int64_t size() const { return size_; }
-  bool empty() const { return size_ == 0; }
-  double negative() const { return negative_; }  // sum of |x| over voxels below 0
+  /// The smallest of them, and the smallest but one (the same where there is one).
+  std::array<double, 2> smallest() {
+    shrink();
+    const auto last = kept_.end() - 1;
+    const float next = count_ > 1 ? *std::min_element(kept_.begin(), last) : *last;
+    return {static_cast<double>(*last), static_cast<double>(next)};
+  }
 
  private:
-  std::int64_t size_;
-  double negative_ = 0;
-  Array<float> own_;
-  const float* data_ = nullptr;
+  void shrink() {
+    const auto last = kept_.begin() + static_cast<std::ptrdiff_t>(count_) - 1;
+    std::nth_element(kept_.begin(), last, kept_.end(), std::greater<>());
+    kept_.resize(count_);
+    floor_ = kept_.back();
+  }
+
+  std::size_t count_;
+  float floor_ = -1;  // none of the largest lies below, once as many were seen
+  std::vector<float> kept_;
 };
+
+constexpr double peak_share = 0.999;
 
 }  // namespace
 
-Facts measure_facts(const image::Volume& clean) {
-  Facts facts;
-  const Magnitudes magnitude(clean);
-  facts.foreground = facts.vicinity = Array<std::uint8_t>(clean.shape());
-  if (magnitude.empty()) return facts;
-  double total = 0;
-  float least = magnitude[0], most = magnitude[0];
-  for (const float value : magnitude) {
-    least = std::min(least, value);
-    most = std::max(most, value);
-    total += static_cast<double>(value);
-  }
-  if (!std::isfinite(total))
-    throw DataError("magnitudes are too large: they are not finite, or their sum is not");
-  facts.maximum = static_cast<double>(most);
-  facts.peak = facts.maximum;
-  if (!(most > least)) return facts;
-  facts.negative_share = magnitude.negative() / total;
+struct FactsMeter::State {
+  explicit State(std::int64_t n)
+      : voxels(n),
+        rank(peak_share * static_cast<double>(std::max<std::int64_t>(n - 1, 0))),
+        largest(n - static_cast<std::int64_t>(rank)) {}
 
-  const double scale = bins / static_cast<double>(most);
-  Histogram histogram{};
-  for (const float value : magnitude) ++histogram[static_cast<std::size_t>(bin_of(value, scale))];
-  facts.peak = percentile(magnitude, histogram, scale, 0.999);
-  facts.otsu_threshold = facts.maximum * (otsu_split(histogram) + 1) / bins;
-  const auto threshold = static_cast<float>(facts.otsu_threshold);
-  double sum = 0;
-  std::int64_t count = 0;
-  for (std::int64_t i = 0; i < magnitude.size(); ++i) {
-    if (!(magnitude[i] > threshold)) continue;
-    facts.foreground[i] = 1;
-    sum += static_cast<double>(magnitude[i]);
-    ++count;
+  std::int64_t voxels;
+  double rank;  // of the peak among the sorted magnitudes, from 0
+  int pass = 0;
+  double sum = 0, negative = 0, foreground_sum = 0, foreground_count = 0;
+  float least = std::numeric_limits<float>::max(), most = 0;
+  Largest largest;
+  std::array<Histogram, 4> histograms{};  // in turns: the next voxel is often of the same bin
+  Facts facts;
+
+  void add_range(const image::Volume& volume, std::int64_t frame) {
+    Lanes sums{}, negatives{};
+    for_pieces(volume, frame,
+               [&](std::int64_t, std::int64_t n, const float* magnitudes, const float* values) {
+                 add_up(values, whole_lanes(n), sums, negatives);
+                 const auto range = range_of(magnitudes, n);
+                 least = std::min(least, range.least);
+                 most = std::max(most, range.most);
+                 largest.add(magnitudes, n, range.most);
+               });
+    sum += total(sums);
+    negative += total(negatives);
   }
-  if (count > 0) facts.signal = sum / static_cast<double>(count);
-  facts.vicinity = dilate_in_slices(clean, facts.foreground);
+
+  void add_histogram(const image::Volume& volume, std::int64_t frame) {
+    std::vector<std::int32_t> bin(static_cast<std::size_t>(piece));
+    for_pieces(volume, frame,
+               [&](std::int64_t, std::int64_t n, const float* magnitudes, const float*) {
+                 to_bins(magnitudes, n, bins / facts.maximum, bin.data());
+                 for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
+                   ++histograms[i % histograms.size()][static_cast<std::size_t>(bin[i])];
+               });
+  }
+
+  void add_foreground_of(const image::Volume& volume, std::int64_t frame) {
+    const auto threshold = static_cast<float>(facts.otsu_threshold);
+    const bool series = voxels > count(volume.shape()) / volume.frames();
+    if (series && facts.object.empty())
+      facts.object = Array<std::uint8_t>({volume.length(2), volume.length(1), volume.length(0)});
+    std::vector<std::uint8_t> mask(static_cast<std::size_t>(piece));
+    Lanes sums{}, counts{};
+    for_pieces(volume, frame,
+               [&](std::int64_t at, std::int64_t n, const float* magnitudes, const float*) {
+                 add_foreground(magnitudes, whole_lanes(n), threshold, sums, counts);
+                 if (!series) return;
+                 mark_above(magnitudes, n, threshold, mask.data());
+                 unite_row(mask.data(), n, facts.object.data() + at);
+               });
+    foreground_sum += total(sums);
+    foreground_count += total(counts);
+  }
+};
+
+FactsMeter::FactsMeter(std::int64_t voxels) : state_(std::make_unique<State>(voxels)) {}
+FactsMeter::~FactsMeter() = default;
+
+bool FactsMeter::next_pass() {
+  auto& s = *state_;
+  auto& facts = s.facts;
+  switch (s.pass++) {
+    case 0:
+      return s.voxels > 0;
+    case 1: {
+      if (!std::isfinite(s.sum))
+        throw DataError("magnitudes are too large: they are not finite, or their sum is not");
+      facts.maximum = static_cast<double>(s.most);
+      facts.peak = facts.maximum;
+      if (!(s.most > s.least)) return false;
+      facts.negative_share = s.negative / s.sum;
+      const auto [lower, upper] = s.largest.smallest();
+      facts.peak = lower + (s.rank - std::floor(s.rank)) * (upper - lower);
+      return true;
+    }
+    case 2:
+      facts.otsu_threshold = facts.maximum * (otsu_split(s.histograms) + 1) / bins;
+      return true;
+    default:
+      facts.signal = s.foreground_sum / s.foreground_count;
+      return false;
+  }
+}
+
+void FactsMeter::add(const image::Volume& frames) {
+  auto& s = *state_;
+  for (std::int64_t frame = 0; frame < frames.frames(); ++frame) {
+    if (s.pass == 1) s.add_range(frames, frame);
+    if (s.pass == 2) s.add_histogram(frames, frame);
+    if (s.pass == 3) s.add_foreground_of(frames, frame);
+  }
+}
+
+Facts FactsMeter::facts() {
+  return std::move(state_->facts);
+}
+
+void find_foreground(const image::Volume& frames, Facts& facts) {
+  facts.foreground = Array<std::uint8_t>(frames.shape());
+  if (!(facts.signal > 0)) return;
+  const auto voxels = count(frames.shape()) / frames.frames();
+  const auto threshold = static_cast<float>(facts.otsu_threshold);
+  for (std::int64_t frame = 0; frame < frames.frames(); ++frame)
+    for_pieces(
+        frames, frame, [&](std::int64_t at, std::int64_t n, const float* magnitudes, const float*) {
+          mark_above(magnitudes, n, threshold, facts.foreground.data() + frame * voxels + at);
+        });
+}
+
+Facts measure_facts(const image::Volume& clean) {
+  FactsMeter meter(count(clean.shape()));
+  while (meter.next_pass()) meter.add(clean);
+  auto facts = meter.facts();
+  find_foreground(clean, facts);
   return facts;
 }
 

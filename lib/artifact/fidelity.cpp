@@ -20,6 +20,15 @@ constexpr std::int64_t lanes = 8;
 
 struct Sums {
   double n = 0, x = 0, y = 0, xx = 0, xy = 0, dd = 0;  // d = y - x
+
+  void operator+=(const Sums& other) {
+    n += other.n;
+    x += other.x;
+    y += other.y;
+    xx += other.xx;
+    xy += other.xy;
+    dd += other.dd;
+  }
 };
 
 /// Sums over voxels with mask 1; count is a multiple of `lanes`.
@@ -118,6 +127,22 @@ MR_SIMD void ssim_row(const float* __restrict x, const float* __restrict y, std:
   }
 }
 
+/// 1 where a window has a voxel of the mask (0 or 1), laid out as for ssim_row.
+MR_SIMD void vicinity_row(const std::uint8_t* __restrict mask, std::int64_t row_stride,
+                          std::int64_t width, std::uint8_t* __restrict columns,
+                          std::uint8_t* __restrict near) {
+  for (std::int64_t i = 0; i < width + window - 1; ++i) {
+    std::uint8_t any = 0;
+    for (std::int64_t r = 0; r < window; ++r) any |= mask[r * row_stride + i];
+    columns[i] = any;
+  }
+  for (std::int64_t i = 0; i < width; ++i) {
+    std::uint8_t any = 0;
+    for (std::int64_t j = i; j < i + window; ++j) any |= columns[j];
+    near[i] = any;
+  }
+}
+
 /// Length of a window at `index` within 0 .. n - 1.
 std::int64_t cut(std::int64_t index, std::int64_t n) {
   return std::min(index + radius, n - 1) - std::max(index - radius, std::int64_t{0}) + 1;
@@ -128,7 +153,7 @@ struct Slices {
   std::int64_t rows, row_stride, columns, column_stride;
 };
 
-/// Mean SSIM over the masked pixels of slices, added one by one.
+/// Mean SSIM over the pixels of slices whose window has one of the mask; slices come one by one.
 class MeanSsim {
  public:
   MeanSsim(const Slices& slices, double peak)
@@ -140,22 +165,25 @@ class MeanSsim {
         y_(x_.shape()),
         weight_({s_.columns}),
         sums_({5, width_}),
-        ssim_({s_.columns}) {}
+        ssim_({s_.columns}),
+        mask_(x_.shape()),
+        any_({width_}),
+        near_({s_.columns}) {}
 
   void add(const float* x, const float* y, const std::uint8_t* mask) {
     copy(x, x_);
     copy(y, y_);
+    copy(mask, mask_);
     for (std::int64_t r = 0; r < s_.rows; ++r) {
-      const auto* row_mask = mask + r * s_.row_stride;
-      if (!any(row_mask)) continue;
+      vicinity_row(mask_.data() + r * width_, width_, s_.columns, any_.data(), near_.data());
+      if (std::find(near_.begin(), near_.end(), 1) == near_.end()) continue;
       for (std::int64_t c = 0; c < s_.columns; ++c)
         weight_[c] = 1.0f / static_cast<float>(cut(r, s_.rows) * cut(c, s_.columns));
       ssim_row(x_.data() + r * width_, y_.data() + r * width_, width_, s_.columns, weight_.data(),
                c1_, c2_, sums_.data(), ssim_.data());
       for (std::int64_t c = 0; c < s_.columns; ++c) {
-        const bool counts = row_mask[c * s_.column_stride] != 0;
-        total_ += counts ? static_cast<double>(ssim_[c]) : 0;
-        count_ += counts;
+        total_ += near_[c] != 0 ? static_cast<double>(ssim_[c]) : 0;
+        count_ += near_[c];
       }
     }
   }
@@ -163,7 +191,8 @@ class MeanSsim {
 
  private:
   /// Into the middle of a plane whose border stays zero.
-  void copy(const float* from, Array<float>& to) const {
+  template <typename T>
+  void copy(const T* from, Array<T>& to) const {
     for (std::int64_t r = 0; r < s_.rows; ++r) {
       auto* row = to.data() + (r + radius) * width_ + radius;
       const auto* source = from + r * s_.row_stride;
@@ -173,33 +202,20 @@ class MeanSsim {
         for (std::int64_t c = 0; c < s_.columns; ++c) row[c] = source[c * s_.column_stride];
     }
   }
-  bool any(const std::uint8_t* mask) const {
-    for (std::int64_t c = 0; c < s_.columns; ++c)
-      if (mask[c * s_.column_stride] != 0) return true;
-    return false;
-  }
 
   Slices s_;
   std::int64_t width_;
   float c1_, c2_;
   Array<float> x_, y_, weight_, sums_, ssim_;
+  Array<std::uint8_t> mask_, any_, near_;
   double total_ = 0;
   std::int64_t count_ = 0;
 };
 
-double mean_ssim(const image::Volume& clean, const float* x, const float* y, const Facts& facts) {
-  const auto roles = roles_of(clean);
+Slices slices_of(const image::Volume& volume, const Roles& roles) {
   const int slower = roles.slice == 2 ? 1 : 2, faster = roles.slice == 0 ? 1 : 0;
-  MeanSsim ssim(
-      {clean.length(slower), stride(clean, slower), clean.length(faster), stride(clean, faster)},
-      facts.peak);
-  const auto frame = count(clean.shape()) / clean.frames();
-  for (std::int64_t f = 0; f < clean.frames(); ++f)
-    for (std::int64_t s = 0; s < clean.length(roles.slice); ++s) {
-      const auto at = f * frame + s * stride(clean, roles.slice);
-      ssim.add(x + at, y + at, facts.vicinity.data() + at);
-    }
-  return ssim.value();
+  return {volume.length(slower), stride(volume, slower), volume.length(faster),
+          stride(volume, faster)};
 }
 
 bool has_gain_by_slice(const Roles& roles) {
@@ -237,12 +253,38 @@ const char* gain_unit(const image::Volume& volume) {
   return has_gain_by_slice(roles_of(volume)) ? "slice" : "volume";
 }
 
-Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts) {
+struct FidelityMeter::State {
+  State(const image::Volume& like, double peak_of_clean)
+      : roles(roles_of(like)), peak(peak_of_clean), ssim(slices_of(like, roles), peak) {}
+  Roles roles;
+  double peak;
+  MeanSsim ssim;
+  Sums sums;
+};
+
+FidelityMeter::FidelityMeter() = default;
+FidelityMeter::~FidelityMeter() = default;
+
+void FidelityMeter::add(const image::Volume& clean, const image::Volume& corrupted,
+                        const Facts& facts) {
   if (clean.shape() != corrupted.shape() || clean.shape() != facts.foreground.shape())
     throw DataError("fidelity: the clean and the corrupted image differ in size");
+  if (!state_) state_ = std::make_unique<State>(clean, facts.peak);
+  auto& s = *state_;
   const Magnitude x(clean), y(corrupted);
-  const auto s = sums(x.data(), y.data(), facts.foreground.data(), facts.foreground.size());
-  if (!(s.xx > 0)) return {nan, nan, nan, nan, nan, nan};
+  const auto voxels = count(clean.shape()) / clean.frames();
+  for (std::int64_t first = 0; first < count(clean.shape()); first += voxels) {
+    s.sums += sums(x.data() + first, y.data() + first, facts.foreground.data() + first, voxels);
+    for (std::int64_t slice = 0; slice < clean.length(s.roles.slice); ++slice) {
+      const auto at = first + slice * stride(clean, s.roles.slice);
+      s.ssim.add(x.data() + at, y.data() + at, facts.foreground.data() + at);
+    }
+  }
+}
+
+Fidelity FidelityMeter::fidelity() const {
+  if (!state_ || !(state_->sums.xx > 0)) return {nan, nan, nan, nan, nan, nan};
+  const auto& s = state_->sums;
   Fidelity f;
   f.gain = s.xy / s.xx;
   f.nrmse = std::sqrt(s.dd / s.xx);
@@ -254,9 +296,15 @@ Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, con
   const double d = s.y - s.x, cov_dx = (s.xy - s.xx) - d * s.x / s.n, var_d = s.dd - d * d / s.n;
   const double affine = var_d - (var_x > 0 ? cov_dx * cov_dx / var_x : 0);
   f.affine_residual = std::sqrt(std::max(0.0, affine) / s.xx);
-  f.psnr_db = 20 * std::log10(facts.peak / std::sqrt(s.dd / s.n));
-  f.ssim = mean_ssim(clean, x.data(), y.data(), facts);
+  f.psnr_db = 20 * std::log10(state_->peak / std::sqrt(s.dd / s.n));
+  f.ssim = state_->ssim.value();
   return f;
+}
+
+Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts) {
+  FidelityMeter meter;
+  meter.add(clean, corrupted, facts);
+  return meter.fidelity();
 }
 
 std::vector<double> match_gain(const image::Volume& clean, image::Volume& corrupted,

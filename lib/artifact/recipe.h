@@ -67,9 +67,30 @@ struct Facts {
   double otsu_threshold = 0;       // Otsu 1979, 256 bins over [0, maximum]
   double negative_share = 0;       // sum of |x| over negative voxels / sum over all
   Array<std::uint8_t> foreground;  // [F, Z, Y, X], magnitude above the threshold
-  Array<std::uint8_t> vicinity;    // the same dilated by 3 rows and columns within slices, for SSIM
+  Array<std::uint8_t> object;      // [Z, Y, X], foreground of any frame; empty: there is one frame
 };
+/// throws DataError where magnitudes or their sum are not finite
 Facts measure_facts(const image::Volume& clean);
+
+/// The same bits of an image whose frames come one after another, in passes over all of them, in
+/// order: while (meter.next_pass()) add each. `foreground` stays empty: find_foreground fills it.
+class FactsMeter {
+ public:
+  explicit FactsMeter(std::int64_t voxels);  // of all frames
+  FactsMeter(const FactsMeter&) = delete;
+  FactsMeter& operator=(const FactsMeter&) = delete;
+  ~FactsMeter();
+  bool next_pass();
+  void add(const image::Volume& frames);
+  Facts facts();  // once, after the last pass
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// `foreground` of these frames of the image that the facts are of.
+void find_foreground(const image::Volume& frames, Facts& facts);
 
 /// What is known of the object beside its image, on the image's grid.
 enum class Map {
@@ -97,6 +118,9 @@ struct Draw {
   std::string unit_id;                          // the image's id
   std::optional<std::int64_t> epoch;            // in training
   std::map<std::string, std::string> ids = {};  // of the recipe's levels; none: the image's
+  // Of a volume that holds some frames of a longer series: the first one's place, and how many that
+  // has; 0: the volume is all.
+  std::int64_t first_frame = 0, series_frames = 0;
 };
 
 /// Which stored axis (0 i, 1 j, 2 k) plays which part in the acquisition.
@@ -118,6 +142,14 @@ struct Roles {
 /// is the slower stored one of the other two.
 /// throws DataError when phase encoding and slices share an axis
 Roles roles_of(const image::Volume& volume);
+
+/// Whether frames of a series can be corrupted one by one (Draw::first_frame): no step looks at the
+/// voxels of all.
+bool frame_by_frame(const Recipe& recipe);
+
+/// The record of a series from those of its frames: `more` behind `record`, which is empty at
+/// first.
+void append_record(Json& record, const Json& more);
 
 /// Changes the volume in place and returns the list of what was done, in order: {artifact,
 /// severity, parameters, drawn, mode, axes, slices}. Severity 0 leaves it bit for bit. The number
@@ -165,6 +197,22 @@ void apply_gain(image::Volume& volume, const std::vector<double>& gains);
 /// source  Wang et al. 2004, IEEE Trans Image Process 13:600 (SSIM; uniform 7x7 window, population
 ///         moments, K1 0.01, K2 0.03, L = peak; windows are cut at the image's edge)
 Fidelity compare(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts);
+
+/// The same bits of frames that come one after another, in order.
+class FidelityMeter {
+ public:
+  FidelityMeter();
+  FidelityMeter(const FidelityMeter&) = delete;
+  FidelityMeter& operator=(const FidelityMeter&) = delete;
+  ~FidelityMeter();
+  /// facts  with the foreground of these frames
+  void add(const image::Volume& clean, const image::Volume& corrupted, const Facts& facts);
+  Fidelity fidelity() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 Json to_json(const Fidelity& fidelity);
 
 }  // namespace mr::artifact

@@ -125,6 +125,64 @@ TEST_CASE("one slice alone has the bits it has within its volume") {
     }
 }
 
+/// A series of which no frame is another times a number, some voxels of the later ones signed.
+Volume series(Volume image) {
+  const auto one = image.voxels;
+  auto shape = image.shape();
+  shape[0] = 3;
+  image.voxels = mr::Array<float>(shape);
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i)
+    image.voxels[i] = one[i % one.size()] * (1 + 0.2f * static_cast<float>(i / one.size())) +
+                      static_cast<float>((i * 7919) % 23);
+  image.acquisition.dim4 = "time";
+  return image;
+}
+
+Volume frame_of(const Volume& series, std::int64_t frame) {
+  auto one = series;
+  auto shape = series.shape();
+  shape[0] = 1;
+  one.voxels = mr::Array<float>(shape);
+  std::copy_n(series.voxels.begin() + frame * one.voxels.size(), one.voxels.size(),
+              one.voxels.begin());
+  return one;
+}
+
+TEST_CASE("frames one by one have the bits, the records and the fidelity that they have together") {
+  int tried = 0;
+  for (const auto& row : rows())
+    for (const auto& image : {series(flat()), series(deep())}) {
+      CAPTURE(row.name);
+      if (!takes(row, image)) continue;
+      const auto r = recipe({at(row, 4)});
+      if (!frame_by_frame(r)) continue;
+      ++tried;
+      const auto whole = corrupted(image, r);
+      const auto facts_of_all = measure_facts(image);
+      FactsMeter meter(mr::count(image.shape()));
+      while (meter.next_pass())
+        for (std::int64_t f = 0; f < 3; ++f) meter.add(frame_of(image, f));
+      auto facts = meter.facts();
+      CHECK(facts.signal == facts_of_all.signal);
+      CHECK(facts.peak == facts_of_all.peak);
+      CHECK(facts.object == facts_of_all.object);
+      mr::Json record;
+      FidelityMeter fidelity;
+      for (std::int64_t f = 0; f < 3; ++f) {
+        const auto clean = frame_of(image, f);
+        auto one = clean;
+        find_foreground(one, facts);
+        append_record(record,
+                      corrupt(one, r, facts, {1, "a", std::nullopt, {}, f, 3}, 1, maps(one)));
+        CHECK(one.voxels == frame_of(whole.volume, f).voxels);
+        fidelity.add(clean, one, facts);
+      }
+      CHECK(record == whole.record);
+      CHECK(to_json(fidelity.fidelity()) == to_json(compare(image, whole.volume, facts_of_all)));
+    }
+  CHECK(tried > 100);
+}
+
 TEST_CASE("an image x 1000 gives the result x 1000") {
   for (const auto& row : rows()) {
     CAPTURE(row.name);

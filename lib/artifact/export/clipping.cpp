@@ -47,7 +47,11 @@ Artifact clipping() {
            false},
           acts,
           draw,
-          false};
+          false,
+          {},
+          false,
+          {},
+          true};
 }
 
 }  // namespace mr::artifact

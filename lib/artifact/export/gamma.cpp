@@ -77,7 +77,11 @@ Artifact row(const char* name, const char* summary, std::array<double, 5> levels
            false},
           acts,
           draw,
-          false};
+          false,
+          {},
+          false,
+          {},
+          true};
 }
 
 }  // namespace

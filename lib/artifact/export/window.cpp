@@ -71,7 +71,11 @@ Artifact window() {
            false},
           acts,
           draw,
-          false};
+          false,
+          {},
+          false,
+          {},
+          true};
 }
 
 }  // namespace mr::artifact

@@ -10,9 +10,9 @@ constexpr double pi = 3.14159265358979323846;
 /// Place of the frame in a series: 0 the first, 1 the last. A lone volume is the last of a series
 /// whose first was in place.
 double time_of(const Context& context) {
-  const auto frames = context.volume.frames();
+  const auto frames = context.series_frames;
   if (context.volume.acquisition.dim4 != "time" || frames < 2) return 1;
-  return static_cast<double>(context.frame) / static_cast<double>(frames - 1);
+  return static_cast<double>(context.series_frame) / static_cast<double>(frames - 1);
 }
 
 bool acts(const Values& values) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "artifact/rows.h"
 #include "kspace/simd.h"
 
 namespace mr::artifact {
@@ -47,11 +46,10 @@ std::vector<Voxel> voxels_of(const Array<std::uint8_t>& mask) {
 
 Array<std::uint8_t> foreground_of_any_frame(const Context& context) {
   const auto& volume = context.volume;
-  Array<std::uint8_t> any({volume.length(2), volume.length(1), volume.length(0)});
-  const auto& foreground = context.facts.foreground;
-  for (std::int64_t first = 0; first < foreground.size(); first += any.size())
-    unite_row(foreground.data() + first, any.size(), any.data());
-  return any;
+  if (!context.facts.object.empty()) return context.facts.object;
+  Array<std::uint8_t> lone({volume.length(2), volume.length(1), volume.length(0)});
+  std::copy(context.facts.foreground.begin(), context.facts.foreground.end(), lone.begin());
+  return lone;
 }
 
 Voxel draw_foreground_voxel(const Context& context, RandomKey key) {

@@ -23,6 +23,12 @@ class Frame {
         readout(context.readout()),
         first_(context.frame * (count(volume_.shape()) / volume_.frames())) {}
 
+  bool is_plain() const {
+    if (volume_.is_complex()) return false;
+    const auto* voxels = volume_.voxels.data() + first_;
+    return std::none_of(voxels, voxels + depth * lines * readout, [](float x) { return x < 0; });
+  }
+
   /// Of real voxels.
   void copy_row(std::int64_t slice, std::int64_t line, float* to) const {
     const auto step = stride(volume_, roles_.readout);
@@ -104,10 +110,7 @@ double by_transform(const Frame& frame, std::int64_t first, std::int64_t depth) 
 
 std::vector<double> kspace_maxima(const Context& context) {
   const Frame frame(context);
-  const auto& voxels = context.volume.voxels;
-  const bool plain = !context.volume.is_complex() &&
-                     std::none_of(voxels.begin(), voxels.end(), [](float x) { return x < 0; });
-  const auto maximum = plain ? of_magnitudes : by_transform;
+  const auto maximum = frame.is_plain() ? of_magnitudes : by_transform;
   if (context.is_3d()) return {maximum(frame, 0, frame.depth)};
   std::vector<double> maxima;
   for (std::int64_t s = 0; s < frame.depth; ++s) maxima.push_back(maximum(frame, s, 1));
