@@ -77,7 +77,20 @@ ByteSource::~ByteSource() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+void ByteSource::rewind() {
+  at_ = 0;
+  if (descriptor_ >= 0) {
+    const auto length = ::lseek(descriptor_, 0, SEEK_END);
+    if (length < 0 || ::lseek(descriptor_, 0, SEEK_SET) != 0)
+      throw IoError(name_ + ": cannot be read again: " + std::generic_category().message(errno));
+    unread_ = static_cast<std::uint64_t>(length);
+    end_ = 0;
+  }
+  recognise();
+}
+
 void ByteSource::recognise() {
+  unpacker_ = nullptr;
   if (at_ == end_) refill();
   if (is_gzip({buffer_.data(), end_})) unpacker_ = std::make_unique<Unpacker>();
 }

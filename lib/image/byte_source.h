@@ -24,6 +24,7 @@ class ByteSource {
   std::uint64_t capacity() const;
   bool packed() const { return unpacker_ != nullptr; }
   const std::string& name() const { return name_; }
+  void rewind();  // to the first byte. throws IoError
   /// Reads a short rest (64 KiB) so that the gzip checksum is verified; a longer one is left alone.
   void finish();
 

@@ -86,38 +86,86 @@ bool looks_like_image(std::string_view prefix) {
   return kind_of(prefix) != Kind::nifti || looks_like_nifti(unpacked_prefix(prefix, prefix_bytes));
 }
 
-Volume read_image(const std::string& path) {
-  if (path == "-") return read_image(read_all(path), "standard input");
-  const Selected selected(path);
-  switch (kind_at(selected.path)) {
-    case Kind::dicom:
+struct ImageReader::State {
+  std::string name, bytes;  // of what is no NIfTI: path (bytes is empty), or the image itself
+  bool in_memory = false;
+  Kind kind = Kind::nifti;
+  std::unique_ptr<NiftiReader> nifti;
+  std::int64_t frame = 0;
+
+  void open(std::unique_ptr<ByteSource> source) {
+    nifti = std::make_unique<NiftiReader>(std::move(source));
+  }
+};
+
+ImageReader::ImageReader(const std::string& path) : state_(std::make_unique<State>()) {
+  auto& s = *state_;
+  s.name = path;
+  s.kind = kind_at(Selected(path).path);
+  if (s.kind == Kind::nifti) s.open(std::make_unique<ByteSource>(header_beside(path)));
+}
+
+ImageReader::ImageReader(std::string bytes, std::string name) : state_(std::make_unique<State>()) {
+  auto& s = *state_;
+  s.name = std::move(name);
+  s.in_memory = true;
+  s.kind = kind_of(bytes);
+  if (s.kind == Kind::nifti)
+    s.open(std::make_unique<ByteSource>(std::move(bytes), s.name));
+  else
+    s.bytes = std::move(bytes);
+}
+
+ImageReader::~ImageReader() = default;
+
+bool ImageReader::has_frames() const {
+  const auto* nifti = state_->nifti.get();
+  return nifti && nifti->keeps_header() && nifti->header().shape[0] > 1;
+}
+
+const Header& ImageReader::header() const {
+  return state_->nifti->header();
+}
+
+Volume ImageReader::next_frame() {
+  auto& s = *state_;
+  if (s.frame == header().shape[0]) {
+    s.nifti->rewind();
+    s.frame = 0;
+  }
+  ++s.frame;
+  return s.nifti->read(1);
+}
+
+Volume ImageReader::whole() {
+  auto& s = *state_;
+  switch (s.kind) {
+    case Kind::dicom: {
+      if (s.in_memory) return read_dicom_bytes(s.bytes, s.name);
+      const Selected selected(s.name);
       return read_dicom(selected.path, selected.name);
+    }
     case Kind::png:
-      return read_png(read_all(path), path);
+      return read_png(s.in_memory ? s.bytes : read_all(s.name), s.name);
     case Kind::nifti:
       break;
   }
-  ByteSource source(header_beside(path));
-  return read_nifti(source);
+  return s.nifti->read(s.nifti->header().shape[0]);
+}
+
+Volume read_image(const std::string& path) {
+  if (path == "-") return read_image(read_all(path), "standard input");
+  return ImageReader(path).whole();
+}
+
+Volume read_image(std::string bytes, const std::string& name) {
+  return ImageReader(std::move(bytes), name).whole();
 }
 
 Volume read_phase(const std::string& path) {
   const Selected selected(path);
   return kind_at(selected.path) == Kind::dicom ? read_dicom(selected.path, selected.name, true)
                                                : read_image(path);
-}
-
-Volume read_image(std::string bytes, const std::string& name) {
-  switch (kind_of(bytes)) {
-    case Kind::dicom:
-      return read_dicom_bytes(bytes, name);
-    case Kind::png:
-      return read_png(bytes, name);
-    case Kind::nifti:
-      break;
-  }
-  ByteSource source(std::move(bytes), name);
-  return read_nifti(source);
 }
 
 Header read_header(const std::string& path) {
@@ -160,6 +208,12 @@ void through_gzip(bool packed, const ByteSink& sink,
   packer.finish();
 }
 
+void encode_frames(const Frames& frames, const Derivation& derivation, bool packed,
+                   const ByteSink& sink) {
+  through_gzip(packed, sink,
+               [&](const ByteSink& to) { encode_nifti(frames, derivation, nullptr, to); });
+}
+
 }  // namespace
 
 void encode_image(const Volume& volume, const Derivation& derivation, bool packed,
@@ -172,7 +226,12 @@ void encode_image(const Volume& volume, const Derivation& derivation, bool packe
     case DicomKind::none:
       break;
   }
-  through_gzip(packed, sink, [&](const ByteSink& to) { encode_nifti(volume, derivation, to); });
+  encode_frames({volume, fitting_storage(volume), {}}, derivation, packed, sink);
+}
+
+void encode_series(const Volume& first, const NextFrame& next, const Derivation& derivation,
+                   bool packed, const std::function<void(std::string_view)>& sink) {
+  encode_frames({first, first.storage, next}, derivation, packed, sink);
 }
 
 std::string encode_image(const Volume& volume, const Derivation& derivation, bool packed,
@@ -201,9 +260,7 @@ Volume as_nifti(const Volume& volume) {
   auto copy = volume;
   const auto* origin = dynamic_cast<const FileOrigin*>(volume.origin.get());
   copy.origin = nullptr;
-  const auto differs = [&](const Storage& s) {
-    return s.slope != volume.storage.slope || s.intercept != volume.storage.intercept;
-  };
+  const auto differs = [&](const Storage& s) { return s != volume.storage; };
   if (origin && std::any_of(origin->planes.begin(), origin->planes.end(), differs))
     copy.storage = {Datatype::f32, 1, 0};
   return copy;
@@ -242,32 +299,49 @@ void require_writable(const Volume& volume, const std::string& path, Overwrite o
   for (const auto& file : written_files(path)) require_absent(file, overwrite);
 }
 
-void write_image(const Volume& volume, const std::string& path, const Derivation& derivation,
-                 std::uint64_t uid_seed, Overwrite overwrite) {
-  require_writable(volume, path, overwrite);  // before the work of encoding
-  if (dicom_kind(volume) != DicomKind::none && is_nifti_name(Name(path)))
-    return write_image(as_nifti(volume), path, derivation, uid_seed, overwrite);
+namespace {
+
+void write_frames(const Frames& frames, const std::string& path, const Derivation& derivation,
+                  Overwrite overwrite) {
   const bool packed = Name(path).packed;
+  const auto to = [](AtomicFile& file) {
+    return [&file](std::string_view bytes) { file.write(bytes); };
+  };
   if (const auto files = written_files(path); files.size() == 2) {
     AtomicFile header(files[0], overwrite), voxels(files[1], overwrite);
-    const auto to = [](AtomicFile& file) {
-      return [&file](std::string_view bytes) { file.write(bytes); };
-    };
     through_gzip(packed, to(header), [&](const ByteSink& header_sink) {
       through_gzip(packed, to(voxels), [&](const ByteSink& voxel_sink) {
-        encode_nifti_pair(volume, derivation, header_sink, voxel_sink);
+        encode_nifti(frames, derivation, &header_sink, voxel_sink);
       });
     });
     voxels.commit();
     header.commit();  // last: without it there is no image
     return;
   }
-  if (dicom_kind(volume) == DicomKind::folder)
-    return write_dicom_folder(volume, path, derivation, uid_seed, overwrite);
   AtomicFile file(path, overwrite);
-  encode_image(volume, derivation, packed, uid_seed,
-               [&](std::string_view bytes) { file.write(bytes); });
+  encode_frames(frames, derivation, packed, to(file));
   file.commit();
+}
+
+}  // namespace
+
+void write_series(const Volume& first, const NextFrame& next, const std::string& path,
+                  const Derivation& derivation, Overwrite overwrite) {
+  require_writable(first, path, overwrite);
+  write_frames({first, first.storage, next}, path, derivation, overwrite);
+}
+
+void write_image(const Volume& volume, const std::string& path, const Derivation& derivation,
+                 std::uint64_t uid_seed, Overwrite overwrite) {
+  require_writable(volume, path, overwrite);  // before the work of encoding
+  const auto kind = dicom_kind(volume);
+  if (kind != DicomKind::none && is_nifti_name(Name(path)))
+    return write_image(as_nifti(volume), path, derivation, uid_seed, overwrite);
+  if (kind == DicomKind::none)
+    return write_frames({volume, fitting_storage(volume), {}}, path, derivation, overwrite);
+  if (kind == DicomKind::folder)
+    return write_dicom_folder(volume, path, derivation, uid_seed, overwrite);
+  write_file(path, encode_dicom(volume, derivation, uid_seed), overwrite);
 }
 
 void set_datatype(Volume& volume, const std::string& type, const std::string& name) {

@@ -2,7 +2,10 @@
 // a DICOMDIR); reading of grey PNG, which is written as NIfTI. Recognised by content, not by name.
 #pragma once
 #include <functional>
+#include <limits>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +39,27 @@ struct Header {
   std::string subject = {};  // pseudonym that a public set gives (fastMRI's patient_id); "": none
 };
 Header read_header(const std::string& path);
+
+/// An image that is read frame by frame, and as often as wanted, where its file allows it. Errors
+/// as read_image, when it is opened or read.
+class ImageReader {
+ public:
+  explicit ImageReader(const std::string& path);
+  ImageReader(std::string bytes, std::string name);
+  ImageReader(const ImageReader&) = delete;
+  ImageReader& operator=(const ImageReader&) = delete;
+  ~ImageReader();
+
+  /// Is it a NIfTI image of several frames? Else only whole() is there.
+  bool has_frames() const;
+  const Header& header() const;
+  Volume next_frame();  // behind the last comes the first again
+  Volume whole();       // once; no frame before or after
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 /// One of the images that lie together.
 struct ListedImage {
@@ -82,6 +106,21 @@ struct Derivation {
 /// storage is left untouched. Never wraps or clips.
 void quantise(Volume& volume);
 
+/// The storage that quantise() finds for a whole image, of frames that come one after another.
+class StorageFit {
+ public:
+  void add(const Volume& frames);  // throws DataError where voxels are not finite
+  Storage storage() const;         // behind the first add
+
+ private:
+  std::optional<Storage> first_;
+  std::shared_ptr<const Origin> origin_;
+  bool is_complex_ = false, rescale_ = false;
+  double low_ = std::numeric_limits<double>::infinity(), high_ = -low_;
+};
+/// The same with a storage that is known; values that do not fit become the nearest that do.
+void quantise(Volume& volume, const Storage& storage);
+
 /// Has the image written with numbers of this type (datatype_names), not of its file's.
 /// throws UsageError on a DICOM image, whose type is its format's; DataError where one of type and
 /// image is complex and the other is not
@@ -94,6 +133,17 @@ std::string encode_image(const Volume& volume, const Derivation& derivation, boo
 /// The same piece by piece.
 void encode_image(const Volume& volume, const Derivation& derivation, bool gzip,
                   std::uint64_t uid_seed, const std::function<void(std::string_view)>& sink);
+
+/// Sets the next frame of a series, or gives false where there is none.
+using NextFrame = std::function<bool(Volume&)>;
+
+/// A NIfTI series of which `first` and those of `next` are the frames, quantised to one storage.
+/// Bytes, piece by piece, and, in gzip where `path` says so, the file: whole, or absent where
+/// `next` throws. Errors as write_image
+void encode_series(const Volume& first, const NextFrame& next, const Derivation& derivation,
+                   bool gzip, const std::function<void(std::string_view)>& sink);
+void write_series(const Volume& first, const NextFrame& next, const std::string& path,
+                  const Derivation& derivation, Overwrite overwrite);
 
 /// Before the work of making it: can this image be written there?
 /// throws UsageError where the name is that of another format, CannotCreateError where a file

@@ -386,14 +386,13 @@ void check_extensions(const std::string& bytes, bool swapped, const std::string&
   } while (at < bytes.size());
 }
 
-/// Reads and converts the voxels of `volume`, whose shape is set, piece by piece.
+/// Reads and converts the voxels of `volume` piece by piece.
+/// total, before  bytes of all voxels of the file, and of those in front of these; for messages
 void read_voxels(ByteSource& source, bool swapped, const Shape& shape, Volume& volume,
-                 NiftiOrigin& origin) {
+                 NiftiOrigin& origin, std::uint64_t total, std::uint64_t before) {
   const auto type = volume.storage.datatype;
   const std::int64_t numbers = count(shape) * (is_complex(type) ? 2 : 1);
   const auto number_bytes = bytes_of(type) / (is_complex(type) ? 2 : 1);
-  const auto total = static_cast<std::uint64_t>(numbers) * number_bytes;
-  require_capacity(source, total);
   if (is_complex(type))
     volume.complex_voxels = Array<Complex>(shape);
   else
@@ -404,23 +403,22 @@ void read_voxels(ByteSource& source, bool swapped, const Shape& shape, Volume& v
   const std::int64_t block = direct ? numbers : (1 << 18) / static_cast<std::int64_t>(number_bytes);
   std::string piece;
   if (keep)
-    origin.stored.resize(total);
+    origin.stored.resize(static_cast<std::size_t>(numbers) * number_bytes);
   else if (!direct)
     piece.resize(static_cast<std::size_t>(block) * number_bytes);
   for (std::int64_t done = 0; done < numbers; done += block) {
     const auto n = std::min(block, numbers - done);
     const auto bytes = static_cast<std::size_t>(n) * number_bytes;
-    const auto before = static_cast<std::size_t>(done) * number_bytes;
-    char* raw = direct ? reinterpret_cast<char*>(values)
-                       : (keep ? origin.stored.data() + before : piece.data());
+    const auto at = static_cast<std::size_t>(done) * number_bytes;
+    char* raw = direct ? reinterpret_cast<char*>(values + done)
+                       : (keep ? origin.stored.data() + at : piece.data());
     const auto have = source.read(raw, bytes);
     if (have < bytes)
       throw DataError(source.name() + ": truncated: header promises " + std::to_string(total) +
-                      " bytes, file has " + std::to_string(before + have));
+                      " bytes, file has " + std::to_string(before + at + have));
     if (swapped) swap_bytes(raw, number_bytes, static_cast<std::size_t>(n));
     if (!direct) decode(raw, volume.storage, n, values + done);
   }
-  source.finish();
 }
 
 /// Coloured voxels whose channels are equal, as grey ones; `header` then says uint8.
@@ -428,7 +426,6 @@ void read_voxels(ByteSource& source, bool swapped, const Shape& shape, Volume& v
 void read_grey(ByteSource& source, std::size_t channels, const Shape& shape, Volume& volume) {
   const auto n = static_cast<std::uint64_t>(count(shape));
   const auto bytes = read_bytes(source, n * channels);
-  source.finish();
   volume.voxels = Array<float>(shape);
   auto* values = volume.voxels.data();
   for (std::size_t i = 0; i < n; ++i) {
@@ -464,19 +461,22 @@ void put(std::string& raw, std::size_t offset, T value, bool swapped) {
   if (swapped) swap_bytes(raw.data() + offset, sizeof value, 1);
 }
 
+template <typename H>
+void put_datatype(std::string& raw, Datatype type, bool swapped) {
+  H h;
+  const auto code = std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) {
+                      return c.type == type;
+                    })->code;
+  put(raw, offsetof(H, datatype), static_cast<decltype(h.datatype)>(code), swapped);
+  put(raw, offsetof(H, bitpix), static_cast<decltype(h.bitpix)>(8 * bytes_of(type)), swapped);
+}
+
 /// Writes what differs from the source into its raw header.
 template <typename H>
 void patch(std::string& raw, bool swapped, const Storage& was, const Storage& now,
            const std::string& description, std::size_t vox_offset, char layout) {
   H h;
-  if (now.datatype != was.datatype) {
-    const auto code = std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) {
-                        return c.type == now.datatype;
-                      })->code;
-    put(raw, offsetof(H, datatype), static_cast<decltype(h.datatype)>(code), swapped);
-    put(raw, offsetof(H, bitpix), static_cast<decltype(h.bitpix)>(8 * bytes_of(now.datatype)),
-        swapped);
-  }
+  if (now.datatype != was.datatype) put_datatype<H>(raw, now.datatype, swapped);
   if (now.slope != was.slope || now.intercept != was.intercept) {
     put(raw, offsetof(H, scl_slope), static_cast<decltype(h.scl_slope)>(now.slope), swapped);
     put(raw, offsetof(H, scl_inter), static_cast<decltype(h.scl_inter)>(now.intercept), swapped);
@@ -491,15 +491,10 @@ void patch(std::string& raw, bool swapped, const Storage& was, const Storage& no
 }
 
 void say_uint8(Parsed& p) {
-  const auto patch_type = [&](auto h) {
-    using H = decltype(h);
-    put(p.raw, offsetof(H, datatype), static_cast<decltype(h.datatype)>(DT_UINT8), p.swapped);
-    put(p.raw, offsetof(H, bitpix), static_cast<decltype(h.bitpix)>(8), p.swapped);
-  };
   if (p.raw.size() == header1_bytes)
-    patch_type(nifti_1_header{});
+    put_datatype<nifti_1_header>(p.raw, Datatype::u8, p.swapped);
   else
-    patch_type(nifti_2_header{});
+    put_datatype<nifti_2_header>(p.raw, Datatype::u8, p.swapped);
 }
 
 /// NIfTI-1 header of an image made in memory, in native byte order.
@@ -570,57 +565,101 @@ Header read_nifti_header(ByteSource& source) {
   return header;
 }
 
-Volume read_nifti(ByteSource& source) {
-  const auto& name = source.name();
-  auto parsed = read_raw_header(source);
+struct NiftiReader::State {
+  std::unique_ptr<ByteSource> source, image;  // image: the second file of a pair
+  Header header;
+  Storage storage;  // of the voxels in memory: colours are uint8
+  NiftiOrigin origin;
+  std::size_t channels = 0;
+  bool analyze = false;
+  std::uint64_t in_front = 0, total = 0;  // bytes before the voxels, of their file, and theirs
+  std::int64_t frame = 0;                 // the next one
+
+  ByteSource& voxels() { return image ? *image : *source; }
+  std::int64_t frames() const { return header.shape[0]; }
+};
+
+NiftiReader::NiftiReader(std::unique_ptr<ByteSource> from) : state_(std::make_unique<State>()) {
+  auto& s = *state_;
+  s.source = std::move(from);
+  const auto& name = s.source->name();
+  auto parsed = read_raw_header(*s.source);
   const auto& fields = parsed.fields;
-  Volume volume;
-  volume.storage = scaling_of(fields, datatype_of(fields, name), name);
-  const auto header = interpret(parsed, name);
-  volume.affine = header.affine;
-  volume.spacing_mm = header.spacing_mm;
-  volume.acquisition = header.acquisition;
-  auto origin = std::make_shared<NiftiOrigin>();
-  origin->shape = header.shape;
-  origin->storage = volume.storage;
-  const auto range = range_of(volume.storage.datatype);
-  origin->lowest = range[0];
-  origin->highest = range[1];
-  origin->swapped = parsed.swapped;
-  origin->packed = source.packed();
-  const auto channels = channels_of(fields);
-  if (channels > 0) volume.storage = {Datatype::u8, 1, 0};
-  const auto read_all_voxels = [&](ByteSource& from) {
-    if (channels > 0)
-      read_grey(from, channels, header.shape, volume);
-    else
-      read_voxels(from, parsed.swapped, header.shape, volume, *origin);
-  };
+  s.analyze = parsed.analyze;
+  s.origin.storage = scaling_of(fields, datatype_of(fields, name), name);
+  s.header = interpret(parsed, name);
+  const auto range = range_of(s.origin.storage.datatype);
+  s.origin.lowest = range[0];
+  s.origin.highest = range[1];
+  s.origin.swapped = parsed.swapped;
+  s.origin.packed = s.source->packed();
+  s.channels = channels_of(fields);
+  s.storage = s.channels > 0 ? Storage{Datatype::u8, 1, 0} : s.origin.storage;
   const auto header_bytes = parsed.raw.size();
-  const auto vox_offset = static_cast<std::uint64_t>(fields.vox_offset);
+  s.in_front = static_cast<std::uint64_t>(fields.vox_offset);
   if (is_one_file(parsed.raw)) {
     if (fields.vox_offset < static_cast<std::int64_t>(header_bytes))
       throw DataError(name + ": want vox_offset of at least " + std::to_string(header_bytes) +
                       ", found " + std::to_string(fields.vox_offset));
-    origin->extensions = read_bytes(source, vox_offset - header_bytes);
-    check_extensions(origin->extensions, parsed.swapped, name);
-    read_all_voxels(source);
+    s.origin.extensions = read_bytes(*s.source, s.in_front - header_bytes);
+    check_extensions(s.origin.extensions, parsed.swapped, name);
   } else {
     if (fields.vox_offset < 0) throw DataError(name + ": vox_offset is negative");
-    origin->extensions.resize(1 << 20);
-    origin->extensions.resize(source.read(origin->extensions.data(), 1 << 20));
-    if (!parsed.analyze) check_extensions(origin->extensions, parsed.swapped, name);
-    ByteSource image(image_beside(name));
-    read_bytes(image, vox_offset);
-    read_all_voxels(image);
+    auto& extensions = s.origin.extensions;
+    extensions.resize(1 << 20);
+    extensions.resize(s.source->read(extensions.data(), 1 << 20));
+    if (!parsed.analyze) check_extensions(extensions, parsed.swapped, name);
+    s.image = std::make_unique<ByteSource>(image_beside(name));
+    read_bytes(*s.image, s.in_front);
   }
-  if (channels > 0) say_uint8(parsed);
-  origin->header = std::move(parsed.raw);
+  const auto voxel_bytes = s.channels > 0 ? s.channels : bytes_of(s.storage.datatype);
+  s.total = static_cast<std::uint64_t>(count(s.header.shape)) * voxel_bytes;
+  require_capacity(s.voxels(), s.total);
+  if (s.channels > 0) say_uint8(parsed);
+  s.origin.header = std::move(parsed.raw);
+}
+
+NiftiReader::~NiftiReader() = default;
+
+const Header& NiftiReader::header() const {
+  return state_->header;
+}
+
+bool NiftiReader::keeps_header() const {
+  return !state_->analyze;
+}
+
+Volume NiftiReader::read(std::int64_t frames) {
+  auto& s = *state_;
+  Volume volume;
+  volume.storage = s.storage;
+  volume.affine = s.header.affine;
+  volume.spacing_mm = s.header.spacing_mm;
+  volume.acquisition = s.header.acquisition;
+  auto origin = std::make_shared<NiftiOrigin>(s.origin);
+  origin->shape = s.header.shape;
+  origin->shape[0] = frames;
+  if (s.channels > 0)
+    read_grey(s.voxels(), s.channels, origin->shape, volume);
+  else
+    read_voxels(
+        s.voxels(), origin->swapped, origin->shape, volume, *origin, s.total,
+        s.total / static_cast<std::uint64_t>(s.frames()) * static_cast<std::uint64_t>(s.frame));
   zero_nans(volume);
-  require_finite(volume, name);
-  if (parsed.analyze) return volume;  // written as NIfTI, which says how it lies
-  volume.origin = std::move(origin);
+  require_finite(volume, s.source->name(),
+                 frames < s.frames() ? std::optional(s.frame) : std::nullopt);
+  s.frame += frames;
+  if (s.frame == s.frames()) s.voxels().finish();
+  if (!s.analyze)
+    volume.origin = std::move(origin);  // else written as NIfTI, which says how it lies
   return volume;
+}
+
+void NiftiReader::rewind() {
+  auto& s = *state_;
+  s.voxels().rewind();
+  read_bytes(s.voxels(), s.in_front);
+  s.frame = 0;
 }
 
 namespace {
@@ -682,17 +721,12 @@ void encode_voxels(const Volume& volume, const Storage& storage, const ByteSink&
 
 }  // namespace
 
-void encode_nifti(const Volume& volume, const Derivation& derivation, const ByteSink& sink) {
-  const auto storage = fitting_storage(volume);
-  sink(encode_header(volume, storage, derivation, Layout::one_file));
-  encode_voxels(volume, storage, sink);
-}
-
-void encode_nifti_pair(const Volume& volume, const Derivation& derivation, const ByteSink& header,
-                       const ByteSink& voxels) {
-  const auto storage = fitting_storage(volume);
-  header(encode_header(volume, storage, derivation, Layout::pair));
-  encode_voxels(volume, storage, voxels);
+void encode_nifti(const Frames& frames, const Derivation& derivation, const ByteSink* header,
+                  const ByteSink& voxels) {
+  const auto layout = header ? Layout::pair : Layout::one_file;
+  (header ? *header : voxels)(encode_header(frames.first, frames.storage, derivation, layout));
+  encode_voxels(frames.first, frames.storage, voxels);
+  for (Volume more; frames.next && frames.next(more);) encode_voxels(more, frames.storage, voxels);
 }
 
 }  // namespace mr::image

@@ -74,8 +74,7 @@ const FileOrigin* file_origin(const Volume& volume) {
 }
 
 bool keeps_scaling(const FileOrigin& origin, const Storage& s) {
-  return s.datatype == origin.storage.datatype && s.slope == origin.storage.slope &&
-         s.intercept == origin.storage.intercept;
+  return s == origin.storage;
 }
 
 std::int64_t planes(const Volume& volume) {
@@ -112,6 +111,12 @@ Storage rescaled(Datatype type, double low, double high, double lowest, double h
   }
   s.slope = storable(std::max(s.slope * (1 + 1e-6), 1e-37));  // no subnormal float32
   return s;
+}
+
+/// Of stored integers that the file can hold.
+std::array<double, 2> stored_range(Datatype type, const FileOrigin* origin) {
+  if (origin && origin->storage.datatype == type) return {origin->lowest, origin->highest};
+  return range_of(type);
 }
 
 }  // namespace
@@ -221,37 +226,52 @@ Storage plane_storage(const Volume& volume, const Storage& storage, std::int64_t
   return origin->planes[static_cast<std::size_t>(plane)];
 }
 
-Storage fitting_storage(const Volume& volume) {
-  require_finite(volume, "image to be written");
-  const auto* origin = file_origin(volume);
-  Storage s = volume.storage;
-  if (volume.is_complex() && !is_complex(s.datatype)) return {Datatype::c64, 1, 0};
-  if (!volume.is_complex() && is_complex(s.datatype))
-    return {s.datatype == Datatype::c64 ? Datatype::f32 : Datatype::f64, 1, 0};
-  if (!is_integer(s.datatype)) {
-    if (!is_plain(s) && (!origin || !keeps_scaling(*origin, s) || changed(volume, *origin)))
-      s.slope = 1, s.intercept = 0;
-    return s;
+void StorageFit::add(const Volume& frames) {
+  require_finite(frames, "image to be written");
+  if (!first_) {
+    first_ = frames.storage;
+    origin_ = frames.origin;
+    is_complex_ = frames.is_complex();
   }
-  auto [lowest, highest] = range_of(s.datatype);
-  if (origin && origin->storage.datatype == s.datatype)
-    lowest = origin->lowest, highest = origin->highest;
-  bool fits = true;
-  double low = std::numeric_limits<double>::infinity(), high = -low;
-  for (std::int64_t p = 0; p < planes(volume); ++p) {
-    const float* values = plane_values(volume, p);
-    const auto [a, b] = std::minmax_element(values, values + numbers_per_plane(volume));
-    const auto own = plane_storage(volume, s, p);
+  const auto& s = *first_;
+  const auto* origin = file_origin(frames);
+  if (is_complex_ != is_complex(s.datatype)) return;
+  if (!is_integer(s.datatype)) {
+    rescale_ = rescale_ || (!is_plain(s) &&
+                            (!origin || !keeps_scaling(*origin, s) || changed(frames, *origin)));
+    return;
+  }
+  const auto [lowest, highest] = stored_range(s.datatype, origin);
+  for (std::int64_t p = 0; p < planes(frames); ++p) {
+    const float* values = plane_values(frames, p);
+    const auto [a, b] = std::minmax_element(values, values + numbers_per_plane(frames));
+    const auto own = plane_storage(frames, s, p);
     for (const double end : {to_stored(*a, own), to_stored(*b, own)}) {
       const auto rounded = static_cast<float>(std::nearbyint(end));
-      fits =
-          fits && rounded >= static_cast<float>(lowest) && rounded <= static_cast<float>(highest);
+      rescale_ = rescale_ ||
+                 !(rounded >= static_cast<float>(lowest) && rounded <= static_cast<float>(highest));
     }
-    low = std::min<double>(low, *a);
-    high = std::max<double>(high, *b);
+    low_ = std::min<double>(low_, *a);
+    high_ = std::max<double>(high_, *b);
   }
-  if (fits) return s;
-  return rescaled(s.datatype, low, high, lowest, highest, origin);
+}
+
+Storage StorageFit::storage() const {
+  const auto type = first_->datatype;
+  if (is_complex_ && !is_complex(type)) return {Datatype::c64, 1, 0};
+  if (!is_complex_ && is_complex(type))
+    return {type == Datatype::c64 ? Datatype::f32 : Datatype::f64, 1, 0};
+  if (!rescale_) return *first_;
+  if (!is_integer(type)) return {type, 1, 0};
+  const auto* origin = dynamic_cast<const FileOrigin*>(origin_.get());
+  const auto [lowest, highest] = stored_range(type, origin);
+  return rescaled(type, low_, high_, lowest, highest, origin);
+}
+
+Storage fitting_storage(const Volume& volume) {
+  StorageFit fit;
+  fit.add(volume);
+  return fit.storage();
 }
 
 void encode_plane(const Volume& volume, const Storage& storage, std::int64_t plane, char* stored) {
@@ -272,7 +292,10 @@ void encode_plane(const Volume& volume, const Storage& storage, std::int64_t pla
 }
 
 void quantise(Volume& volume) {
-  const auto storage = fitting_storage(volume);
+  quantise(volume, fitting_storage(volume));
+}
+
+void quantise(Volume& volume, const Storage& storage) {
   const bool exact = storage.datatype == Datatype::f32 || storage.datatype == Datatype::c64;
   if (!exact || !is_plain(storage)) {
     const auto n = numbers_per_plane(volume);
@@ -286,7 +309,8 @@ void quantise(Volume& volume) {
   volume.storage = storage;
 }
 
-void require_finite(const Volume& volume, const std::string& name) {
+void require_finite(const Volume& volume, const std::string& name,
+                    std::optional<std::int64_t> first_frame) {
   const auto n = numbers_per_plane(volume);
   const std::int64_t step = volume.is_complex() ? 2 : 1;
   constexpr float largest = std::numeric_limits<float>::max();
@@ -306,7 +330,7 @@ void require_finite(const Volume& volume, const std::string& name) {
   const auto k = first / shape[3] / shape[2] % shape[1];
   const auto f = first / shape[3] / shape[2] / shape[1];
   std::string where = std::to_string(i) + ", " + std::to_string(j) + ", " + std::to_string(k);
-  if (shape[0] > 1) where += ", " + std::to_string(f);
+  if (shape[0] > 1 || first_frame) where += ", " + std::to_string(first_frame.value_or(0) + f);
   throw DataError(
       name + ": " + std::to_string(bad) +
       (bad == 1 ? " voxel is not finite, at (" : " voxels are not finite, the first at (") + where +

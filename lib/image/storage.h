@@ -1,6 +1,7 @@
 // How voxels lie in files: datatypes, scaling, byte order. Private to the room.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,9 @@ Storage plane_storage(const Volume& volume, const Storage& storage, std::int64_t
 std::int64_t numbers_per_plane(const Volume& volume);
 const float* plane_values(const Volume& volume, std::int64_t plane);
 
+/// first_frame  of the series that these frames are of; unset: they are all
 /// throws DataError "NAME: 3 voxels are not finite, the first at (i, j, k)"
-void require_finite(const Volume& volume, const std::string& name);
+void require_finite(const Volume& volume, const std::string& name,
+                    std::optional<std::int64_t> first_frame = {});
 
 }  // namespace mr::image

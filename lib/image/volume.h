@@ -55,6 +55,11 @@ struct Origin {
 struct Storage {
   Datatype datatype = Datatype::f32;
   double slope = 1, intercept = 0;
+
+  bool operator==(const Storage& other) const {
+    return datatype == other.datatype && slope == other.slope && intercept == other.intercept;
+  }
+  bool operator!=(const Storage& other) const { return !(*this == other); }
 };
 
 struct Volume {
