@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "dataset/calibrate.h"
 #include "dataset/corrupt.h"
+#include "dataset/series.h"
 #include "dataset/sheet.h"
 #include "image/image_file.h"
 #include "kspace/shots.h"
@@ -200,11 +201,14 @@ bool is_manifest(std::string_view prefix) {
   return false;
 }
 
-std::string voxel_hash(const mr::image::Volume& v) {
+std::string_view voxel_bytes(const mr::image::Volume& v) {
   const auto* bytes = v.is_complex() ? reinterpret_cast<const char*>(v.complex_voxels.data())
                                      : reinterpret_cast<const char*>(v.voxels.data());
-  return mr::sha256_hex(
-      {bytes, static_cast<std::size_t>(mr::count(v.shape())) * (v.is_complex() ? 8u : 4u)});
+  return {bytes, static_cast<std::size_t>(mr::count(v.shape())) * (v.is_complex() ? 8u : 4u)};
+}
+
+std::string voxel_hash(const mr::image::Volume& v) {
+  return mr::sha256_hex(voxel_bytes(v));
 }
 
 /// A JSON document to a file, or to standard output ("" or "-").
@@ -258,6 +262,10 @@ std::optional<mr::IdKey> key_of(const Options& o) {
   return o.deidentify ? std::optional(mr::IdKey::read_or_make(o.id_key)) : std::nullopt;
 }
 
+int threads_of(const Options& o) {
+  return o.threads > 0 ? o.threads : mr::available_threads();
+}
+
 void write_sheet(mr::image::Volume volume, const std::string& name, const Options& o,
                  const mr::Messages& messages) {
   const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
@@ -265,7 +273,7 @@ void write_sheet(mr::image::Volume volume, const std::string& name, const Option
   mr::dataset::SheetOptions options;
   options.slice = o.slice;
   options.seed = o.seed;
-  options.threads = o.threads > 0 ? o.threads : mr::available_threads();
+  options.threads = threads_of(o);
   mr::artifact::Recipe recipe;
   for (const auto& step : o.steps) recipe.steps.push_back(mr::artifact::parse_step(step));
   if (o.steps.empty())
@@ -305,60 +313,145 @@ mr::dataset::CleanImage clean_of(std::optional<mr::image::Volume> volume, const 
   return clean;
 }
 
-/// volume  unset: the input is k-space
-void corrupt_one(std::optional<mr::image::Volume> volume, const std::string& name, const Options& o,
-                 const mr::artifact::Recipe& recipe, const mr::Run& run) {
-  const bool to_stdout = o.output.empty() || o.output == "-";
-  if (to_stdout && isatty(STDOUT_FILENO))
-    throw mr::UsageError("an image would go to the terminal: redirect it, or name a file with -o");
-  const auto overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
-  if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite);
-  const mr::image::Volume none;  // of k-space
-  if (!to_stdout) mr::image::require_writable(volume ? *volume : none, o.output, overwrite);
-  if (!o.save_kspace.empty()) mr::image::require_writable({}, o.save_kspace, overwrite);
-  if (!o.print_recipe.empty() && o.print_recipe != "-")
-    mr::require_absent(o.print_recipe, overwrite);
-  const auto key = key_of(o);
+/// A lone image and where its result goes.
+struct Lone {
+  const std::string& name;  // for messages
+  const Options& o;
+  const mr::artifact::Recipe& recipe;
+  std::optional<mr::IdKey> key = {};
+  mr::dataset::ImageEntry entry = {};
+  std::string input_hash = {};
 
-  mr::dataset::ImageEntry entry;
-  auto clean = clean_of(std::move(volume), name, o, recipe, entry);
-  if (!o.datatype.empty()) mr::image::set_datatype(clean.volume, o.datatype, name);
-  const auto input_hash = voxel_hash(clean.volume);
-  entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
-  entry.subject = entry.id;
-  const auto draw = mr::dataset::draw_of(entry, recipe, o.seed);
-  const bool compared = !o.manifest_out.empty() || recipe.gain == mr::artifact::Gain::match;
-  const auto result = compared
-                          ? mr::dataset::corrupt_image(clean, recipe, draw, name)
-                          : mr::dataset::corrupt_in_place(std::move(clean), recipe, draw, name);
-  const auto done = mr::artifact::resolved(recipe, result.artifacts, o.seed, entry.id);
-  auto derivation = mr::dataset::derivation_of(done, result.volume);
-  derivation.deidentify = key;
-  if (!o.print_recipe.empty()) write_text(o.print_recipe, mr::artifact::to_json(done), overwrite);
+  bool to_stdout() const { return o.output.empty() || o.output == "-"; }
+  bool compared() const {
+    return !o.manifest_out.empty() || recipe.gain == mr::artifact::Gain::match;
+  }
+  mr::Overwrite overwrite() const { return o.force ? mr::Overwrite::yes : mr::Overwrite::no; }
+
+  /// Before the work: can everything be written? volume  what is written, or one like it
+  void check(const mr::image::Volume& volume) {
+    if (to_stdout() && isatty(STDOUT_FILENO))
+      throw mr::UsageError(
+          "an image would go to the terminal: redirect it, or name a file with -o");
+    if (!o.manifest_out.empty()) mr::require_absent(o.manifest_out, overwrite());
+    if (!to_stdout()) mr::image::require_writable(volume, o.output, overwrite());
+    if (!o.save_kspace.empty()) mr::image::require_writable({}, o.save_kspace, overwrite());
+    if (!o.print_recipe.empty() && o.print_recipe != "-")
+      mr::require_absent(o.print_recipe, overwrite());
+    key = key_of(o);
+  }
+
+  mr::artifact::Draw draw() {
+    entry.id = !o.id.empty() ? o.id : recipe.unit.value_or(input_hash);
+    entry.subject = entry.id;
+    return mr::dataset::draw_of(entry, recipe, o.seed);
+  }
+
+  /// What the header of the result says of it.
+  mr::image::Derivation derivation(const mr::Json& artifacts,
+                                   const mr::image::Volume& result) const {
+    auto derivation = mr::dataset::derivation_of(done(artifacts), result);
+    derivation.deidentify = key;
+    return derivation;
+  }
+
+  void write_recipe(const mr::Json& artifacts) const {
+    if (!o.print_recipe.empty())
+      write_text(o.print_recipe, mr::artifact::to_json(done(artifacts)), overwrite());
+  }
+
+  void write_manifest(const mr::Json& artifacts, const mr::artifact::Fidelity& fidelity,
+                      const mr::Run& run) {
+    if (o.manifest_out.empty()) return;
+    entry.file = to_stdout() ? "-" : mr::resolve(o.output, "");
+    entry.source = o.input == "-" ? "" : mr::resolve(o.input, "");
+    entry.phase.clear();  // that of the image before
+    entry.artifacts = artifacts;
+    entry.extra["fidelity"] = mr::artifact::to_json(fidelity);
+    entry.samples.push_back({});
+    mr::AtomicFile file(o.manifest_out, overwrite());
+    mr::dataset::ManifestWriter writer([&](std::string_view bytes) { file.write(bytes); }, {},
+                                       mr::parent_folder(mr::resolve(o.manifest_out, "")));
+    writer.write(entry);
+    writer.finish(mr::Json::array({mr::provenance_entry(
+        run, {{o.input == "-" ? "-" : mr::file_name(o.input), input_hash}})}));
+    file.commit();
+  }
+
+ private:
+  mr::artifact::Recipe done(const mr::Json& artifacts) const {
+    return mr::artifact::resolved(recipe, artifacts, o.seed, entry.id);
+  }
+};
+
+/// volume  unset: the input is k-space
+void corrupt_whole(Lone lone, std::optional<mr::image::Volume> volume, const mr::Run& run) {
+  const auto& o = lone.o;
+  lone.check(volume ? *volume : mr::image::Volume());
+  auto clean = clean_of(std::move(volume), lone.name, o, lone.recipe, lone.entry);
+  if (!o.datatype.empty()) mr::image::set_datatype(clean.volume, o.datatype, lone.name);
+  lone.input_hash = voxel_hash(clean.volume);
+  const auto draw = lone.draw();
+  const auto result =
+      lone.compared()
+          ? mr::dataset::corrupt_image(clean, lone.recipe, draw, lone.name, false, threads_of(o))
+          : mr::dataset::corrupt_in_place(std::move(clean), lone.recipe, draw, lone.name,
+                                          threads_of(o));
+  const auto derivation = lone.derivation(result.artifacts, result.volume);
+  lone.write_recipe(result.artifacts);
   if (!o.save_kspace.empty())
     mr::image::write_image(mr::artifact::kspace_image(result.volume), o.save_kspace,
-                           {"mr-corrupt: k-space"}, o.seed, overwrite);
-  if (to_stdout)
+                           {"mr-corrupt: k-space"}, o.seed, lone.overwrite());
+  if (lone.to_stdout())
     mr::image::encode_image(result.volume, derivation,
                             mr::image::natural_extension(result.volume) == ".nii.gz", o.seed,
                             mr::write_stdout);
   else
-    mr::image::write_image(result.volume, o.output, derivation, o.seed, overwrite);
-  if (o.manifest_out.empty()) return;
+    mr::image::write_image(result.volume, o.output, derivation, o.seed, lone.overwrite());
+  lone.write_manifest(result.artifacts, result.fidelity, run);
+}
 
-  entry.file = to_stdout ? "-" : mr::resolve(o.output, "");
-  entry.source = o.input == "-" ? "" : mr::resolve(o.input, "");
-  entry.phase.clear();  // that of the image before
-  entry.artifacts = result.artifacts;
-  entry.extra["fidelity"] = mr::artifact::to_json(result.fidelity);
-  entry.samples.push_back({});
-  mr::AtomicFile file(o.manifest_out, overwrite);
-  mr::dataset::ManifestWriter writer([&](std::string_view bytes) { file.write(bytes); }, {},
-                                     mr::parent_folder(mr::resolve(o.manifest_out, "")));
-  writer.write(entry);
-  writer.finish(mr::Json::array(
-      {mr::provenance_entry(run, {{o.input == "-" ? "-" : mr::file_name(o.input), input_hash}})}));
-  file.commit();
+void corrupt_frames(Lone lone, mr::image::ImageReader& image, const mr::Run& run) {
+  const auto& o = lone.o;
+  auto like = image.next_frame();
+  lone.check(like);
+  lone.entry = entry_of(o, like, lone.name);
+  lone.entry.file = lone.name;
+  if (!o.datatype.empty()) mr::image::set_datatype(like, o.datatype, lone.name);
+  mr::Sha256 hash;
+  auto facts = mr::dataset::measure_series(
+      image, [&](const mr::image::Volume& frame) { hash.add(voxel_bytes(frame)); });
+  lone.input_hash = hash.hex();
+  const auto draw = lone.draw();
+  auto maps = mr::dataset::read_maps(lone.entry, mr::artifact::used_maps(lone.recipe));
+  const auto result = mr::dataset::corrupt_series(
+      {image, nullptr, lone.entry, std::move(facts), std::move(maps), o.datatype, lone.compared()},
+      lone.recipe, draw, threads_of(o), !lone.to_stdout(),
+      [&](const mr::image::Volume& first, const mr::image::NextFrame& next,
+          const mr::Json& artifacts) {
+        const auto derivation = lone.derivation(artifacts, first);
+        if (lone.to_stdout())
+          mr::image::encode_series(first, next, derivation,
+                                   mr::image::natural_extension(first) == ".nii.gz",
+                                   mr::write_stdout);
+        else
+          mr::image::write_series(first, next, o.output, derivation, lone.overwrite());
+      });
+  lone.write_recipe(result.artifacts);
+  lone.write_manifest(result.artifacts, result.fidelity, run);
+}
+
+/// image  unset: the input is k-space
+void corrupt_one(mr::image::ImageReader* image, const std::string& name, const Options& o,
+                 const mr::artifact::Recipe& recipe, const mr::Run& run) {
+  Lone lone{name, o, recipe};
+  if (!image) return corrupt_whole(std::move(lone), std::nullopt, run);
+  mr::dataset::ImageEntry entry;
+  entry.phase = o.phase;
+  if (o.save_kspace.empty() && o.combine.empty() &&
+      mr::dataset::goes_by_frames(*image, nullptr, entry, recipe))
+    return corrupt_frames(std::move(lone), *image, run);
+  corrupt_whole(std::move(lone), image->whole(), run);
 }
 
 void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
@@ -383,7 +476,7 @@ void corrupt_all(mr::dataset::ManifestReader& reader, const Options& o,
   options.manifest_out = o.manifest_out;
   options.overwrite = o.force ? mr::Overwrite::yes : mr::Overwrite::no;
   options.resume = o.resume;
-  options.threads = o.threads > 0 ? o.threads : mr::available_threads();
+  options.threads = threads_of(o);
   mr::dataset::corrupt_manifest(reader, options, run, messages);
 }
 
@@ -395,7 +488,7 @@ void calibrate(Options o, const mr::Run& this_run, const mr::Messages& messages)
       if (row.in_study) o.calibrate.artifacts.push_back(row.name);
   for (std::size_t t = 0; t < o.targets.size(); ++t) o.calibrate.targets[t] = o.targets[t] / 100;
   o.calibrate.seed = o.seed;
-  o.calibrate.threads = o.threads > 0 ? o.threads : mr::available_threads();
+  o.calibrate.threads = threads_of(o);
   mr::dataset::ManifestReader reader(o.input, o.root);
   auto ladder = mr::dataset::calibrate(reader, o.calibrate, messages);
   ladder["provenance"] = reader.provenance();
@@ -420,8 +513,11 @@ void run(Options o, mr::Run this_run, const mr::Messages& messages) {
     const bool manifest =
         mr::exists(o.input) && !mr::is_folder(o.input) && is_manifest(mr::read_prefix(o.input, 64));
     if (!manifest && mr::image::is_raw(o.input))
-      return corrupt_one(std::nullopt, o.input, o, recipe, this_run);
-    if (!manifest) return corrupt_one(mr::image::read_image(o.input), o.input, o, recipe, this_run);
+      return corrupt_one(nullptr, o.input, o, recipe, this_run);
+    if (!manifest) {
+      mr::image::ImageReader image(o.input);
+      return corrupt_one(&image, o.input, o, recipe, this_run);
+    }
     mr::dataset::ManifestReader reader(o.input, o.root);
     return corrupt_all(reader, o, recipe, this_run, messages);
   }
@@ -431,9 +527,8 @@ void run(Options o, mr::Run this_run, const mr::Messages& messages) {
                                        "standard input", o.root);
     return corrupt_all(reader, o, recipe, this_run, messages);
   }
-  std::string bytes{std::istreambuf_iterator<char>(std::cin), {}};
-  corrupt_one(mr::image::read_image(std::move(bytes), "standard input"), "standard input", o,
-              recipe, this_run);
+  mr::image::ImageReader image({std::istreambuf_iterator<char>(std::cin), {}}, "standard input");
+  corrupt_one(&image, "standard input", o, recipe, this_run);
 }
 
 }  // namespace

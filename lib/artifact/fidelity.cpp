@@ -334,6 +334,10 @@ std::vector<double> match_gain(const image::Volume& clean, image::Volume& corrup
   return gains;
 }
 
+Json match_gain_step(const image::Volume& clean, image::Volume& corrupted, const Facts& facts) {
+  return {{"artifact", "match-gain"}, {"gain", match_gain(clean, corrupted, facts)}};
+}
+
 void apply_gain(image::Volume& volume, const std::vector<double>& gains) {
   const GainUnits units(volume);
   if (gains.size() != units.count())

@@ -190,6 +190,9 @@ struct Fidelity {
 std::vector<double> match_gain(const image::Volume& clean, image::Volume& corrupted,
                                const Facts& facts);
 
+/// The same as a step of the record: {"artifact": "match-gain", "gain": [...]}.
+Json match_gain_step(const image::Volume& clean, image::Volume& corrupted, const Facts& facts);
+
 /// Multiplies an image by such gains. throws DataError where their number is another
 void apply_gain(image::Volume& volume, const std::vector<double>& gains);
 

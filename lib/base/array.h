@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <numeric>
 #include <vector>
@@ -17,10 +18,20 @@ struct AlignedAllocator {
   AlignedAllocator() = default;
   template <typename U>
   AlignedAllocator(const AlignedAllocator<U>&) {}
+  // Aligned by hand: glibc before 2.38 finds no room for a second aligned block where a first one
+  // of the same size was freed (its bug 14581), so that memory grew with every array.
   T* allocate(std::size_t n) {
-    return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{64}));
+    auto* block = static_cast<char*>(::operator new(n * sizeof(T) + alignment));
+    auto* aligned = block + alignment - reinterpret_cast<std::uintptr_t>(block) % alignment;
+    std::memcpy(aligned - sizeof block, &block, sizeof block);
+    return reinterpret_cast<T*>(aligned);
   }
-  void deallocate(T* p, std::size_t) { ::operator delete (p, std::align_val_t{64}); }
+  void deallocate(T* p, std::size_t) {
+    char* block = nullptr;
+    std::memcpy(&block, reinterpret_cast<char*>(p) - sizeof block, sizeof block);
+    ::operator delete(block);
+  }
+  static constexpr std::size_t alignment = 64;
   template <typename U>
   bool operator==(const AlignedAllocator<U>&) const {
     return true;

@@ -1,6 +1,7 @@
 // Text: hashes, base64, the nearest of a list of names.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,6 +9,21 @@
 #include <vector>
 
 namespace mr {
+
+/// SHA-256 of bytes that come piece by piece.
+class Sha256 {
+ public:
+  Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  ~Sha256();
+  void add(std::string_view bytes);
+  std::string hex();  // once
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 std::string sha256_hex(std::string_view bytes);
 std::string sha256_file(const std::string& path);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "dataset/bids.h"
+#include "dataset/series.h"
 #include "image/jpeg.h"
 #include "kspace/phase.h"
 
@@ -52,23 +53,59 @@ std::string bids_root(const ImageEntry& entry) {
   return entry.file.substr(0, at);
 }
 
+/// What became of the image of an entry, and where it lies.
+struct Written {
+  std::string path;
+  image::Derivation derivation;
+  CorruptedSeries done;
+};
+
+/// stem  its path without the ending
+Written write_corrupted(const ImageEntry& entry, const CorruptOptions& options,
+                        const std::string& stem) {
+  Written out;
+  const auto& recipe = options.recipe;
+  const auto draw = draw_of(entry, recipe, options.seed);
+  const auto overwrite =
+      options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no;
+  const auto describe_as = [&](const image::Volume& volume, const Json& artifacts) {
+    const auto done = artifact::resolved(recipe, artifacts, options.seed, entry.id);
+    out.path = stem + image::natural_extension(volume);
+    make_folders(parent_folder(out.path));
+    out.derivation = derivation_of(done, volume);
+    out.derivation.deidentify = options.deidentify;
+  };
+  if (!image::is_raw(entry.file) && !image::is_raw(entry.source)) {
+    image::ImageReader reader(entry.file);
+    std::optional<image::ImageReader> source;
+    if (!entry.source.empty()) source.emplace(entry.source);
+    auto* clean = source ? &*source : nullptr;
+    if (goes_by_frames(reader, clean, entry, recipe)) {
+      out.done = corrupt_series(
+          {reader, clean, entry, measure_series(clean ? *clean : reader),
+           read_maps(entry, artifact::used_maps(recipe)), options.datatype, true},
+          recipe, draw, 1, true,
+          [&](const image::Volume& first, const image::NextFrame& next, const Json& artifacts) {
+            describe_as(first, artifacts);
+            image::write_series(first, next, out.path, out.derivation, overwrite);
+          });
+      return out;
+    }
+  }
+  auto clean = read_clean(entry, artifact::used_maps(recipe));
+  if (!options.datatype.empty()) image::set_datatype(clean.volume, options.datatype, entry.file);
+  const auto result = corrupt_image(clean, recipe, draw, entry.file);
+  out.done = {result.artifacts, result.fidelity};
+  describe_as(result.volume, result.artifacts);
+  image::write_image(result.volume, out.path, out.derivation, options.seed, overwrite);
+  return out;
+}
+
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
   throw_if_stopped();
-  auto clean = read_clean(entry, artifact::used_maps(options.recipe));
-  if (!options.datatype.empty()) image::set_datatype(clean.volume, options.datatype, entry.file);
-  const auto result = corrupt_image(clean, options.recipe,
-                                    draw_of(entry, options.recipe, options.seed), entry.file);
-  const auto done = artifact::resolved(options.recipe, result.artifacts, options.seed, entry.id);
-  const auto extension = image::natural_extension(result.volume);
   const auto stem =
       options.bids ? bids_path(options, entry) : image_path(options.folder, entry.id, "");
-  const auto path = stem + extension;
-  make_folders(parent_folder(path));
-  auto derivation = derivation_of(done, result.volume);
-  derivation.deidentify = options.deidentify;
-  image::write_image(
-      result.volume, path, derivation, options.seed,
-      options.overwrite == Overwrite::yes || options.resume ? Overwrite::yes : Overwrite::no);
+  const auto [path, derivation, result] = write_corrupted(entry, options, stem);
   if (options.bids)
     write_file(
         stem + ".json",
@@ -136,25 +173,26 @@ std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
 
 /// `out` holds the clean voxels; those of `clean` are not looked at.
 Json apply_to(image::Volume& out, const CleanImage& clean, const artifact::Recipe& recipe,
-              const artifact::Draw& draw) {
+              const artifact::Draw& draw, int threads) {
   if (!clean.measured && !clean.complex_image)
-    return artifact::corrupt(out, recipe, clean.facts, draw, 1, clean.maps);
+    return artifact::corrupt(out, recipe, clean.facts, draw, threads, clean.maps);
   const auto parts = divided(recipe);
   Json record;
   if (clean.measured) {
     auto coils = clean.measured->coils;
-    record = artifact::corrupt(coils.images, parts[0], clean.measured->facts, draw, 1, clean.maps);
+    record =
+        artifact::corrupt(coils.images, parts[0], clean.measured->facts, draw, threads, clean.maps);
     const auto storage = out.storage;
     out = kspace::combine(coils);
     out.storage = storage;
   } else {
     auto image = *clean.complex_image;
-    record = artifact::corrupt(image, parts[0], clean.facts, draw, 1, clean.maps);
+    record = artifact::corrupt(image, parts[0], clean.facts, draw, threads, clean.maps);
     if (acted(record))
       for (std::int64_t i = 0; i < out.voxels.size(); ++i)
         out.voxels[i] = std::abs(image.complex_voxels[i]);
   }
-  for (auto& step : artifact::corrupt(out, parts[1], clean.facts, draw, 1, clean.maps))
+  for (auto& step : artifact::corrupt(out, parts[1], clean.facts, draw, threads, clean.maps))
     record.push_back(std::move(step));
   return record;
 }
@@ -162,17 +200,17 @@ Json apply_to(image::Volume& out, const CleanImage& clean, const artifact::Recip
 }  // namespace
 
 Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
-                  const artifact::Draw& draw, image::Volume& out) {
+                  const artifact::Draw& draw, image::Volume& out, int threads) {
   out = clean.volume;
-  return apply_to(out, clean, recipe, draw);
+  return apply_to(out, clean, recipe, draw, threads);
 }
 
 CorruptedImage corrupt_in_place(CleanImage clean, const artifact::Recipe& recipe,
-                                const artifact::Draw& draw, const std::string& name) {
+                                const artifact::Draw& draw, const std::string& name, int threads) {
   CorruptedImage result;
   result.volume = std::move(clean.volume);
   try {
-    result.artifacts = apply_to(result.volume, clean, recipe, draw);
+    result.artifacts = apply_to(result.volume, clean, recipe, draw, threads);
     image::quantise(result.volume);
   } catch (const DataError& e) {
     throw DataError(name + ": " + e.what());
@@ -216,15 +254,14 @@ CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>&
 }
 
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
-                             const artifact::Draw& draw, const std::string& name, bool parts) {
+                             const artifact::Draw& draw, const std::string& name, bool parts,
+                             int threads) {
   CorruptedImage result;
   const auto& source = clean.source ? *clean.source : clean.volume;
   try {
-    result.artifacts = apply_recipe(clean, recipe, draw, result.volume);
+    result.artifacts = apply_recipe(clean, recipe, draw, result.volume, threads);
     if (recipe.gain == artifact::Gain::match)
-      result.artifacts.push_back(
-          {{"artifact", "match-gain"},
-           {"gain", artifact::match_gain(source, result.volume, clean.facts)}});
+      result.artifacts.push_back(artifact::match_gain_step(source, result.volume, clean.facts));
     if (parts) {
       result.structure = result.volume;
       const auto gains = artifact::match_gain(source, *result.structure, clean.facts);

@@ -56,15 +56,16 @@ artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Ma
 /// phase was given, and then their magnitude. Gives the record of the steps. throws DataError where
 /// a step of the export stands before another one of measured coils
 Json apply_recipe(const CleanImage& clean, const artifact::Recipe& recipe,
-                  const artifact::Draw& draw, image::Volume& out);
+                  const artifact::Draw& draw, image::Volume& out, int threads = 1);
 
 /// The same in the memory of the image, quantised; without fidelity, which needs the clean one, and
 /// without gain matching. Errors as corrupt_image.
 CorruptedImage corrupt_in_place(CleanImage clean, const artifact::Recipe& recipe,
-                                const artifact::Draw& draw, const std::string& name);
+                                const artifact::Draw& draw, const std::string& name,
+                                int threads = 1);
 CorruptedImage corrupt_image(const CleanImage& clean, const artifact::Recipe& recipe,
                              const artifact::Draw& draw, const std::string& name,
-                             bool parts = false);
+                             bool parts = false, int threads = 1);
 
 /// Keys of an entry's draws: its id, and those of its units at the recipe's levels.
 /// throws DataError where an image lacks the attribute that the recipe draws per

@@ -91,7 +91,6 @@ struct ImageReader::State {
   bool in_memory = false;
   Kind kind = Kind::nifti;
   std::unique_ptr<NiftiReader> nifti;
-  std::int64_t frame = 0;
 
   void open(std::unique_ptr<ByteSource> source) {
     nifti = std::make_unique<NiftiReader>(std::move(source));
@@ -128,13 +127,11 @@ const Header& ImageReader::header() const {
 }
 
 Volume ImageReader::next_frame() {
-  auto& s = *state_;
-  if (s.frame == header().shape[0]) {
-    s.nifti->rewind();
-    s.frame = 0;
-  }
-  ++s.frame;
-  return s.nifti->read(1);
+  return state_->nifti->read(1);
+}
+
+void ImageReader::rewind() {
+  state_->nifti->rewind();
 }
 
 Volume ImageReader::whole() {

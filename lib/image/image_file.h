@@ -53,8 +53,9 @@ class ImageReader {
   /// Is it a NIfTI image of several frames? Else only whole() is there.
   bool has_frames() const;
   const Header& header() const;
-  Volume next_frame();  // behind the last comes the first again
-  Volume whole();       // once; no frame before or after
+  Volume next_frame();
+  void rewind();   // to the first frame
+  Volume whole();  // once; no frame before or after
 
  private:
   struct State;
