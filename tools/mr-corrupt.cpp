@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <utility>
 
 #include "artifact/catalogue.h"
 #include "artifact/ready_recipes.h"
@@ -387,7 +388,8 @@ struct Lone {
 /// volume  unset: the input is k-space
 void corrupt_whole(Lone lone, std::optional<mr::image::Volume> volume, const mr::Run& run) {
   const auto& o = lone.o;
-  lone.check(volume ? *volume : mr::image::Volume());
+  const mr::image::Volume of_kspace;
+  lone.check(volume ? std::as_const(*volume) : of_kspace);
   auto clean = clean_of(std::move(volume), lone.name, o, lone.recipe, lone.entry);
   if (!o.datatype.empty()) mr::image::set_datatype(clean.volume, o.datatype, lone.name);
   lone.input_hash = voxel_hash(clean.volume);

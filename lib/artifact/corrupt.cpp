@@ -7,11 +7,11 @@
 #include "artifact/recipe.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/simd.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "image/image_file.h"
 #include "kspace/axes.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -9,7 +9,7 @@
 #include "artifact/recipe.h"
 #include "artifact/rows.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -7,8 +7,8 @@
 #include "artifact/recipe.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/simd.h"
 #include "base/text.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

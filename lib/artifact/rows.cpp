@@ -1,6 +1,6 @@
 #include "artifact/rows.h"
 
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 

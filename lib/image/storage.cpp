@@ -1,11 +1,13 @@
 #include "image/storage.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "base/error.h"
+#include "base/simd.h"
 #include "base/text.h"
 #include "image/image_file.h"
 
@@ -58,15 +60,41 @@ bool is_plain(const Storage& s) {
   return s.slope == 1 && s.intercept == 0;
 }
 
-/// To the nearest integer, ties to even, for |x| < 2^51: std::nearbyint without the call, as the
-/// sum has no fraction bits.
-double round_to_even(double x) {
-  constexpr double magic = 0x1.8p52;
-  return (x + magic) - magic;
-}
-
 double to_stored(double value, const Storage& s) {
   return (value - s.intercept) / s.slope;
+}
+
+constexpr std::int64_t piece = 1024;  // numbers that stay in the first cache
+
+/// Stored integers as numbers. 2^32 - 1 reads as 2^32 in float32 and must go back: the bounds catch
+/// that half step.
+MR_SIMD void to_integers(const float* values, std::int64_t n, const Storage& storage,
+                         const std::array<double, 2>& range, double* numbers) {
+  const double slope = storage.slope, intercept = storage.intercept;
+  const double lowest = range[0], highest = range[1];
+  for (std::int64_t i = 0; i < n; ++i) {
+    double x = (static_cast<double>(values[i]) - intercept) / slope;
+    x = x < lowest ? lowest : x;
+    x = x > highest ? highest : x;
+    numbers[i] = (x + 0x1.8p52) - 0x1.8p52;  // to the nearest, ties to even, for |x| < 2^51
+  }
+}
+
+/// {least, largest} of finite numbers. n >= 1
+MR_SIMD std::array<float, 2> ends_of(const float* values, std::int64_t n) {
+  float low = values[0], high = values[0];
+  for (std::int64_t i = 0; i < n; ++i) {
+    low = values[i] < low ? values[i] : low;
+    high = values[i] > high ? values[i] : high;
+  }
+  return {low, high};
+}
+
+MR_SIMD bool all_finite(const float* values, std::int64_t n) {
+  std::int32_t bad = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    bad += !(__builtin_fabsf(values[i]) <= std::numeric_limits<float>::max());
+  return bad == 0;
 }
 
 const FileOrigin* file_origin(const Volume& volume) {
@@ -170,23 +198,24 @@ void decode(const char* stored, const Storage& s, std::int64_t n, float* values)
 }
 
 void encode(const float* values, const Storage& s, std::int64_t n, char* stored) {
-  const auto range = range_of(s.datatype);
-  with_type(s.datatype, [&, lowest = range[0], highest = range[1], own = s](auto zero) {
+  with_type(s.datatype, [&](auto zero) {
     using T = decltype(zero);
     auto* out = reinterpret_cast<T*>(stored);
-    if (is_plain(own) && !std::numeric_limits<T>::is_integer) {
-      for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(values[i]);
-      return;
-    }
-    for (std::int64_t i = 0; i < n; ++i) {
-      double x = to_stored(static_cast<double>(values[i]), own);
-      if (std::numeric_limits<T>::is_integer) {
-        // 2^32 - 1 reads as 2^32 in float32 and must go back: the bounds catch that half step.
-        x = x < lowest ? lowest : x;
-        x = x > highest ? highest : x;
-        x = sizeof(T) <= 4 ? round_to_even(x) : std::nearbyint(x);
+    std::array<double, piece> numbers;
+    for (std::int64_t first = 0; first < n; first += piece) {
+      const auto count = std::min(piece, n - first);
+      if (std::numeric_limits<T>::is_integer && sizeof(T) <= 4) {
+        to_integers(values + first, count, s, range_of(s.datatype), numbers.data());
+        for (std::int64_t i = 0; i < count; ++i)
+          out[first + i] = static_cast<T>(static_cast<std::int64_t>(numbers[i]));
+      } else if (std::numeric_limits<T>::is_integer) {
+        for (std::int64_t i = 0; i < count; ++i)
+          out[first + i] = static_cast<T>(std::nearbyint(std::clamp(
+              to_stored(values[first + i], s), range_of(s.datatype)[0], range_of(s.datatype)[1])));
+      } else {
+        for (std::int64_t i = 0; i < count; ++i)
+          out[first + i] = static_cast<T>(to_stored(values[first + i], s));
       }
-      out[i] = static_cast<T>(x);
     }
   });
 }
@@ -244,15 +273,15 @@ void StorageFit::add(const Volume& frames) {
   const auto [lowest, highest] = stored_range(s.datatype, origin);
   for (std::int64_t p = 0; p < planes(frames); ++p) {
     const float* values = plane_values(frames, p);
-    const auto [a, b] = std::minmax_element(values, values + numbers_per_plane(frames));
+    const auto [a, b] = ends_of(values, numbers_per_plane(frames));
     const auto own = plane_storage(frames, s, p);
-    for (const double end : {to_stored(*a, own), to_stored(*b, own)}) {
+    for (const double end : {to_stored(a, own), to_stored(b, own)}) {
       const auto rounded = static_cast<float>(std::nearbyint(end));
       rescale_ = rescale_ ||
                  !(rounded >= static_cast<float>(lowest) && rounded <= static_cast<float>(highest));
     }
-    low_ = std::min<double>(low_, *a);
-    high_ = std::max<double>(high_, *b);
+    low_ = std::min<double>(low_, a);
+    high_ = std::max<double>(high_, b);
   }
 }
 
@@ -313,13 +342,10 @@ void require_finite(const Volume& volume, const std::string& name,
                     std::optional<std::int64_t> first_frame) {
   const auto n = numbers_per_plane(volume);
   const std::int64_t step = volume.is_complex() ? 2 : 1;
-  constexpr float largest = std::numeric_limits<float>::max();
   std::int64_t bad = 0, first = 0;
   for (std::int64_t p = 0; p < planes(volume); ++p) {
     const float* values = plane_values(volume, p);
-    bool all = true;
-    for (std::int64_t i = 0; i < n; ++i) all &= std::fabs(values[i]) <= largest;
-    if (all) continue;
+    if (all_finite(values, n)) continue;
     for (std::int64_t i = 0; i < n; i += step)
       if (!std::isfinite(values[i]) || !std::isfinite(values[i + step - 1]))
         if (bad++ == 0) first = (p * n + i) / step;

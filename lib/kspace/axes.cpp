@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/simd.h"
 #include "base/threads.h"
 #include "kspace/line_fft.h"
-#include "kspace/simd.h"
 
 namespace mr::kspace {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <functional>
 
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::kspace {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::kspace {
 namespace {

@@ -5,8 +5,8 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/simd.h"
 #include "kspace/line_fft.h"
-#include "kspace/simd.h"
 
 namespace mr::kspace {
 namespace {

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/simd.h"
 #include "base/text.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

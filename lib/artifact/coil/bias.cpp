@@ -7,7 +7,7 @@
 #include "artifact/engine.h"
 #include "artifact/rows.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

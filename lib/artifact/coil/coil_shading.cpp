@@ -8,7 +8,7 @@
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

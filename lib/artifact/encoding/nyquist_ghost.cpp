@@ -2,7 +2,7 @@
 
 #include "artifact/engine.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "artifact/export/intensity.h"
 #include "artifact/object_extent.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "artifact/export/intensity.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

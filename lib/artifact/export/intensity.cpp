@@ -6,7 +6,7 @@
 #include <limits>
 #include <optional>
 
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {
@@ -74,10 +74,10 @@ std::int64_t keep(const std::uint8_t* mask, std::int64_t n, float* values) {
   return kept;
 }
 
-MR_SIMD void add_up(const float* values, std::int64_t n, kspace::Lanes& sums) {
-  constexpr std::int64_t lanes = kspace::lane_count;
+MR_SIMD void add_up(const float* values, std::int64_t n, Lanes& sums) {
+  constexpr std::int64_t lanes = lane_count;
   for (; n >= lanes; values += lanes, n -= lanes) {
-    kspace::Lanes some;
+    Lanes some;
     __builtin_memcpy(&some, values, sizeof some);
     sums += some;
   }
@@ -214,10 +214,10 @@ void for_clean_magnitudes(const Context& context, Where where,
 }
 
 double sum_of(const float* values, std::int64_t n) {
-  kspace::Lanes sums{};
+  Lanes sums{};
   add_up(values, n, sums);
   double total = 0;
-  for (int l = 0; l < kspace::lane_count; ++l) total += static_cast<double>(sums[l]);
+  for (int l = 0; l < lane_count; ++l) total += static_cast<double>(sums[l]);
   return total;
 }
 

@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "artifact/export/intensity.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

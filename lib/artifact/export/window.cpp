@@ -2,8 +2,8 @@
 
 #include "artifact/export/intensity.h"
 #include "base/error.h"
+#include "base/simd.h"
 #include "base/text.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -7,7 +7,7 @@
 #include "artifact/object/signal.h"
 #include "artifact/object_extent.h"
 #include "artifact/rows.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -9,7 +9,7 @@
 #include "artifact/field/solid_harmonics.h"
 #include "artifact/rows.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "artifact/field/displacement.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -5,7 +5,7 @@
 #include "artifact/elementary.h"
 #include "artifact/field/main_field.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -1,6 +1,6 @@
 #include "artifact/elementary.h"
 #include "artifact/field/solid_harmonics.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

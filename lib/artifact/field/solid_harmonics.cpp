@@ -7,7 +7,7 @@
 
 #include "artifact/field/foreground.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -4,7 +4,7 @@
 #include "artifact/elementary.h"
 #include "artifact/field/foreground.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

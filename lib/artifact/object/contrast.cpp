@@ -5,8 +5,8 @@
 
 #include "artifact/rows.h"
 #include "base/error.h"
+#include "base/simd.h"
 #include "base/text.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

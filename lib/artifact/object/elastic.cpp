@@ -4,7 +4,7 @@
 #include "artifact/object/smooth_field.h"
 #include "artifact/object/warp.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "artifact/elementary.h"
 #include "artifact/object/smooth_field.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

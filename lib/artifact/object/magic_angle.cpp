@@ -5,7 +5,7 @@
 #include "artifact/object/contrast.h"
 #include "artifact/rows.h"
 #include "base/error.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

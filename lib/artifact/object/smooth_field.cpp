@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "artifact/export/intensity.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 

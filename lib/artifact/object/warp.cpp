@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -6,8 +6,8 @@
 #include <complex>
 #include <numeric>
 
+#include "base/simd.h"
 #include "kspace/axes.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

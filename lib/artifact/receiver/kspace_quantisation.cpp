@@ -3,7 +3,7 @@
 
 #include "artifact/engine.h"
 #include "artifact/receiver/full_scale.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "artifact/engine.h"
+#include "base/simd.h"
 #include "base/threads.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -1,8 +1,8 @@
 #include <cmath>
 
 #include "artifact/engine.h"
+#include "base/simd.h"
 #include "kspace/axes.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

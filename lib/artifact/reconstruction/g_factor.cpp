@@ -4,7 +4,7 @@
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
 #include "artifact/reconstruction/unfolding.h"
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

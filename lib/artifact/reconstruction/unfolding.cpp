@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kspace/simd.h"
+#include "base/simd.h"
 
 namespace mr::artifact {
 namespace {

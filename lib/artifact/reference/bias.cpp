@@ -4,8 +4,8 @@
 
 #include "artifact/reference/ref.h"
 #include "base/error.h"
+#include "base/simd.h"
 #include "base/text.h"
-#include "kspace/simd.h"
 
 namespace mr::artifact {
 namespace {

@@ -8,10 +8,10 @@
 #define MR_SIMD
 #endif
 
-namespace mr::kspace {
+namespace mr {
 
 /// 16 numbers side by side: sums that must stay in registers are declared as these.
 using Lanes = float __attribute__((vector_size(64), may_alias));
 constexpr int lane_count = 16;
 
-}  // namespace mr::kspace
+}  // namespace mr
