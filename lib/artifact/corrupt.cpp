@@ -236,7 +236,7 @@ void record_roles(const Roles& roles, Json& record) {
 }
 
 Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& facts,
-               const Draw& draw, const Maps& maps) {
+               const Draw& draw, const Maps& maps, int threads) {
   Plan plan;
   plan.roles = roles_of(volume);
   plan.real_part = is_real_part(volume, facts);
@@ -273,6 +273,7 @@ Plan make_plan(const image::Volume& volume, const Recipe& recipe, const Facts& f
           plan.roles,
           timing,
           maps,
+          threads,
           frame,
           series_frame,
           draw.series_frames > 0 ? draw.series_frames : volume.frames(),
@@ -456,7 +457,7 @@ void append_record(Json& record, const Json& more) {
 
 Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, const Draw& draw,
              int threads, const Maps& maps) {
-  const auto plan = make_plan(volume, recipe, facts, draw, maps);
+  const auto plan = make_plan(volume, recipe, facts, draw, maps, threads);
   if (!plan.acts()) return plan.record;
   const auto depth = volume.length(plan.roles.slice);
   for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
@@ -496,7 +497,7 @@ bool in_plane(const Recipe& recipe, const image::Volume& volume) {
 
 Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
                    const Facts& facts, const Draw& draw, const Maps& maps) {
-  auto plan = make_plan(volume, recipe, facts, draw, maps);
+  auto plan = make_plan(volume, recipe, facts, draw, maps, 1);
   if (plan.needs_volume)
     throw DataError("a slice alone cannot be corrupted: the recipe acts on the volume");
   const auto depth = volume.length(plan.roles.slice);

@@ -38,6 +38,7 @@ struct Context {
   const Roles& roles;
   const Timing& timing;
   const Maps& maps;                          // those that the row needs are there
+  int threads;                               // that may look at the image
   std::int64_t frame;                        // of the volume
   std::int64_t series_frame, series_frames;  // the same of the series that the volume is a piece of
   // Keys of this step: of the frame, but for frames that are coils, which see one object and one

@@ -20,6 +20,14 @@ int available_threads();
 /// Calls body(i) for i in [0, n), on up to `threads` threads; the first exception is rethrown.
 void parallel_for(int threads, std::int64_t n, const std::function<void(std::int64_t)>& body);
 
+/// {body(0), ..., body(n - 1)}: what is added up in this order does not depend on the threads.
+template <typename Body>
+auto parallel_map(int threads, std::int64_t n, Body body) {
+  std::vector<decltype(body(std::int64_t{}))> results(static_cast<std::size_t>(n));
+  parallel_for(threads, n, [&](std::int64_t i) { results[static_cast<std::size_t>(i)] = body(i); });
+  return results;
+}
+
 /// Reads items with `produce` (nullopt ends), turns each into a result on `threads` threads, and
 /// hands the results to `consume` in the order of production. At most `threads` + 2 items are in
 /// memory. produce and consume run on the caller's thread. The first exception stops and is

@@ -8,6 +8,7 @@
 #include "artifact/rows.h"
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 namespace {
@@ -116,9 +117,9 @@ Moments moments(const Field& field, const Context& context, Of what) {
   const auto [nk, nj, ni] = stored.size;
   const auto u = coordinates(ni);
   const auto& volume = context.volume;
-  std::vector<float> row(u.size()), magnitude(u.size());
-  Sums sums{};
-  for (std::int64_t k = 0; k < nk; ++k) {
+  const auto of_plane = [&, nj = nj, ni = ni, nk = nk](std::int64_t k) {
+    std::vector<float> row(u.size()), magnitude(u.size());
+    Sums sums{};
     const auto plane = stored.plane(k);
     for (std::int64_t j = 0; j < nj; ++j) {
       const auto first = ((context.frame * nk + k) * nj + j) * ni;
@@ -134,10 +135,12 @@ Moments moments(const Field& field, const Context& context, Of what) {
         x = volume.voxels.data() + first;
       add_row(mask, row.data(), x, ni, sums);
     }
-  }
+    return sums;
+  };
   std::array<double, sum_count> total{};
-  for (std::size_t s = 0; s < sum_count; ++s)
-    total[s] = std::accumulate(sums[s].begin(), sums[s].end(), 0.0);
+  for (const auto& sums : parallel_map(context.threads, nk, of_plane))
+    for (std::size_t s = 0; s < sum_count; ++s)
+      total[s] += std::accumulate(sums[s].begin(), sums[s].end(), 0.0);
   return {total[0], total[1], total[2], total[3], total[4]};
 }
 

@@ -9,6 +9,7 @@
 #include "artifact/engine.h"
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 namespace {
@@ -34,12 +35,13 @@ MR_SIMD void multiply(float scale, const float* field, std::int64_t n, float* va
 }
 
 /// What the loops see of every voxel together, [slices, lines, readout].
-Array<float> sensitivity(const std::vector<kspace::Loop>& loops, const kspace::CoilGrid& grid) {
+Array<float> sensitivity(const std::vector<kspace::Loop>& loops, const kspace::CoilGrid& grid,
+                         int threads) {
   Array<float> out({grid.size[0], grid.size[1], grid.size[2]});
-  for (std::int64_t slice = 0; slice < grid.size[0]; ++slice) {
+  parallel_for(threads, grid.size[0], [&](std::int64_t slice) {
     const auto s = kspace::combined_sensitivity(loops, grid, slice);
     std::copy(s.begin(), s.end(), out.data() + slice * s.size());
-  }
+  });
   return out;
 }
 
@@ -50,10 +52,10 @@ double weighted_mean(const Array<float>& field, const Context& context) {
   const auto first = context.frame * (count(volume.shape()) / volume.frames());
   const auto n = context.readout(), step = stride(volume, roles.readout);
   const bool whole_rows = step == 1 && !volume.is_complex();
-  std::vector<std::uint8_t> mask_row(static_cast<std::size_t>(n));
-  std::vector<float> magnitude_row(mask_row.size());
-  Sums sum{}, weighted{};
-  for (std::int64_t s = 0; s < context.slices(); ++s)
+  const auto of_slice = [&](std::int64_t s) {
+    std::vector<std::uint8_t> mask_row(static_cast<std::size_t>(n));
+    std::vector<float> magnitude_row(mask_row.size());
+    Sums sum{}, weighted{};
     for (std::int64_t y = 0; y < context.lines(); ++y) {
       auto at = first + s * stride(volume, roles.slice) + y * stride(volume, roles.phase_encode);
       const auto* mask = whole_rows ? context.facts.foreground.data() + at : mask_row.data();
@@ -65,8 +67,15 @@ double weighted_mean(const Array<float>& field, const Context& context) {
       }
       add_row(mask, magnitude, field.data() + (s * context.lines() + y) * n, n, sum, weighted);
     }
-  return std::accumulate(weighted.begin(), weighted.end(), 0.0) /
-         std::accumulate(sum.begin(), sum.end(), 0.0);
+    return std::array<double, 2>{std::accumulate(weighted.begin(), weighted.end(), 0.0),
+                                 std::accumulate(sum.begin(), sum.end(), 0.0)};
+  };
+  double weighted = 0, sum = 0;
+  for (const auto& slice : parallel_map(context.threads, context.slices(), of_slice)) {
+    weighted += slice[0];
+    sum += slice[1];
+  }
+  return weighted / sum;
 }
 
 bool acts(const Values& values) {
@@ -81,7 +90,7 @@ Drawn draw(const Context& context, const Values& values) {
   const double angle = 2 * pi * uniform(context.stream("angle"), 0);
   const auto loops =
       kspace::ring_of_loops(static_cast<int>(coils), values.at("distance"), 0.2, angle);
-  auto field = sensitivity(loops, coil_grid(context));
+  auto field = sensitivity(loops, coil_grid(context), context.threads);
   const double scale = 1 / weighted_mean(field, context);
   if (!std::isfinite(scale)) throw DataError("coil-shading: the foreground sees no coil");
   Drawn drawn;

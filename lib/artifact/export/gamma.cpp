@@ -29,13 +29,21 @@ MR_SIMD void map(const Curve& curve, std::int64_t n, float* x) {
 
 /// That keeps the foreground's mean.
 double gain(const Context& context, const Curve& curve) {
-  double before = 0, after = 0;
-  for_clean_magnitudes(context, Where::foreground, [&](float* x, std::int64_t n) {
-    before += sum_of(x, n);
-    map(curve, n, x);
-    after += sum_of(x, n);
-  });
-  return before / after;
+  struct Sums {
+    double before = 0, after = 0;
+  };
+  const auto parts = scan_clean_magnitudes(context, Where::foreground, Sums{},
+                                           [&](Sums& sums, float* x, std::int64_t n) {
+                                             sums.before += sum_of(x, n);
+                                             map(curve, n, x);
+                                             sums.after += sum_of(x, n);
+                                           });
+  Sums all;
+  for (const auto& part : parts) {
+    all.before += part.before;
+    all.after += part.after;
+  }
+  return all.before / all.after;
 }
 
 bool acts(const Values& values) {

@@ -144,6 +144,14 @@ class Selection {
     }
   }
 
+  void add(const Selection& other) {
+    below_ += other.below_;
+    at_low_ += other.at_low_;
+    at_high_ += other.at_high_;
+    above_ += other.above_;
+    between_.insert(between_.end(), other.between_.begin(), other.between_.end());
+  }
+
   /// Hyndman and Fan's type 7.
   std::optional<double> quantile(double share) {
     const auto within = at_low_ + static_cast<std::int64_t>(between_.size()) + at_high_;
@@ -200,12 +208,12 @@ void on_magnitude(Block& block, bool complex_image, int threads,
   if (!complex_image) block.im = {};
 }
 
-void for_clean_magnitudes(const Context& context, Where where,
+void for_clean_magnitudes(const Context& context, Where where, std::int64_t part,
                           const std::function<void(float* values, std::int64_t n)>& body) {
-  const auto all = count(context.volume.shape());
+  const auto end = std::min((part + 1) * scan_part, count(context.volume.shape()));
   std::vector<float> values(static_cast<std::size_t>(piece));
-  for (std::int64_t first = 0; first < all; first += piece) {
-    auto n = std::min(piece, all - first);
+  for (auto first = part * scan_part; first < end; first += piece) {
+    auto n = std::min(piece, end - first);
     read(context.volume, first, n, values.data());
     if (where == Where::foreground)
       n = keep(context.facts.foreground.data() + first, n, values.data());
@@ -226,15 +234,12 @@ std::int64_t sum_of(const std::uint8_t* mask, std::int64_t n) {
 }
 
 double least_clean_magnitude(const Context& context) {
-  const auto all = count(context.volume.shape());
-  std::vector<float> values(static_cast<std::size_t>(piece));
-  float least = std::numeric_limits<float>::max();
-  for (std::int64_t first = 0; first < all && least > 0; first += piece) {
-    const auto n = std::min(piece, all - first);
-    read(context.volume, first, n, values.data());
-    least = std::min(least, least_of(values.data(), n));
-  }
-  return static_cast<double>(least);
+  const auto leasts =
+      scan_clean_magnitudes(context, Where::everywhere, std::numeric_limits<float>::max(),
+                            [](float& least, const float* values, std::int64_t n) {
+                              if (least > 0) least = std::min(least, least_of(values, n));
+                            });
+  return static_cast<double>(*std::min_element(leasts.begin(), leasts.end()));
 }
 
 std::vector<double> clean_quantiles(const Context& context, Where where,
@@ -246,35 +251,45 @@ std::vector<double> clean_quantiles(const Context& context, Where where,
     sample.emplace_back();
     read(context.volume, i, 1, &sample.back());
   }
+  const auto select = [&](std::vector<Selection> selections) {
+    const auto parts = scan_clean_magnitudes(
+        context, where, selections,
+        [](std::vector<Selection>& some, const float* values, std::int64_t n) {
+          for (auto& selection : some) selection.add(values, n);
+        });
+    for (const auto& part : parts)
+      for (std::size_t i = 0; i < part.size(); ++i) selections[i].add(part[i]);
+    return selections;
+  };
   std::vector<Selection> selections;
   for (const double share : shares) selections.emplace_back(sample, share);
-  for_clean_magnitudes(context, where, [&](const float* values, std::int64_t n) {
-    for (auto& selection : selections) selection.add(values, n);
-  });
+  selections = select(std::move(selections));
   std::vector<double> found;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     auto value = selections[i].quantile(shares[i]);
-    if (!value) {
-      Selection of_all;
-      for_clean_magnitudes(context, where,
-                           [&](const float* values, std::int64_t n) { of_all.add(values, n); });
-      value = of_all.quantile(shares[i]);
-    }
+    if (!value) value = select({Selection()})[0].quantile(shares[i]);
     found.push_back(*value);
   }
   return found;
 }
 
-double quantile(const std::vector<float>& values, double share) {
+double quantile(const std::vector<float>& values, double share, int threads) {
   const auto n = static_cast<std::int64_t>(values.size());
   std::vector<float> sample;
   for (std::int64_t i = 0; i < n; i += sample_step(n))
     sample.push_back(values[static_cast<std::size_t>(i)]);
-  Selection selection(sample, share), of_all;
-  selection.add(values.data(), n);
-  if (const auto found = selection.quantile(share)) return *found;
-  of_all.add(values.data(), n);
-  return *of_all.quantile(share);
+  const auto select = [&](Selection selection) {
+    const auto of_part = [&](std::int64_t part) {
+      auto some = selection;
+      some.add(values.data() + part * scan_part, std::min(scan_part, n - part * scan_part));
+      return some;
+    };
+    for (const auto& part : parallel_map(threads, (n + scan_part - 1) / scan_part, of_part))
+      selection.add(part);
+    return selection;
+  };
+  if (const auto found = select({sample, share}).quantile(share)) return *found;
+  return *select({}).quantile(share);
 }
 
 }  // namespace mr::artifact

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "artifact/engine.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 
@@ -16,10 +17,27 @@ void on_magnitude(Block& block, bool complex_image, int threads,
 
 enum class Where { everywhere, foreground };
 
-/// Calls body(values, how many) for the magnitudes of the whole clean image, all frames, in pieces
-/// that it may overwrite.
-void for_clean_magnitudes(const Context& context, Where where,
+constexpr std::int64_t scan_part = 1 << 18;  // voxels
+
+/// Calls body(values, how many) for the magnitudes of a part of the whole clean image, all frames,
+/// in pieces that it may overwrite.
+void for_clean_magnitudes(const Context& context, Where where, std::int64_t part,
                           const std::function<void(float* values, std::int64_t n)>& body);
+
+/// What body(state, values, how many) makes of each part, from `start`; in their order, so that
+/// what is added up does not depend on the threads.
+template <typename State, typename Body>
+std::vector<State> scan_clean_magnitudes(const Context& context, Where where, const State& start,
+                                         Body body) {
+  const auto parts = (count(context.volume.shape()) + scan_part - 1) / scan_part;
+  std::vector<State> states(static_cast<std::size_t>(parts), start);
+  parallel_for(context.threads, parts, [&](std::int64_t part) {
+    auto& state = states[static_cast<std::size_t>(part)];
+    for_clean_magnitudes(context, where, part,
+                         [&](float* values, std::int64_t n) { body(state, values, n); });
+  });
+  return states;
+}
 
 double least_clean_magnitude(const Context& context);
 
@@ -33,6 +51,6 @@ std::vector<double> clean_quantiles(const Context& context, Where where,
                                     const std::vector<double>& shares);
 
 /// The same of values, not empty.
-double quantile(const std::vector<float>& values, double share);
+double quantile(const std::vector<float>& values, double share, int threads);
 
 }  // namespace mr::artifact

@@ -10,6 +10,7 @@
 #include "artifact/rows.h"
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 namespace {
@@ -31,12 +32,18 @@ MR_SIMD void add_peak(const std::uint8_t* mask, const float* values, std::int64_
 /// Largest magnitude of a map within the foreground of any frame.
 double peak_of(const image::Volume& map, const Context& context) {
   const auto mask = foreground_of_any_frame(context);
-  Lanes peak{};
-  const auto whole = mask.size() / 16 * 16;
-  add_peak(mask.data(), map.voxels.data(), whole, peak);
-  for (auto i = whole; i < mask.size(); ++i)
-    if (mask[i]) peak[0] = std::max(peak[0], std::fabs(map.voxels[i]));
-  return static_cast<double>(*std::max_element(peak.begin(), peak.end()));
+  constexpr std::int64_t part = 1 << 18;
+  const auto of_part = [&](std::int64_t index) {
+    Lanes peak{};
+    const auto first = index * part, end = std::min(first + part, mask.size());
+    const auto whole = first + (end - first) / 16 * 16;
+    add_peak(mask.data() + first, map.voxels.data() + first, whole - first, peak);
+    for (auto i = whole; i < end; ++i)
+      if (mask[i]) peak[0] = std::max(peak[0], std::fabs(map.voxels[i]));
+    return *std::max_element(peak.begin(), peak.end());
+  };
+  const auto peaks = parallel_map(context.threads, (mask.size() + part - 1) / part, of_part);
+  return static_cast<double>(*std::max_element(peaks.begin(), peaks.end()));
 }
 
 /// The axis that voxels move along: n cells, of which what leaves the image is lost or comes back.

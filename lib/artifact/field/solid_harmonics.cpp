@@ -8,6 +8,7 @@
 #include "artifact/field/foreground.h"
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 namespace {
@@ -22,6 +23,20 @@ MR_SIMD void evaluate(const double* c, const double* x, std::int64_t n, float* v
 struct Moments {
   static constexpr std::size_t lanes = 8;
   std::array<double, lanes> n{}, sum{}, squares{}, least{}, most{};
+
+  Moments() {
+    least.fill(std::numeric_limits<double>::infinity());
+    most.fill(-std::numeric_limits<double>::infinity());
+  }
+  void operator+=(const Moments& other) {
+    for (std::size_t l = 0; l < lanes; ++l) {
+      n[l] += other.n[l];
+      sum[l] += other.sum[l];
+      squares[l] += other.squares[l];
+      least[l] = std::min(least[l], other.least[l]);
+      most[l] = std::max(most[l], other.most[l]);
+    }
+  }
 };
 
 MR_SIMD void add_row(const std::uint8_t* mask, const double* c, const double* x, std::int64_t n,
@@ -100,15 +115,18 @@ HarmonicField::HarmonicField(const Context& context, const std::string& purpose,
 
   const auto mask = foreground_of_any_frame(context);
   const auto i = coordinates(0), j = coordinates(1), k = coordinates(2);
-  Moments lanes;
-  lanes.least.fill(std::numeric_limits<double>::infinity());
-  lanes.most.fill(-std::numeric_limits<double>::infinity());
-  const auto* row = mask.data();
-  for (const double z : k)
+  const auto of_plane = [&](std::int64_t plane) {
+    Moments moments;
+    const auto* row = mask.data() + plane * size_[1] * size_[0];
     for (const double y : j) {
-      add_row(row, along(0, {0, y, z}).data(), i.data(), size_[0], lanes);
+      add_row(row, along(0, {0, y, k[static_cast<std::size_t>(plane)]}).data(), i.data(), size_[0],
+              moments);
       row += size_[0];
     }
+    return moments;
+  };
+  Moments lanes;
+  for (const auto& plane : parallel_map(context.threads, size_[2], of_plane)) lanes += plane;
   const auto total = [](const auto& of) { return std::accumulate(of.begin(), of.end(), 0.0); };
   const double n = total(lanes.n), mean = n > 0 ? total(lanes.sum) / n : 0;
   offset_ = -mean;

@@ -4,6 +4,7 @@
 
 #include "artifact/export/intensity.h"
 #include "base/simd.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 
@@ -143,12 +144,13 @@ std::vector<std::uint8_t> object_with_fat(const Context& context) {
   const auto foreground = foreground_slices(context);
   const auto slices = context.slices(), lines = context.lines(), readout = context.readout();
   std::vector<std::uint8_t> object(static_cast<std::size_t>(slices * lines * readout));
-  std::vector<std::uint8_t> mask_copy;
-  std::vector<float> fat_copy;
-  auto* out = object.data();
-  for (std::int64_t s = 0; s < slices; ++s)
+  parallel_for(context.threads, slices, [&](std::int64_t s) {
+    std::vector<std::uint8_t> mask_copy;
+    std::vector<float> fat_copy;
+    auto* out = object.data() + s * lines * readout;
     for (std::int64_t y = 0; y < lines; ++y, out += readout)
       unite(foreground.line(s, y, mask_copy), fat_map.line(s, y, fat_copy), readout, out);
+  });
   return object;
 }
 
@@ -156,13 +158,13 @@ std::vector<double> object_quantiles(
     const Context& context, const std::vector<std::uint8_t>& object,
     const std::vector<double>& shares,
     const std::function<void(std::int64_t slice, std::int64_t line, double* out)>& body) {
-  const auto readout = context.readout();
-  const auto all = sum_of(object.data(), static_cast<std::int64_t>(object.size()));
-  std::vector<float> values(static_cast<std::size_t>(all) + 1);  // one more, to write what is out
-  std::vector<double> row(static_cast<std::size_t>(readout));
-  const auto* inside = object.data();
-  float* next = values.data();
-  for (std::int64_t s = 0; s < context.slices(); ++s)
+  const auto readout = context.readout(), plane = context.lines() * readout;
+  const auto of_slice = [&](std::int64_t s) {
+    const auto* inside = object.data() + s * plane;
+    const auto n = static_cast<std::size_t>(sum_of(inside, plane));
+    std::vector<float> values(n + 1);  // one more, to write what is out
+    std::vector<double> row(static_cast<std::size_t>(readout));
+    float* next = values.data();
     for (std::int64_t y = 0; y < context.lines(); ++y, inside += readout) {
       if (sum_of(inside, readout) == 0) continue;
       body(s, y, row.data());
@@ -171,9 +173,14 @@ std::vector<double> object_quantiles(
         next += inside[x];
       }
     }
-  values.pop_back();
+    values.pop_back();
+    return values;
+  };
+  std::vector<float> values;
+  for (const auto& slice : parallel_map(context.threads, context.slices(), of_slice))
+    values.insert(values.end(), slice.begin(), slice.end());
   std::vector<double> quantiles;
-  for (const double share : shares) quantiles.push_back(quantile(values, share));
+  for (const double share : shares) quantiles.push_back(quantile(values, share, context.threads));
   return quantiles;
 }
 

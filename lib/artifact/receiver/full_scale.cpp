@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/simd.h"
+#include "base/threads.h"
 #include "kspace/axes.h"
 
 namespace mr::artifact {
@@ -78,28 +79,32 @@ MR_SIMD void add_row(const float* values, std::int64_t n, Lanes& sums) {
 
 /// Of `depth` slices that share a transform: |K(k)| <= sum |I| / sqrt(N), met at k = 0 where I >=
 /// 0.
-double of_magnitudes(const Frame& frame, std::int64_t first, std::int64_t depth) {
+double of_magnitudes(const Frame& frame, std::int64_t first, std::int64_t depth, int threads) {
   const auto padded = (frame.readout + 7) / 8 * 8;
-  std::vector<float> row(static_cast<std::size_t>(padded));
-  Lanes sums{};
-  for (auto s = first; s < first + depth; ++s)
+  const auto of_slice = [&](std::int64_t s) {
+    std::vector<float> row(static_cast<std::size_t>(padded));
+    Lanes sums{};
     for (std::int64_t y = 0; y < frame.lines; ++y) {
-      frame.copy_row(s, y, row.data());
+      frame.copy_row(first + s, y, row.data());
       add_row(row.data(), padded, sums);
     }
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+  };
+  const auto sums = parallel_map(threads, depth, of_slice);
   return std::accumulate(sums.begin(), sums.end(), 0.0) /
          std::sqrt(static_cast<double>(depth * frame.lines * frame.readout));
 }
 
-double by_transform(const Frame& frame, std::int64_t first, std::int64_t depth) {
+double by_transform(const Frame& frame, std::int64_t first, std::int64_t depth, int threads) {
   Array<float> re({depth, frame.lines, frame.readout}), im(re.shape());
-  for (std::int64_t s = 0; s < depth; ++s)
+  parallel_for(threads, depth, [&](std::int64_t s) {
     frame.for_voxels(first + s, [&](std::int64_t at, std::complex<float> value) {
       re[s * frame.lines * frame.readout + at] = value.real();
       im[s * frame.lines * frame.readout + at] = value.imag();
     });
+  });
   for (int axis = depth > 1 ? 0 : 1; axis < 3; ++axis)
-    kspace::transform_axis(re, im, axis, kspace::Direction::to_kspace, 1);
+    kspace::transform_axis(re, im, axis, kspace::Direction::to_kspace, threads);
   float most = 0;
   for (const auto* part : {&re, &im})
     for (const float value : *part) most = std::max(most, std::fabs(value));
@@ -111,10 +116,9 @@ double by_transform(const Frame& frame, std::int64_t first, std::int64_t depth) 
 std::vector<double> kspace_maxima(const Context& context) {
   const Frame frame(context);
   const auto maximum = frame.is_plain() ? of_magnitudes : by_transform;
-  if (context.is_3d()) return {maximum(frame, 0, frame.depth)};
-  std::vector<double> maxima;
-  for (std::int64_t s = 0; s < frame.depth; ++s) maxima.push_back(maximum(frame, s, 1));
-  return maxima;
+  if (context.is_3d()) return {maximum(frame, 0, frame.depth, context.threads)};
+  return parallel_map(context.threads, frame.depth,
+                      [&](std::int64_t s) { return maximum(frame, s, 1, 1); });
 }
 
 double full_scale(const std::vector<double>& maxima) {
