@@ -315,47 +315,49 @@ class Window {
   /// body(index of the first in the volume, in the block, how many): voxels that follow each other
   /// in both where the readout is stored contiguously, else one by one, in tiles.
   template <typename Body>
-  void for_runs(std::int64_t first_slice, std::int64_t depth, Body body) const {
+  void for_runs(std::int64_t first_slice, std::int64_t depth, int threads, Body body) const {
     const std::int64_t tile = stride_[2] == 1 ? length_[2] : 16, run = stride_[2] == 1 ? tile : 1;
-    for (std::int64_t s = 0; s < depth; ++s)
+    parallel_for(threads, depth, [&](std::int64_t s) {
       for (std::int64_t p0 = 0; p0 < length_[1]; p0 += tile)
         for (std::int64_t r0 = 0; r0 < length_[2]; r0 += tile)
           for (auto p = p0; p < std::min(p0 + tile, length_[1]); ++p)
             for (auto r = r0; r < std::min(r0 + tile, length_[2]); r += run)
               body(start_ + (first_slice + s) * stride_[0] + p * stride_[1] + r * stride_[2],
                    (s * length_[1] + p) * length_[2] + r, run);
+    });
   }
 
-  Block gather(const image::Volume& volume, std::int64_t first_slice, std::int64_t depth) const {
+  Block gather(const image::Volume& volume, std::int64_t first_slice, std::int64_t depth,
+               int threads) const {
     Block block;
     block.first_slice = first_slice;
     block.re = Array<float>({depth, length_[1], length_[2]});
     if (volume.is_complex()) {
       block.make_complex();
       const auto* from = volume.complex_voxels.data();
-      for_runs(first_slice, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+      for_runs(first_slice, depth, threads, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
         for (std::int64_t i = 0; i < n; ++i) {
           block.re[b + i] = from[v + i].real();
           block.im[b + i] = from[v + i].imag();
         }
       });
     } else {
-      for_runs(first_slice, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+      for_runs(first_slice, depth, threads, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
         std::copy_n(volume.voxels.data() + v, n, block.re.data() + b);
       });
     }
     return block;
   }
 
-  void scatter(const Block& block, image::Volume& volume) const {
+  void scatter(const Block& block, image::Volume& volume, int threads) const {
     const auto first = block.first_slice, depth = block.depth();
     if (volume.is_complex()) {
       auto* to = volume.complex_voxels.data();
-      for_runs(first, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+      for_runs(first, depth, threads, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
         for (std::int64_t i = 0; i < n; ++i) to[v + i] = {block.re[b + i], block.im[b + i]};
       });
     } else {
-      for_runs(first, depth, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
+      for_runs(first, depth, threads, [&](std::int64_t v, std::int64_t b, std::int64_t n) {
         std::copy_n(block.re.data() + b, n, volume.voxels.data() + v);
       });
     }
@@ -379,11 +381,13 @@ MR_SIMD void take_magnitude(float* re, const float* im, std::int64_t n) {
 void corrupt_slices(image::Volume& volume, const Plan& plan, std::int64_t frame, std::int64_t first,
                     std::int64_t depth, int threads) {
   const Window window(volume, plan.roles, frame);
-  auto block = window.gather(volume, first, depth);
+  auto block = window.gather(volume, first, depth, threads);
   for (const auto& pass : plan.frames[static_cast<std::size_t>(frame)]) pass(block, threads);
   if (!volume.is_complex() && !block.is_real() && !plan.real_part)
-    take_magnitude(block.re.data(), block.im.data(), block.re.size());
-  window.scatter(block, volume);
+    for_slices(block, threads, [&](float* re, const float* im, std::int64_t) {
+      take_magnitude(re, im, block.plane_size());
+    });
+  window.scatter(block, volume, threads);
 }
 
 }  // namespace
@@ -479,11 +483,11 @@ image::Volume kspace_image(const image::Volume& volume) {
   out.voxels = {};
   for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
     const Window window(volume, roles, frame);
-    auto block = window.gather(volume, 0, volume.length(roles.slice));
+    auto block = window.gather(volume, 0, volume.length(roles.slice), 1);
     block.make_complex();
     for (int axis = roles.mode == image::Mode::three_d ? 0 : 1; axis < 3; ++axis)
       kspace::transform_axis(block.re, block.im, axis, kspace::Direction::to_kspace, 1);
-    window.scatter(block, out);
+    window.scatter(block, out, 1);
   }
   return out;
 }

@@ -4,7 +4,9 @@
 
 #include "artifact/encoding/line_weights.h"
 #include "artifact/field/displacement.h"
+#include "artifact/rows.h"
 #include "base/error.h"
+#include "base/threads.h"
 #include "kspace/lines.h"
 
 namespace mr::artifact {
@@ -31,11 +33,11 @@ Array<std::uint8_t> mapped_vessels(const Context& context, double tissue) {
       throw DataError("flow: the tissue map: want real voxels on the image's grid");
   const auto plane = context.lines() * context.readout();
   Array<std::uint8_t> mask({context.slices(), context.lines(), context.readout()});
-  for (std::int64_t s = 0; s < context.slices(); ++s) {
+  parallel_for(context.threads, context.slices(), [&](std::int64_t s) {
     const auto tissues = map_slice(context, map, s);
     for (std::int64_t i = 0; i < plane; ++i)
       mask[s * plane + i] = static_cast<double>(tissues[i]) == tissue;
-  }
+  });
   return std::count(mask.begin(), mask.end(), 1) > 0 ? mask : Array<std::uint8_t>();
 }
 
@@ -50,14 +52,13 @@ std::array<std::int64_t, 2> draw_bright_spot(const Context& context) {
   const auto& volume = context.volume;
   const auto voxels = count(volume.shape()) / volume.frames();
   const auto first = volume.acquisition.dim4 == "coil" ? 0 : context.frame * voxels;
-  std::vector<std::int64_t> foreground;
-  for (auto at = first; at < first + voxels; ++at)
-    if (context.facts.foreground[at]) foreground.push_back(at);
-  if (foreground.empty()) throw DataError("flow: no vessel can be drawn: no foreground");
+  const Ones foreground(context.facts.foreground.data() + first, voxels);
+  const auto n = static_cast<std::uint64_t>(foreground.count());
+  if (n == 0) throw DataError("flow: no vessel can be drawn: no foreground");
   const auto key = context.stream("vessel");
   std::int64_t brightest = -1;
   for (std::uint64_t c = 0; c < candidates; ++c) {
-    const auto at = foreground[static_cast<std::size_t>(below(key, c, foreground.size()))];
+    const auto at = first + foreground.at(static_cast<std::int64_t>(below(key, c, n)));
     if (brightest < 0 || magnitude(volume, at) > magnitude(volume, brightest)) brightest = at;
   }
   const auto index = [&](int axis) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "artifact/rows.h"
 #include "base/simd.h"
 
 namespace mr::artifact {
@@ -64,7 +65,7 @@ void read(const image::Volume& volume, std::int64_t first, std::int64_t n, float
 
 /// Moves those that the mask (0 or 1) names to the front, and returns how many they are.
 std::int64_t keep(const std::uint8_t* mask, std::int64_t n, float* values) {
-  const auto inside = sum_of(mask, n);
+  const auto inside = count_ones(mask, n);
   if (inside == 0 || inside == n) return inside;
   std::int64_t kept = 0;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -82,12 +83,6 @@ MR_SIMD void add_up(const float* values, std::int64_t n, Lanes& sums) {
     sums += some;
   }
   for (int l = 0; l < n; ++l) sums[l] += values[l];
-}
-
-MR_SIMD std::int32_t count_ones(const std::uint8_t* mask, std::int64_t n) {
-  std::int32_t sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += mask[i];
-  return sum;
 }
 
 struct Counts {
@@ -227,10 +222,6 @@ double sum_of(const float* values, std::int64_t n) {
   double total = 0;
   for (int l = 0; l < lane_count; ++l) total += static_cast<double>(sums[l]);
   return total;
-}
-
-std::int64_t sum_of(const std::uint8_t* mask, std::int64_t n) {
-  return count_ones(mask, n);
 }
 
 double least_clean_magnitude(const Context& context) {

@@ -43,7 +43,6 @@ double least_clean_magnitude(const Context& context);
 
 /// In an order that does not depend on the machine's vector width.
 double sum_of(const float* values, std::int64_t n);
-std::int64_t sum_of(const std::uint8_t* mask, std::int64_t n);
 
 /// Of the magnitudes of the whole clean image, all frames; share 0 is the smallest, 1 the largest.
 /// source  Hyndman and Fan 1996, Am Stat 50:361, type 7

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "artifact/rows.h"
 #include "base/simd.h"
 
 namespace mr::artifact {
@@ -54,17 +55,11 @@ Array<std::uint8_t> foreground_of_any_frame(const Context& context) {
 
 Voxel draw_foreground_voxel(const Context& context, RandomKey key) {
   const auto mask = foreground_of_any_frame(context);
-  const auto rows = mask.shape(0) * mask.shape(1), n = mask.shape(2);
-  std::vector<std::int64_t> before = {0};  // voxels in the rows before
-  for (std::int64_t row = 0; row < rows; ++row)
-    before.push_back(before.back() +
-                     std::count(mask.data() + row * n, mask.data() + row * n + n, 1));
-  auto left = static_cast<std::int64_t>(below(key, 0, static_cast<std::uint64_t>(before.back())));
-  const auto row = std::upper_bound(before.begin(), before.end(), left) - before.begin() - 1;
-  left -= before[static_cast<std::size_t>(row)];
-  std::int64_t i = 0;
-  for (; left > 0 || mask[row * n + i] == 0; ++i) left -= mask[row * n + i];
-  return {i, row % mask.shape(1), row / mask.shape(1)};
+  const auto n = mask.shape(2);
+  const Ones ones(mask.data(), mask.size());
+  const auto at =
+      ones.at(static_cast<std::int64_t>(below(key, 0, static_cast<std::uint64_t>(ones.count()))));
+  return {at % n, at / n % mask.shape(1), at / n / mask.shape(1)};
 }
 
 std::vector<Voxel> foreground_rim(const Context& context) {

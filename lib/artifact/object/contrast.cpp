@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/simd.h"
 #include "base/text.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 namespace {
@@ -23,13 +24,13 @@ MR_SIMD std::int32_t count_known(const float* tissue, std::int64_t n) {
 }
 
 /// In pieces, whose number of voxels fits the counter.
-bool all_known(const Array<float>& tissue) {
-  constexpr std::int64_t piece = 1 << 20;
-  for (std::int64_t first = 0; first < tissue.size(); first += piece) {
-    const auto n = std::min(piece, tissue.size() - first);
-    if (count_known(tissue.data() + first, n) != n) return false;
-  }
-  return true;
+bool all_known(const Array<float>& tissue, int threads) {
+  constexpr std::int64_t piece = 1 << 18;
+  const auto known = parallel_map(threads, (tissue.size() + piece - 1) / piece, [&](auto index) {
+    const auto n = std::min(piece, tissue.size() - index * piece);
+    return count_known(tissue.data() + index * piece, n) == n ? 1 : 0;
+  });
+  return std::count(known.begin(), known.end(), 0) == 0;
 }
 
 }  // namespace
@@ -73,7 +74,7 @@ void look_up(const float* tissue, const PerTissue& numbers, std::int64_t n, floa
 
 MapSlices tissue_slices(const char* artifact, const Context& context) {
   const auto& map = context.maps.at(Map::tissue).voxels;
-  if (!all_known(map)) {
+  if (!all_known(map, context.threads)) {
     const float wrong =
         *std::find_if(map.begin(), map.end(), [](float t) { return !is_tissue(t); });
     throw DataError(std::string(artifact) + ": the tissue map: want whole numbers 0.." +

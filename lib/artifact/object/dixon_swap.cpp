@@ -2,8 +2,8 @@
 #include <memory>
 
 #include "artifact/elementary.h"
-#include "artifact/export/intensity.h"
 #include "artifact/object/smooth_field.h"
+#include "artifact/rows.h"
 #include "base/simd.h"
 
 namespace mr::artifact {
@@ -59,16 +59,10 @@ class BentDistance {
 /// A voxel of the object, uniformly.
 std::array<std::int64_t, 3> pick(const Context& context, const std::vector<std::uint8_t>& object) {
   const auto readout = context.readout(), lines = context.lines();
-  const auto inside = sum_of(object.data(), static_cast<std::int64_t>(object.size()));
-  auto left = static_cast<std::int64_t>(
-      below(context.stream("centre"), 0, static_cast<std::uint64_t>(inside)));
-  std::int64_t line = 0;
-  const auto* row = object.data();
-  for (; left >= sum_of(row, readout); row += readout, ++line) left -= sum_of(row, readout);
-  std::int64_t x = 0;
-  for (; row[x] == 0 || left-- > 0; ++x) {
-  }
-  return {line / lines, line % lines, x};
+  const Ones inside(object.data(), static_cast<std::int64_t>(object.size()));
+  const auto at = inside.at(static_cast<std::int64_t>(
+      below(context.stream("centre"), 0, static_cast<std::uint64_t>(inside.count()))));
+  return {at / readout / lines, at / readout % lines, at % readout};
 }
 
 bool acts(const Values& values) {
@@ -103,7 +97,7 @@ Drawn draw(const Context& context, const Values& values) {
       for (std::int64_t line = 0; line < block.lines(); ++line) {
         const auto at = line * n;
         const auto* inside = object->data() + slice * block.plane_size() + at;
-        if (sum_of(inside, n) == 0) continue;
+        if (count_ones(inside, n) == 0) continue;
         std::copy_n(inside, n, swapped.begin());
         evaluate(slice, line, distances.data());
         choose(distances.data(), radius, fat_map.line(slice, line, copy), fat_signal, n,

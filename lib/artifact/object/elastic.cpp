@@ -3,6 +3,7 @@
 #include "artifact/export/intensity.h"
 #include "artifact/object/smooth_field.h"
 #include "artifact/object/warp.h"
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "base/simd.h"
 
@@ -28,7 +29,7 @@ double rms(const Context& context, const SmoothField& along_lines,
   for (std::int64_t s = 0; s < slices; ++s)
     for (std::int64_t y = 0; y < lines; ++y) {
       const auto* mask = foreground.line(s, y, copy);
-      const auto count = sum_of(mask, n);
+      const auto count = count_ones(mask, n);
       if (count == 0) continue;
       along_lines.line(s, y, dy.data());
       along_readout.line(s, y, dx.data());

@@ -6,6 +6,7 @@
 #include "artifact/rows.h"
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/threads.h"
 
 namespace mr::artifact {
 namespace {
@@ -33,31 +34,42 @@ double signal_unit(const Context& context, const PerTissue& model) {
   PerTissue is_water;
   for (std::size_t t = 0; t < is_water.size(); ++t)
     is_water[t] = properties(static_cast<Tissue>(t)).fat_fraction > 0.5 ? 0 : 1;
-  const auto n = volume.length(0);
-  std::vector<float> magnitude(static_cast<std::size_t>(n)), of_water(magnitude.size()),
-      of_model(magnitude.size());
-  double image = 0, modelled = 0;
-  for (std::int64_t row = 0; row < tissue.size(); row += n) {
-    const auto at = context.frame * tissue.size() + row;
-    const auto* foreground = context.facts.foreground.data() + at;
-    if (sum_of(foreground, n) == 0) continue;
-    const float* values = magnitude.data();
-    if (volume.is_complex())
-      std::transform(volume.complex_voxels.data() + at, volume.complex_voxels.data() + at + n,
-                     magnitude.begin(), [](const auto& z) { return std::abs(z); });
-    else
-      values = volume.voxels.data() + at;
-    look_up(tissue.data() + row, is_water, n, of_water.data());
-    look_up(tissue.data() + row, model, n, of_model.data());
-    mask_out(foreground, n, of_water.data());
-    multiply_row(of_water.data(), n, of_model.data());
-    modelled += sum_of(of_model.data(), n);
-    multiply_row(values, n, of_water.data());
-    image += sum_of(of_water.data(), n);
+  const auto n = volume.length(0), plane = n * volume.length(1);
+  struct Signals {
+    double image = 0, modelled = 0;
+  };
+  const auto of_plane = [&](std::int64_t k) {
+    std::vector<float> magnitude(static_cast<std::size_t>(n)), of_water(magnitude.size()),
+        of_model(magnitude.size());
+    Signals signals;
+    for (std::int64_t row = k * plane; row < (k + 1) * plane; row += n) {
+      const auto at = context.frame * tissue.size() + row;
+      const auto* foreground = context.facts.foreground.data() + at;
+      if (count_ones(foreground, n) == 0) continue;
+      const float* values = magnitude.data();
+      if (volume.is_complex())
+        std::transform(volume.complex_voxels.data() + at, volume.complex_voxels.data() + at + n,
+                       magnitude.begin(), [](const auto& z) { return std::abs(z); });
+      else
+        values = volume.voxels.data() + at;
+      look_up(tissue.data() + row, is_water, n, of_water.data());
+      look_up(tissue.data() + row, model, n, of_model.data());
+      mask_out(foreground, n, of_water.data());
+      multiply_row(of_water.data(), n, of_model.data());
+      signals.modelled += sum_of(of_model.data(), n);
+      multiply_row(values, n, of_water.data());
+      signals.image += sum_of(of_water.data(), n);
+    }
+    return signals;
+  };
+  Signals all;
+  for (const auto& one : parallel_map(context.threads, volume.length(2), of_plane)) {
+    all.image += one.image;
+    all.modelled += one.modelled;
   }
-  if (!(modelled > 0))
+  if (!(all.modelled > 0))
     throw DataError("magic-angle: the tissue map has no water tissue in the image's foreground");
-  return image / modelled;
+  return all.image / all.modelled;
 }
 
 bool acts(const Values& values) {

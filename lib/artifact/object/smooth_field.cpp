@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "artifact/export/intensity.h"
+#include "artifact/rows.h"
 #include "base/simd.h"
 #include "base/threads.h"
 
@@ -161,12 +162,12 @@ std::vector<double> object_quantiles(
   const auto readout = context.readout(), plane = context.lines() * readout;
   const auto of_slice = [&](std::int64_t s) {
     const auto* inside = object.data() + s * plane;
-    const auto n = static_cast<std::size_t>(sum_of(inside, plane));
+    const auto n = static_cast<std::size_t>(count_ones(inside, plane));
     std::vector<float> values(n + 1);  // one more, to write what is out
     std::vector<double> row(static_cast<std::size_t>(readout));
     float* next = values.data();
     for (std::int64_t y = 0; y < context.lines(); ++y, inside += readout) {
-      if (sum_of(inside, readout) == 0) continue;
+      if (count_ones(inside, readout) == 0) continue;
       body(s, y, row.data());
       for (std::size_t x = 0; x < row.size(); ++x) {
         *next = static_cast<float>(row[x]);
