@@ -54,7 +54,7 @@ int otsu_split(const std::array<Histogram, 4>& histograms) {
 }
 
 /// Sums in lanes, so that their order is that of the voxels alone, whatever the machine.
-using Lanes = std::array<double, 8>;
+using Lanes = std::array<double, sum_lanes>;
 
 double total(const Lanes& lanes) {
   double sum = 0;
@@ -64,8 +64,8 @@ double total(const Lanes& lanes) {
 
 /// Of magnitudes, and of what lies below 0 of signed voxels. n  a multiple of the lanes
 MR_SIMD void add_up(const float* x, std::int64_t n, Lanes& sum, Lanes& negative) {
-  for (std::int64_t i = 0; i < n; i += 8)
-    for (std::int64_t l = 0; l < 8; ++l) {
+  for (std::int64_t i = 0; i < n; i += sum_lanes)
+    for (std::int64_t l = 0; l < sum_lanes; ++l) {
       const float value = x[i + l];
       sum[static_cast<std::size_t>(l)] += static_cast<double>(__builtin_fabsf(value));
       negative[static_cast<std::size_t>(l)] -= static_cast<double>(value < 0 ? value : 0.0f);
@@ -75,8 +75,8 @@ MR_SIMD void add_up(const float* x, std::int64_t n, Lanes& sum, Lanes& negative)
 /// Adds those above the threshold, and how many they are. n  a multiple of the lanes
 MR_SIMD void add_foreground(const float* x, std::int64_t n, float threshold, Lanes& sum,
                             Lanes& count) {
-  for (std::int64_t i = 0; i < n; i += 8)
-    for (std::int64_t l = 0; l < 8; ++l) {
+  for (std::int64_t i = 0; i < n; i += sum_lanes)
+    for (std::int64_t l = 0; l < sum_lanes; ++l) {
       const bool inside = x[i + l] > threshold;
       sum[static_cast<std::size_t>(l)] += static_cast<double>(inside ? x[i + l] : 0.0f);
       count[static_cast<std::size_t>(l)] += inside ? 1.0 : 0.0;
@@ -128,10 +128,6 @@ void for_pieces(const image::Volume& volume, std::int64_t frame,
     take_magnitudes(values.data(), piece, magnitudes.data());
     body(at, n, magnitudes.data(), values.data());
   }
-}
-
-std::int64_t whole_lanes(std::int64_t n) {
-  return (n + 7) / 8 * 8;
 }
 
 /// The largest `count` of numbers that are seen once.

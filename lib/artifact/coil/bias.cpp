@@ -83,77 +83,90 @@ MR_SIMD void exponentiate(std::int64_t n, float* values) {
   for (std::int64_t i = 0; i < n; ++i) values[i] = fast_exp(values[i]);
 }
 
-/// sums += {m, m v, m v^2, m x, m x v} over a row, with mask m; in lanes, so that the order of
-/// additions does not depend on the machine's vector width.
-constexpr std::size_t sum_count = 5, sum_lanes = 8;
-using Sums = std::array<std::array<double, sum_lanes>, sum_count>;
+using Sums = std::array<std::array<double, sum_lanes>, 3>;
 
-MR_SIMD void add_row(const std::uint8_t* mask, const float* v, const float* x, std::int64_t n,
-                     Sums& sums) {
-  constexpr auto lanes = static_cast<std::int64_t>(sum_lanes);
-  for (std::int64_t first = 0; first < n; first += lanes)
-    for (std::int64_t l = 0; l < std::min(lanes, n - first); ++l) {
+/// {m, m v, m v^2} of whole lanes of voxels.
+MR_SIMD void add_logarithms(const std::uint8_t* mask, const float* v, std::int64_t n, Sums& sums) {
+  Sums s = sums;
+  for (std::int64_t first = 0; first < n; first += sum_lanes)
+    for (std::int64_t l = 0; l < sum_lanes; ++l) {
       const auto i = static_cast<std::size_t>(l);
       const double m = mask[first + l], value = m * static_cast<double>(v[first + l]);
-      const auto intensity = static_cast<double>(x[first + l]);
-      sums[0][i] += m;
-      sums[1][i] += value;
-      sums[2][i] += value * value;
-      sums[3][i] += m * intensity;
-      sums[4][i] += value * intensity;
+      s[0][i] += m;
+      s[1][i] += value;
+      s[2][i] += value * value;
     }
+  sums = s;
 }
 
-/// Moments over the foreground of a function of the field's logarithm, and of that weighted by the
-/// image as it was given.
-struct Moments {
-  double n, sum, squares, image, weighted;
-};
+/// {m x, m x v} of whole lanes of voxels.
+MR_SIMD void add_weighted(const std::uint8_t* mask, const float* v, const float* x, std::int64_t n,
+                          Sums& sums) {
+  Sums s = sums;
+  for (std::int64_t first = 0; first < n; first += sum_lanes)
+    for (std::int64_t l = 0; l < sum_lanes; ++l) {
+      const auto i = static_cast<std::size_t>(l);
+      const double value = mask[first + l] * static_cast<double>(x[first + l]);
+      s[0][i] += value;
+      s[1][i] += value * static_cast<double>(v[first + l]);
+    }
+  sums = s;
+}
 
 enum class Of { logarithm, bias };
 
-Moments moments(const Field& field, const Context& context, Of what) {
+/// Sums over the foreground of the field's logarithm {1, v, v^2}; or, of the bias, {x, v x} with
+/// the image x as it was given.
+std::array<double, 3> moments(const Field& field, const Context& context, Of what) {
   const auto stored = field.reordered({2, 1, 0});  // rows run along i
   const auto [nk, nj, ni] = stored.size;
-  const auto u = coordinates(ni);
+  const auto n = whole_lanes(ni);
+  auto u = coordinates(ni);
+  u.resize(static_cast<std::size_t>(n));
   const auto& volume = context.volume;
   const auto of_plane = [&, nj = nj, ni = ni, nk = nk](std::int64_t k) {
     std::vector<float> row(u.size()), magnitude(u.size());
+    PaddedRows<std::uint8_t> masks(ni);
+    PaddedRows<float> values(ni);
     Sums sums{};
     const auto plane = stored.plane(k);
     for (std::int64_t j = 0; j < nj; ++j) {
       const auto first = ((context.frame * nk + k) * nj + j) * ni;
       const auto* mask = context.facts.foreground.data() + first;
-      if (std::none_of(mask, mask + ni, [](std::uint8_t m) { return m != 0; })) continue;
-      evaluate(stored.row(plane, j).data(), u.data(), ni, row.data());
-      if (what == Of::bias) exponentiate(ni, row.data());
+      if (count_ones(mask, ni) == 0) continue;
+      evaluate(stored.row(plane, j).data(), u.data(), n, row.data());
+      if (what == Of::logarithm) {
+        add_logarithms(masks(mask), row.data(), n, sums);
+        continue;
+      }
+      exponentiate(n, row.data());
       const float* x = magnitude.data();
       if (volume.is_complex())
         for (std::int64_t i = 0; i < ni; ++i)
           magnitude[static_cast<std::size_t>(i)] = std::abs(volume.complex_voxels[first + i]);
       else
-        x = volume.voxels.data() + first;
-      add_row(mask, row.data(), x, ni, sums);
+        x = values(volume.voxels.data() + first);
+      add_weighted(masks(mask), row.data(), x, n, sums);
     }
     return sums;
   };
-  std::array<double, sum_count> total{};
+  std::array<double, 3> total{};
   for (const auto& sums : parallel_map(context.threads, nk, of_plane))
-    for (std::size_t s = 0; s < sum_count; ++s)
+    for (std::size_t s = 0; s < total.size(); ++s)
       total[s] += std::accumulate(sums[s].begin(), sums[s].end(), 0.0);
-  return {total[0], total[1], total[2], total[3], total[4]};
+  return total;
 }
 
 /// Standard deviation of the log-bias over the foreground.
 double spread(const Field& field, const Context& context) {
-  const auto m = moments(field, context, Of::logarithm);
-  return m.n > 0 ? std::sqrt(std::max(0.0, m.squares / m.n - m.sum / m.n * m.sum / m.n)) : 0;
+  const auto [n, sum, squares] = moments(field, context, Of::logarithm);
+  return n > 0 ? std::sqrt(std::max(0.0, squares / n - sum / n * sum / n)) : 0;
 }
 
 /// Mean of the bias over the foreground, weighted by the image.
 double mean_bias(const Field& field, const Context& context) {
-  const auto m = moments(field, context, Of::bias);
-  return m.weighted / m.image;
+  const auto [image, weighted, unused] = moments(field, context, Of::bias);
+  return weighted / image;
 }
 
 bool acts(const Values& values) {

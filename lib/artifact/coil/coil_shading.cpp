@@ -7,6 +7,7 @@
 
 #include "artifact/coil/array.h"
 #include "artifact/engine.h"
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "base/simd.h"
 #include "base/threads.h"
@@ -16,18 +17,21 @@ namespace {
 
 constexpr double pi = 3.14159265358979323846;
 
-using Sums = std::array<double, 8>;  // sums side by side, in an order that no machine changes
+using Sums = std::array<double, sum_lanes>;
 
+/// Of whole lanes of voxels.
 MR_SIMD void add_row(const std::uint8_t* mask, const float* magnitude, const float* field,
                      std::int64_t n, Sums& sum, Sums& weighted) {
-  constexpr std::int64_t lanes = 8;
-  for (std::int64_t first = 0; first < n; first += lanes)
-    for (std::int64_t l = 0; l < std::min(lanes, n - first); ++l) {
-      const auto value =
-          static_cast<double>(static_cast<float>(mask[first + l]) * magnitude[first + l]);
-      sum[static_cast<std::size_t>(l)] += value;
-      weighted[static_cast<std::size_t>(l)] += value * static_cast<double>(field[first + l]);
+  Sums s = sum, w = weighted;
+  for (std::int64_t first = 0; first < n; first += sum_lanes)
+    for (std::int64_t l = 0; l < sum_lanes; ++l) {
+      const auto i = static_cast<std::size_t>(l);
+      const double value = mask[first + l] * static_cast<double>(magnitude[first + l]);
+      s[i] += value;
+      w[i] += value * static_cast<double>(field[first + l]);
     }
+  sum = s;
+  weighted = w;
 }
 
 MR_SIMD void multiply(float scale, const float* field, std::int64_t n, float* values) {
@@ -55,6 +59,8 @@ double weighted_mean(const Array<float>& field, const Context& context) {
   const auto of_slice = [&](std::int64_t s) {
     std::vector<std::uint8_t> mask_row(static_cast<std::size_t>(n));
     std::vector<float> magnitude_row(mask_row.size());
+    PaddedRows<std::uint8_t> masks(n);
+    PaddedRows<float> magnitudes(n), fields(n);
     Sums sum{}, weighted{};
     for (std::int64_t y = 0; y < context.lines(); ++y) {
       auto at = first + s * stride(volume, roles.slice) + y * stride(volume, roles.phase_encode);
@@ -65,7 +71,8 @@ double weighted_mean(const Array<float>& field, const Context& context) {
         magnitude_row[x] =
             volume.is_complex() ? std::abs(volume.complex_voxels[at]) : volume.voxels[at];
       }
-      add_row(mask, magnitude, field.data() + (s * context.lines() + y) * n, n, sum, weighted);
+      add_row(masks(mask), magnitudes(magnitude),
+              fields(field.data() + (s * context.lines() + y) * n), whole_lanes(n), sum, weighted);
     }
     return std::array<double, 2>{std::accumulate(weighted.begin(), weighted.end(), 0.0),
                                  std::accumulate(sum.begin(), sum.end(), 0.0)};

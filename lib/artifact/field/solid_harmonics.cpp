@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "artifact/field/foreground.h"
+#include "artifact/rows.h"
 #include "base/error.h"
 #include "base/simd.h"
 #include "base/threads.h"
@@ -20,41 +21,49 @@ MR_SIMD void evaluate(const double* c, const double* x, std::int64_t n, float* v
 
 /// Over the foreground; in lanes, so that the order of additions does not depend on the machine's
 /// vector width.
-struct Moments {
-  static constexpr std::size_t lanes = 8;
-  std::array<double, lanes> n{}, sum{}, squares{}, least{}, most{};
+using Doubles = double __attribute__((vector_size(sum_lanes * sizeof(double))));
+using Bytes = std::uint8_t __attribute__((vector_size(sum_lanes)));
 
-  Moments() {
-    least.fill(std::numeric_limits<double>::infinity());
-    most.fill(-std::numeric_limits<double>::infinity());
-  }
+struct Moments {
+  Doubles n{}, sum{}, squares{};
+  Doubles least = Doubles{} + std::numeric_limits<double>::infinity();
+  Doubles most = Doubles{} - std::numeric_limits<double>::infinity();
+
   void operator+=(const Moments& other) {
-    for (std::size_t l = 0; l < lanes; ++l) {
-      n[l] += other.n[l];
-      sum[l] += other.sum[l];
-      squares[l] += other.squares[l];
-      least[l] = std::min(least[l], other.least[l]);
-      most[l] = std::max(most[l], other.most[l]);
-    }
+    n += other.n;
+    sum += other.sum;
+    squares += other.squares;
+    least = other.least < least ? other.least : least;
+    most = other.most > most ? other.most : most;
   }
 };
 
+double total(const Doubles& lanes) {
+  double sum = 0;
+  for (int l = 0; l < sum_lanes; ++l) sum += lanes[l];
+  return sum;
+}
+
+/// Of whole lanes of voxels.
 MR_SIMD void add_row(const std::uint8_t* mask, const double* c, const double* x, std::int64_t n,
                      Moments& moments) {
-  constexpr auto lanes = static_cast<std::int64_t>(Moments::lanes);
-  for (std::int64_t first = 0; first < n; first += lanes)
-    for (std::int64_t l = 0; l < std::min(lanes, n - first); ++l) {
-      const auto i = static_cast<std::size_t>(l);
-      const double at = x[first + l], m = mask[first + l];
-      const double value = m * (c[0] + at * (c[1] + at * (c[2] + at * c[3])));
-      const double least = moments.least[i], most = moments.most[i];
-      const double low = m > 0 ? value : least, high = m > 0 ? value : most;
-      moments.n[i] += m;
-      moments.sum[i] += value;
-      moments.squares[i] += value * value;
-      moments.least[i] = low < least ? low : least;
-      moments.most[i] = high > most ? high : most;
-    }
+  Moments s = moments;
+  const double c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+  for (std::int64_t first = 0; first < n; first += sum_lanes) {
+    Bytes bytes;
+    Doubles at;
+    __builtin_memcpy(&bytes, mask + first, sizeof bytes);
+    __builtin_memcpy(&at, x + first, sizeof at);
+    const auto m = __builtin_convertvector(bytes, Doubles);
+    const Doubles value = m * (c0 + at * (c1 + at * (c2 + at * c3)));
+    s.n += m;
+    s.sum += value;
+    s.squares += value * value;
+    const Doubles low = m > 0 ? value : s.least, high = m > 0 ? value : s.most;
+    s.least = low < s.least ? low : s.least;
+    s.most = high > s.most ? high : s.most;
+  }
+  moments = s;
 }
 
 }  // namespace
@@ -115,23 +124,29 @@ HarmonicField::HarmonicField(const Context& context, const std::string& purpose,
 
   const auto mask = foreground_of_any_frame(context);
   const auto i = coordinates(0), j = coordinates(1), k = coordinates(2);
+  auto padded = i;
+  padded.resize(static_cast<std::size_t>(whole_lanes(size_[0])));
   const auto of_plane = [&](std::int64_t plane) {
     Moments moments;
+    PaddedRows<std::uint8_t> rows(size_[0]);
     const auto* row = mask.data() + plane * size_[1] * size_[0];
     for (const double y : j) {
-      add_row(row, along(0, {0, y, k[static_cast<std::size_t>(plane)]}).data(), i.data(), size_[0],
-              moments);
+      add_row(rows(row), along(0, {0, y, k[static_cast<std::size_t>(plane)]}).data(), padded.data(),
+              whole_lanes(size_[0]), moments);
       row += size_[0];
     }
     return moments;
   };
   Moments lanes;
   for (const auto& plane : parallel_map(context.threads, size_[2], of_plane)) lanes += plane;
-  const auto total = [](const auto& of) { return std::accumulate(of.begin(), of.end(), 0.0); };
   const double n = total(lanes.n), mean = n > 0 ? total(lanes.sum) / n : 0;
+  double least = lanes.least[0], most = lanes.most[0];
+  for (int l = 1; l < sum_lanes; ++l) {
+    least = std::min(least, lanes.least[l]);
+    most = std::max(most, lanes.most[l]);
+  }
   offset_ = -mean;
-  peak_ = std::max(*std::max_element(lanes.most.begin(), lanes.most.end()) - mean,
-                   mean - *std::min_element(lanes.least.begin(), lanes.least.end()));
+  peak_ = std::max(most - mean, mean - least);
   if (!(peak_ > 1e-6))
     throw DataError(artifact + ": the foreground is too small for a field that varies");
   rms_ = std::sqrt(std::max(0.0, total(lanes.squares) / n - mean * mean));
