@@ -237,6 +237,7 @@ bool FactsMeter::next_pass() {
     case 1: {
       if (!std::isfinite(s.sum))
         throw DataError("magnitudes are too large: they are not finite, or their sum is not");
+      facts.minimum = static_cast<double>(s.least);
       facts.maximum = static_cast<double>(s.most);
       facts.peak = facts.maximum;
       if (!(s.most > s.least)) return false;

@@ -61,13 +61,13 @@ Recipe resolved(const Recipe& recipe, const Json& record, std::uint64_t seed,
 
 /// Facts of the clean image, computed once and reused by every step (artifacts.md §1).
 struct Facts {
-  double signal = 0;               // S, mean magnitude of the foreground; 0: there is none
-  double maximum = 0;              // of the magnitude
-  double peak = 0;                 // 99.9th percentile of the magnitude (Hyndman and Fan, type 7)
-  double otsu_threshold = 0;       // Otsu 1979, 256 bins over [0, maximum]
-  double negative_share = 0;       // sum of |x| over negative voxels / sum over all
-  Array<std::uint8_t> foreground;  // [F, Z, Y, X], magnitude above the threshold
-  Array<std::uint8_t> object;      // [Z, Y, X], foreground of any frame; empty: there is one frame
+  double signal = 0;                // S, mean magnitude of the foreground; 0: there is none
+  double minimum = 0, maximum = 0;  // of the magnitude
+  double peak = 0;                  // 99.9th percentile of the magnitude (Hyndman and Fan, type 7)
+  double otsu_threshold = 0;        // Otsu 1979, 256 bins over [0, maximum]
+  double negative_share = 0;        // sum of |x| over negative voxels / sum over all
+  Array<std::uint8_t> foreground;   // [F, Z, Y, X], magnitude above the threshold
+  Array<std::uint8_t> object;       // [Z, Y, X], foreground of any frame; empty: there is one frame
 };
 /// throws DataError where magnitudes or their sum are not finite
 Facts measure_facts(const image::Volume& clean);

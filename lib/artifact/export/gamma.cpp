@@ -53,7 +53,7 @@ bool acts(const Values& values) {
 /// Brightness as a display or a vendor's post-processing sets it; not physics of the scanner. The
 /// curve alone changes the gain (1.4 at gamma 0.5), so by default the foreground's mean is kept.
 Drawn draw(const Context& context, const Values& values) {
-  Curve curve{values.at("gamma"), least_clean_magnitude(context), context.facts.peak};
+  Curve curve{values.at("gamma"), context.facts.minimum, context.facts.peak};
   if (!(curve.white > curve.black))
     throw DataError("gamma: want a 99.9th percentile above the darkest voxel, both are " +
                     std::to_string(curve.white));

@@ -39,19 +39,6 @@ MR_SIMD void take_complex_magnitude(const float* x, std::int64_t n, float* out) 
     out[i] = __builtin_sqrtf(x[2 * i] * x[2 * i] + x[2 * i + 1] * x[2 * i + 1]);
 }
 
-/// Of numbers that are not negative: these have the order of their bits.
-MR_SIMD float least_of(const float* x, std::int64_t n) {
-  std::int32_t least = std::numeric_limits<std::int32_t>::max();
-  for (std::int64_t i = 0; i < n; ++i) {
-    std::int32_t bits;
-    __builtin_memcpy(&bits, x + i, sizeof bits);
-    least = std::min(least, bits);
-  }
-  float value;
-  __builtin_memcpy(&value, &least, sizeof value);
-  return value;
-}
-
 constexpr std::int64_t piece = 4096;  // voxels that stay in the first cache
 
 /// Magnitudes of n voxels of the clean image from `first` on.
@@ -222,15 +209,6 @@ double sum_of(const float* values, std::int64_t n) {
   double total = 0;
   for (int l = 0; l < lane_count; ++l) total += static_cast<double>(sums[l]);
   return total;
-}
-
-double least_clean_magnitude(const Context& context) {
-  const auto leasts =
-      scan_clean_magnitudes(context, Where::everywhere, std::numeric_limits<float>::max(),
-                            [](float& least, const float* values, std::int64_t n) {
-                              if (least > 0) least = std::min(least, least_of(values, n));
-                            });
-  return static_cast<double>(*std::min_element(leasts.begin(), leasts.end()));
 }
 
 std::vector<double> clean_quantiles(const Context& context, Where where,

@@ -39,8 +39,6 @@ std::vector<State> scan_clean_magnitudes(const Context& context, Where where, co
   return states;
 }
 
-double least_clean_magnitude(const Context& context);
-
 /// In an order that does not depend on the machine's vector width.
 double sum_of(const float* values, std::int64_t n);
 

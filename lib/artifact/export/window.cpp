@@ -35,7 +35,7 @@ Drawn draw(const Context& context, const Values& values) {
     throw DataError("window: percentiles " + shortest(values.at("low_percent")) + " and " +
                     shortest(values.at("high_percent")) + " of the image are " + shortest(low) +
                     " and " + shortest(high) + ": want the second one higher");
-  const double black = least_clean_magnitude(context), white = context.facts.maximum;
+  const double black = context.facts.minimum, white = context.facts.maximum;
   Drawn drawn;
   drawn.values.set("low", low).set("high", high).set("black", black).set("white", white);
   const Ramp ramp{low, high, black, (white - black) / (high - low)};
