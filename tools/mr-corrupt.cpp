@@ -281,13 +281,13 @@ void write_sheet(mr::image::Volume volume, const std::string& name, const Option
     for (const auto& row : mr::artifact::catalogue())
       if (row.name.rfind("ref-", 0) != 0) recipe.steps.push_back({row.name, std::nullopt, {}});
   for (const auto& step : recipe.steps) options.artifacts.push_back(step.artifact);
-  const auto entry = entry_of(o, volume, name);
+  auto entry = entry_of(o, volume, name);
+  entry.file = name;
   const auto id = o.id.empty() ? voxel_hash(volume) : o.id;
   auto maps = mr::dataset::read_maps(entry, mr::artifact::used_maps(recipe));
-  auto facts = mr::artifact::measure_facts(volume);
-  const auto png = mr::dataset::contact_sheet(
-      {std::move(volume), std::nullopt, std::move(facts), std::move(maps)}, id, options, name,
-      messages);
+  const auto png =
+      mr::dataset::contact_sheet(mr::dataset::clean_of(std::move(volume), entry, std::move(maps)),
+                                 id, options, name, messages);
   mr::write_file(o.sheet, png, overwrite);
 }
 
@@ -305,13 +305,10 @@ mr::dataset::CleanImage clean_of(std::optional<mr::image::Volume> volume, const 
   }
   if (!o.combine.empty())
     throw mr::UsageError("--combine: " + name + " is no k-space, and has no coils to combine");
-  mr::dataset::CleanImage clean;
-  clean.volume = std::move(*volume);
-  entry = entry_of(o, clean.volume, name);
-  clean.maps = mr::dataset::read_maps(entry, used);
-  clean.facts = mr::artifact::measure_facts(clean.volume);
-  if (!o.phase.empty()) mr::dataset::add_phase(clean, entry.phase = mr::resolve(o.phase, ""));
-  return clean;
+  entry = entry_of(o, *volume, name);
+  entry.file = name;
+  if (!o.phase.empty()) entry.phase = mr::resolve(o.phase, "");
+  return mr::dataset::clean_of(std::move(*volume), entry, mr::dataset::read_maps(entry, used));
 }
 
 /// A lone image and where its result goes.
@@ -422,16 +419,19 @@ void corrupt_frames(Lone lone, mr::image::ImageReader& image, const mr::Run& run
   if (!o.datatype.empty()) mr::image::set_datatype(like, o.datatype, lone.name);
   mr::Sha256 hash;
   auto facts = mr::dataset::measure_series(
-      image, [&](const mr::image::Volume& frame) { hash.add(voxel_bytes(frame)); });
+      image, lone.name, [&](const mr::image::Volume& frame) { hash.add(voxel_bytes(frame)); });
   lone.input_hash = hash.hex();
   const auto draw = lone.draw();
+  const bool to_file = !lone.to_stdout() && !mr::is_device(o.output);
+  bool recipe_written = false;
   auto maps = mr::dataset::read_maps(lone.entry, mr::artifact::used_maps(lone.recipe));
   const auto result = mr::dataset::corrupt_series(
       {image, nullptr, lone.entry, std::move(facts), std::move(maps), o.datatype, lone.compared()},
-      lone.recipe, draw, threads_of(o), !lone.to_stdout(),
+      lone.recipe, draw, threads_of(o), to_file,
       [&](const mr::image::Volume& first, const mr::image::NextFrame& next,
           const mr::Json& artifacts) {
         const auto derivation = lone.derivation(artifacts, first);
+        if (!std::exchange(recipe_written, true)) lone.write_recipe(artifacts);
         if (lone.to_stdout())
           mr::image::encode_series(first, next, derivation,
                                    mr::image::natural_extension(first) == ".nii.gz",
@@ -439,7 +439,6 @@ void corrupt_frames(Lone lone, mr::image::ImageReader& image, const mr::Run& run
         else
           mr::image::write_series(first, next, o.output, derivation, lone.overwrite());
       });
-  lone.write_recipe(result.artifacts);
   lone.write_manifest(result.artifacts, result.fidelity, run);
 }
 
@@ -448,7 +447,7 @@ void corrupt_one(mr::image::ImageReader* image, const std::string& name, const O
                  const mr::artifact::Recipe& recipe, const mr::Run& run) {
   Lone lone{name, o, recipe};
   if (!image) return corrupt_whole(std::move(lone), std::nullopt, run);
-  mr::dataset::ImageEntry entry;
+  mr::dataset::ImageEntry entry;  // of what decides; no option makes frames coils
   entry.phase = o.phase;
   if (o.save_kspace.empty() && o.combine.empty() &&
       mr::dataset::goes_by_frames(*image, nullptr, entry, recipe))

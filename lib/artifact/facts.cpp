@@ -54,16 +54,16 @@ int otsu_split(const std::array<Histogram, 4>& histograms) {
 }
 
 /// Sums in lanes, so that their order is that of the voxels alone, whatever the machine.
-using Lanes = std::array<double, sum_lanes>;
+using LaneSums = std::array<double, sum_lanes>;
 
-double total(const Lanes& lanes) {
+double total(const LaneSums& lanes) {
   double sum = 0;
   for (const double lane : lanes) sum += lane;
   return sum;
 }
 
 /// Of magnitudes, and of what lies below 0 of signed voxels. n  a multiple of the lanes
-MR_SIMD void add_up(const float* x, std::int64_t n, Lanes& sum, Lanes& negative) {
+MR_SIMD void add_up(const float* x, std::int64_t n, LaneSums& sum, LaneSums& negative) {
   for (std::int64_t i = 0; i < n; i += sum_lanes)
     for (std::int64_t l = 0; l < sum_lanes; ++l) {
       const float value = x[i + l];
@@ -73,8 +73,8 @@ MR_SIMD void add_up(const float* x, std::int64_t n, Lanes& sum, Lanes& negative)
 }
 
 /// Adds those above the threshold, and how many they are. n  a multiple of the lanes
-MR_SIMD void add_foreground(const float* x, std::int64_t n, float threshold, Lanes& sum,
-                            Lanes& count) {
+MR_SIMD void add_foreground(const float* x, std::int64_t n, float threshold, LaneSums& sum,
+                            LaneSums& count) {
   for (std::int64_t i = 0; i < n; i += sum_lanes)
     for (std::int64_t l = 0; l < sum_lanes; ++l) {
       const bool inside = x[i + l] > threshold;
@@ -183,7 +183,7 @@ struct FactsMeter::State {
   Facts facts;
 
   void add_range(const image::Volume& volume, std::int64_t frame) {
-    Lanes sums{}, negatives{};
+    LaneSums sums{}, negatives{};
     for_pieces(volume, frame,
                [&](std::int64_t, std::int64_t n, const float* magnitudes, const float* values) {
                  add_up(values, whole_lanes(n), sums, negatives);
@@ -212,7 +212,7 @@ struct FactsMeter::State {
     if (series && facts.object.empty())
       facts.object = Array<std::uint8_t>({volume.length(2), volume.length(1), volume.length(0)});
     std::vector<std::uint8_t> mask(static_cast<std::size_t>(piece));
-    Lanes sums{}, counts{};
+    LaneSums sums{}, counts{};
     for_pieces(volume, frame,
                [&](std::int64_t at, std::int64_t n, const float* magnitudes, const float*) {
                  add_foreground(magnitudes, whole_lanes(n), threshold, sums, counts);

@@ -11,7 +11,7 @@ Extent object_extent(const Context& context, Role role) {
   const int axis = context.roles.axis(role);
   const auto n = context.volume.length(axis), step = stride(context.volume, axis);
   const auto row = context.volume.length(0);  // stored contiguously
-  const auto& foreground = context.facts.foreground;
+  const auto& foreground = context.facts.of_any_frame();
   std::vector<std::uint8_t> met(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < foreground.size(); i += row) {
     const auto* mask = foreground.data() + i;

@@ -68,6 +68,9 @@ struct Facts {
   double negative_share = 0;        // sum of |x| over negative voxels / sum over all
   Array<std::uint8_t> foreground;   // [F, Z, Y, X], magnitude above the threshold
   Array<std::uint8_t> object;       // [Z, Y, X], foreground of any frame; empty: there is one frame
+
+  /// Where any frame has foreground: coils and repetitions see one object.
+  const Array<std::uint8_t>& of_any_frame() const { return object.empty() ? foreground : object; }
 };
 /// throws DataError where magnitudes or their sum are not finite
 Facts measure_facts(const image::Volume& clean);

@@ -12,6 +12,12 @@ void unite_row(const std::uint8_t* mask, std::int64_t n, std::uint8_t* to);  // 
 
 std::int64_t count_ones(const std::uint8_t* mask, std::int64_t n);  // of 0 and 1
 
+/// Voxels of a part, where several threads scan an image: as many as are worth it.
+constexpr std::int64_t scan_part = 1 << 18;
+constexpr std::int64_t parts_of(std::int64_t voxels) {
+  return (voxels + scan_part - 1) / scan_part;
+}
+
 /// Sums side by side, in an order that no machine changes.
 constexpr std::int64_t sum_lanes = 8;
 constexpr std::int64_t whole_lanes(std::int64_t n) {

@@ -112,6 +112,12 @@ bool is_folder(const std::string& path) {
   return fs::is_directory(path, error);
 }
 
+bool is_device(const std::string& path) {
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
+
 std::string resolve(const std::string& path, const std::string& root) {
   fs::path p(path);
   if (p.is_relative()) p = fs::absolute(root.empty() ? fs::path(".") : fs::path(root)) / p;

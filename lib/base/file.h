@@ -17,13 +17,14 @@ std::string read_prefix(const std::string& path, std::size_t n);
 
 bool exists(const std::string& path);
 bool is_folder(const std::string& path);
+bool is_device(const std::string& path);  // there, but no file and no folder: a pipe, /dev/null
 
 /// Absolute, lexically normal path; `root` is where relative ones start.
 std::string resolve(const std::string& path, const std::string& root);
 std::string parent_folder(const std::string& path);
 std::string file_name(const std::string& path);
 std::string file_stem(const std::string& path);  // the name without its last ending
-void make_folders(const std::string& path);  // throws CannotCreateError
+void make_folders(const std::string& path);      // throws CannotCreateError
 
 /// Throws CannotCreateError "PATH: exists; use --force to replace it" unless `overwrite` is yes.
 void require_absent(const std::string& path, Overwrite overwrite);

@@ -53,6 +53,11 @@ std::string bids_root(const ImageEntry& entry) {
   return entry.file.substr(0, at);
 }
 
+image::Volume with_acquisition(image::Volume volume, const ImageEntry& entry) {
+  volume.acquisition = image::merge_acquisition(volume.acquisition, entry.acquisition, entry.file);
+  return volume;
+}
+
 /// What became of the image of an entry, and where it lies.
 struct Written {
   std::string path;
@@ -75,30 +80,35 @@ Written write_corrupted(const ImageEntry& entry, const CorruptOptions& options,
     out.derivation = derivation_of(done, volume);
     out.derivation.deidentify = options.deidentify;
   };
-  if (!image::is_raw(entry.file) && !image::is_raw(entry.source)) {
-    image::ImageReader reader(entry.file);
-    std::optional<image::ImageReader> source;
-    if (!entry.source.empty()) source.emplace(entry.source);
-    auto* clean = source ? &*source : nullptr;
-    if (goes_by_frames(reader, clean, entry, recipe)) {
-      out.done = corrupt_series(
-          {reader, clean, entry, measure_series(clean ? *clean : reader),
-           read_maps(entry, artifact::used_maps(recipe)), options.datatype, true},
-          recipe, draw, 1, true,
-          [&](const image::Volume& first, const image::NextFrame& next, const Json& artifacts) {
-            describe_as(first, artifacts);
-            image::write_series(first, next, out.path, out.derivation, overwrite);
-          });
-      return out;
-    }
+  const auto write_whole = [&](CleanImage clean) {
+    if (!options.datatype.empty()) image::set_datatype(clean.volume, options.datatype, entry.file);
+    const auto result = corrupt_image(clean, recipe, draw, entry.file);
+    out.done = {result.artifacts, result.fidelity};
+    describe_as(result.volume, result.artifacts);
+    image::write_image(result.volume, out.path, out.derivation, options.seed, overwrite);
+    return out;
+  };
+  const auto used = artifact::used_maps(recipe);
+  if (image::is_raw(entry.file)) return write_whole(read_clean(entry, used));
+  image::ImageReader reader(entry.file);
+  std::optional<image::ImageReader> source;
+  if (reader.has_frames() && !entry.source.empty() && !image::is_raw(entry.source))
+    source.emplace(entry.source);
+  auto* clean = source ? &*source : nullptr;
+  if (source.has_value() != entry.source.empty() && goes_by_frames(reader, clean, entry, recipe)) {
+    out.done = corrupt_series(
+        {reader, clean, entry,
+         clean ? measure_series(*clean, entry.source) : measure_series(reader, entry.file),
+         read_maps(entry, used), options.datatype, true},
+        recipe, draw, 1, true,
+        [&](const image::Volume& first, const image::NextFrame& next, const Json& artifacts) {
+          describe_as(first, artifacts);
+          image::write_series(first, next, out.path, out.derivation, overwrite);
+        });
+    return out;
   }
-  auto clean = read_clean(entry, artifact::used_maps(recipe));
-  if (!options.datatype.empty()) image::set_datatype(clean.volume, options.datatype, entry.file);
-  const auto result = corrupt_image(clean, recipe, draw, entry.file);
-  out.done = {result.artifacts, result.fidelity};
-  describe_as(result.volume, result.artifacts);
-  image::write_image(result.volume, out.path, out.derivation, options.seed, overwrite);
-  return out;
+  return write_whole(
+      clean_of(with_acquisition(reader.whole(), entry), entry, read_maps(entry, used)));
 }
 
 ImageEntry corrupt_entry(ImageEntry entry, const CorruptOptions& options) {
@@ -174,6 +184,7 @@ std::array<artifact::Recipe, 2> divided(const artifact::Recipe& recipe) {
 /// `out` holds the clean voxels; those of `clean` are not looked at.
 Json apply_to(image::Volume& out, const CleanImage& clean, const artifact::Recipe& recipe,
               const artifact::Draw& draw, int threads) {
+  threads = useful_threads(threads, out.shape());
   if (!clean.measured && !clean.complex_image)
     return artifact::corrupt(out, recipe, clean.facts, draw, threads, clean.maps);
   const auto parts = divided(recipe);
@@ -224,31 +235,52 @@ void add_phase(CleanImage& clean, const std::string& path) {
 
 image::Volume read_finished(const ImageEntry& entry) {
   if (image::is_raw(entry.file)) return kspace::combine(read_coils(entry));
-  auto volume = image::read_image(entry.file);
-  volume.acquisition = image::merge_acquisition(volume.acquisition, entry.acquisition, entry.file);
-  return volume;
+  return with_acquisition(image::read_image(entry.file), entry);
+}
+
+image::Volume read_seen(const ImageEntry& entry) {
+  if (image::is_raw(entry.file)) return read_finished(entry);
+  image::ImageReader reader(entry.file);
+  if (reader.has_frames()) {
+    auto first = with_acquisition(reader.next_frame(), entry);
+    if (first.acquisition.dim4 != "coil") return first;
+  }
+  return read_finished(entry);
+}
+
+int useful_threads(int threads, const Shape& shape) {
+  constexpr std::int64_t voxels_of_thread = 1 << 16;
+  const auto worth = count(shape) / shape[0] / voxels_of_thread + 1;
+  return static_cast<int>(std::min<std::int64_t>(threads, worth));
 }
 
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps) {
+  if (!image::is_raw(entry.file))
+    return clean_of(read_finished(entry), entry, read_maps(entry, maps));
+  if (!entry.phase.empty())
+    throw DataError(entry.phase + ": a phase image of k-space, which has its own");
   CleanImage clean;
   clean.maps = read_maps(entry, maps);
-  if (image::is_raw(entry.file)) {
-    if (!entry.phase.empty())
-      throw DataError(entry.phase + ": a phase image of k-space, which has its own");
-    read_measured(entry, clean);
-    return clean;
-  }
-  clean.volume = read_finished(entry);
+  read_measured(entry, clean);
+  return clean;
+}
+
+CleanImage clean_of(image::Volume volume, const ImageEntry& entry, artifact::Maps maps) {
+  CleanImage clean;
+  clean.maps = std::move(maps);
+  clean.volume = std::move(volume);
   if (!entry.phase.empty()) add_phase(clean, entry.phase);
-  if (entry.source.empty()) {
-    clean.facts = artifact::measure_facts(clean.volume);
-  } else {
+  if (!entry.source.empty()) {
     auto source = entry;
     source.file = entry.source;
     clean.source = read_finished(source);
     if (clean.source->shape() != clean.volume.shape())
       throw DataError(entry.file + ": its size differs from its source's, " + entry.source);
-    clean.facts = artifact::measure_facts(*clean.source);
+  }
+  try {
+    clean.facts = artifact::measure_facts(clean.source ? *clean.source : clean.volume);
+  } catch (const DataError& e) {
+    throw DataError((clean.source ? entry.source : entry.file) + ": " + e.what());
   }
   return clean;
 }

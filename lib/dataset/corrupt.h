@@ -43,11 +43,20 @@ struct CleanImage {
 /// corrupt_image, so a score does not depend on the way. throws DataError that names the file
 CleanImage read_clean(const ImageEntry& entry, const std::vector<artifact::Map>& maps);
 
+/// The same of an image that was read: its phase and its source are as the entry says.
+CleanImage clean_of(image::Volume volume, const ImageEntry& entry, artifact::Maps maps);
+
+/// Threads that are worth their start for an image of that shape [F, Z, Y, X], frame by frame.
+int useful_threads(int threads, const Shape& shape);
+
 /// Gives a magnitude image its measured phase. throws DataError as kspace::with_phase
 void add_phase(CleanImage& clean, const std::string& path);
 
 /// The image of an entry alone, k-space reconstructed, with the manifest's acquisition.
 image::Volume read_finished(const ImageEntry& entry);
+
+/// What a network sees of it: that, but the first frame alone of repeats in time and of echoes.
+image::Volume read_seen(const ImageEntry& entry);
 
 /// Maps of an entry, read from their files; those that it does not have are left out.
 artifact::Maps read_maps(const ImageEntry& entry, const std::vector<artifact::Map>& wanted);

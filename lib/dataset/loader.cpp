@@ -163,7 +163,7 @@ struct BatchLoader::State {
 
   static CleanImage read_unaugmented(const ImageEntry& entry) {
     CleanImage clean;
-    clean.volume = read_finished(entry);
+    clean.volume = read_seen(entry);
     return clean;
   }
 
@@ -178,14 +178,17 @@ struct BatchLoader::State {
       return static_cast<std::size_t>(count(v.shape())) * (v.is_complex() ? 8 : 4);
     };
     decoded.bytes = bytes_of(volume) + 1024;
-    if (options.augment) decoded.bytes += 2 * static_cast<std::size_t>(count(volume.shape()));
+    const auto bytes_of_masks = [](const artifact::Facts& facts) {
+      return static_cast<std::size_t>(facts.foreground.size() + facts.object.size());
+    };
+    decoded.bytes += bytes_of_masks(decoded.clean.facts);
     if (decoded.clean.complex_image) decoded.bytes += bytes_of(*decoded.clean.complex_image);
     if (decoded.clean.source) decoded.bytes += bytes_of(*decoded.clean.source);
     if (decoded.clean.measured) {
       const auto& coils = decoded.clean.measured->coils;
       decoded.bytes += bytes_of(coils.images) +
                        8 * static_cast<std::size_t>(coils.sensitivities.size()) +
-                       2 * static_cast<std::size_t>(count(coils.images.shape()));
+                       bytes_of_masks(decoded.clean.measured->facts);
     }
     for (const auto& [kind, map] : decoded.clean.maps) decoded.bytes += bytes_of(map);
     return decoded;

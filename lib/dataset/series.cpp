@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/run.h"
+#include "dataset/corrupt.h"
 
 namespace mr::dataset {
 namespace {
@@ -69,9 +70,9 @@ class Round {
     auto record = artifact::corrupt(frame, recipe_, s_.facts, draw_, threads_, s_.maps);
     if (recipe_.gain == artifact::Gain::match)
       record.push_back(artifact::match_gain_step(clean, frame, s_.facts));
-    artifact::append_record(artifacts_, record);
+    if (s_.compared || artifacts_.empty()) artifact::append_record(artifacts_, record);
     frame.storage = *storage_;
-    fit_.add(frame);
+    fit_.add(frame, draw_.first_frame);
     image::quantise(frame, *storage_);
     if (s_.compared) fidelity_.add(clean, frame, s_.facts);
   }
@@ -86,11 +87,6 @@ class Round {
   Json artifacts_ = Json::array();
 };
 
-bool always_fits(const image::Storage& storage) {
-  return storage == image::Storage{image::Datatype::f32, 1, 0} ||
-         storage == image::Storage{image::Datatype::c64, 1, 0};
-}
-
 }  // namespace
 
 bool goes_by_frames(const image::ImageReader& image, const image::ImageReader* source,
@@ -103,11 +99,18 @@ bool goes_by_frames(const image::ImageReader& image, const image::ImageReader* s
   return acquisition.dim4 != "coil";
 }
 
-artifact::Facts measure_series(image::ImageReader& image,
+artifact::Facts measure_series(image::ImageReader& image, const std::string& name,
                                const std::function<void(const image::Volume&)>& see) {
   const auto& shape = image.header().shape;
   artifact::FactsMeter meter(count(shape));
-  for (bool first = true; meter.next_pass(); first = false) {
+  const auto next_pass = [&] {
+    try {
+      return meter.next_pass();
+    } catch (const DataError& e) {
+      throw DataError(name + ": " + e.what());
+    }
+  };
+  for (bool first = true; next_pass(); first = false) {
     image.rewind();
     for (std::int64_t frame = 0; frame < shape[0]; ++frame) {
       throw_if_stopped();
@@ -121,6 +124,7 @@ artifact::Facts measure_series(image::ImageReader& image,
 
 CorruptedSeries corrupt_series(Series series, const artifact::Recipe& recipe, artifact::Draw draw,
                                int threads, bool can_write_again, const WriteFrames& write) {
+  threads = useful_threads(threads, series.image.header().shape);
   if (series.source && series.source->header().shape != series.image.header().shape)
     throw DataError(series.entry.file + ": its size differs from its source's, " +
                     series.entry.source);
@@ -131,7 +135,7 @@ CorruptedSeries corrupt_series(Series series, const artifact::Recipe& recipe, ar
       image::Volume first;
       round.next(first);
       const image::NextFrame next = [&](image::Volume& frame) { return round.next(frame); };
-      if (!can_write_again && !storage && !always_fits(first.storage)) {
+      if (!can_write_again && !storage) {  // only tried: it must succeed to the last frame
         storage = first.storage;
         for (image::Volume frame; next(frame);) {
         }

@@ -16,8 +16,10 @@ namespace mr::dataset {
 bool goes_by_frames(const image::ImageReader& image, const image::ImageReader* source,
                     const ImageEntry& entry, const artifact::Recipe& recipe);
 
-/// Facts of a series, without its foreground. `see`  called with every frame, once and in order
-artifact::Facts measure_series(image::ImageReader& image,
+/// Facts of a series, without its foreground.
+/// name  for messages
+/// see   called with every frame, once and in order
+artifact::Facts measure_series(image::ImageReader& image, const std::string& name,
                                const std::function<void(const image::Volume&)>& see = {});
 
 struct Series {
@@ -27,12 +29,12 @@ struct Series {
   artifact::Facts facts;       // of the clean series
   artifact::Maps maps;
   std::string datatype;  // of the numbers written; "": the file's own
-  bool compared;         // with the clean series
+  bool compared;         // with the clean series, as a manifest says
 };
 
 struct CorruptedSeries {
-  Json artifacts;
-  artifact::Fidelity fidelity;  // where it was compared
+  Json artifacts;               // of all frames where they were compared, else of the first
+  artifact::Fidelity fidelity;  // where they were compared
 };
 
 /// Takes the frames to where they are written. artifacts  as they were done to the first frame
@@ -40,7 +42,8 @@ using WriteFrames = std::function<void(const image::Volume& first, const image::
                                        const Json& artifacts)>;
 
 /// can_write_again  where numbers of the file turn out too small for the result, `write` is called
-///                  once more, as `next` throws to end the first try; else that is found out before
+///                  once more, as `next` throws to end the first try. Else all frames are tried
+///                  before any is written
 /// throws           DataError as corrupt_image
 CorruptedSeries corrupt_series(Series series, const artifact::Recipe& recipe, artifact::Draw draw,
                                int threads, bool can_write_again, const WriteFrames& write);

@@ -240,14 +240,6 @@ std::string encode_image(const Volume& volume, const Derivation& derivation, boo
 
 namespace {
 
-/// What is there and is no file, such as /dev/null, has no name to speak of.
-bool is_device(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
-         !std::filesystem::is_directory(status);
-}
-
 bool is_nifti_name(const Name& name) {
   return name.ending == ".nii" || name.is_pair();
 }
@@ -265,7 +257,7 @@ Volume as_nifti(const Volume& volume) {
 
 void require_fitting_name(const Volume& volume, const std::string& path) {
   const Name name(path);
-  if (is_device(path)) return;
+  if (is_device(path)) return;  // has no name to speak of
   if (is_nifti_name(name)) return;
   if (dicom_kind(volume) == DicomKind::none) {
     throw UsageError(path + ": the image is " +

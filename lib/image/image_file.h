@@ -110,8 +110,10 @@ void quantise(Volume& volume);
 /// The storage that quantise() finds for a whole image, of frames that come one after another.
 class StorageFit {
  public:
-  void add(const Volume& frames);  // throws DataError where voxels are not finite
-  Storage storage() const;         // behind the first add
+  /// first_frame  of the series that these frames are of; unset: they are all
+  /// throws DataError where voxels are not finite
+  void add(const Volume& frames, std::optional<std::int64_t> first_frame = {});
+  Storage storage() const;  // behind the first add
 
  private:
   std::optional<Storage> first_;

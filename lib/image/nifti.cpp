@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -422,15 +423,18 @@ void read_voxels(ByteSource& source, bool swapped, const Shape& shape, Volume& v
 }
 
 /// Coloured voxels whose channels are equal, as grey ones; `header` then says uint8.
+/// opacity  of the file's first voxel, which is set by the first call
 /// throws DataError where there is a colour, or opacity that differs
-void read_grey(ByteSource& source, std::size_t channels, const Shape& shape, Volume& volume) {
+void read_grey(ByteSource& source, std::size_t channels, const Shape& shape, Volume& volume,
+               std::optional<char>& opacity) {
   const auto n = static_cast<std::uint64_t>(count(shape));
   const auto bytes = read_bytes(source, n * channels);
   volume.voxels = Array<float>(shape);
   auto* values = volume.voxels.data();
+  if (!opacity) opacity = bytes[channels - 1];
   for (std::size_t i = 0; i < n; ++i) {
     const auto* voxel = &bytes[i * channels];
-    if (voxel[0] != voxel[1] || voxel[0] != voxel[2] || (channels == 4 && voxel[3] != bytes[3]))
+    if (voxel[0] != voxel[1] || voxel[0] != voxel[2] || (channels == 4 && voxel[3] != *opacity))
       throw DataError(source.name() + ": an RGB image with colours; want one number per voxel");
     values[i] = static_cast<unsigned char>(voxel[0]);
   }
@@ -570,7 +574,8 @@ struct NiftiReader::State {
   Header header;
   Storage storage;  // of the voxels in memory: colours are uint8
   NiftiOrigin origin;
-  std::size_t channels = 0;
+  std::size_t channels = 0;  // of coloured voxels; 0: there are none
+  std::optional<char> opacity;
   bool analyze = false;
   std::uint64_t in_front = 0, total = 0;  // bytes before the voxels, of their file, and theirs
   std::int64_t frame = 0;                 // the next one
@@ -640,7 +645,7 @@ Volume NiftiReader::read(std::int64_t frames) {
   origin->shape = s.header.shape;
   origin->shape[0] = frames;
   if (s.channels > 0)
-    read_grey(s.voxels(), s.channels, origin->shape, volume);
+    read_grey(s.voxels(), s.channels, origin->shape, volume, s.opacity);
   else
     read_voxels(
         s.voxels(), origin->swapped, origin->shape, volume, *origin, s.total,

@@ -255,8 +255,8 @@ Storage plane_storage(const Volume& volume, const Storage& storage, std::int64_t
   return origin->planes[static_cast<std::size_t>(plane)];
 }
 
-void StorageFit::add(const Volume& frames) {
-  require_finite(frames, "image to be written");
+void StorageFit::add(const Volume& frames, std::optional<std::int64_t> first_frame) {
+  require_finite(frames, "image to be written", first_frame);
   if (!first_) {
     first_ = frames.storage;
     origin_ = frames.origin;

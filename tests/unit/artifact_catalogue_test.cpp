@@ -125,7 +125,7 @@ TEST_CASE("one slice alone has the bits it has within its volume") {
     }
 }
 
-/// A series of which no frame is another times a number, some voxels of the later ones signed.
+/// A series of which no frame is another times a number, nor covers as much as they do together.
 Volume series(Volume image) {
   const auto one = image.voxels;
   auto shape = image.shape();
@@ -134,6 +134,11 @@ Volume series(Volume image) {
   for (std::int64_t i = 0; i < image.voxels.size(); ++i)
     image.voxels[i] = one[i % one.size()] * (1 + 0.2f * static_cast<float>(i / one.size())) +
                       static_cast<float>((i * 7919) % 23);
+  const auto columns = shape[3], rows = shape[2];
+  for (std::int64_t i = 0; i < image.voxels.size(); ++i) {
+    const auto x = i % columns, y = i / columns % rows, frame = i / one.size();
+    if ((frame == 1 && x < columns / 2) || (frame == 2 && y > rows / 2)) image.voxels[i] = 0;
+  }
   image.acquisition.dim4 = "time";
   return image;
 }

@@ -253,8 +253,7 @@ double quantile(const std::vector<float>& values, double share, int threads) {
       some.add(values.data() + part * scan_part, std::min(scan_part, n - part * scan_part));
       return some;
     };
-    for (const auto& part : parallel_map(threads, (n + scan_part - 1) / scan_part, of_part))
-      selection.add(part);
+    for (const auto& part : parallel_map(threads, parts_of(n), of_part)) selection.add(part);
     return selection;
   };
   if (const auto found = select({sample, share}).quantile(share)) return *found;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "artifact/engine.h"
+#include "artifact/rows.h"
 #include "base/threads.h"
 
 namespace mr::artifact {
@@ -17,8 +18,6 @@ void on_magnitude(Block& block, bool complex_image, int threads,
 
 enum class Where { everywhere, foreground };
 
-constexpr std::int64_t scan_part = 1 << 18;  // voxels
-
 /// Calls body(values, how many) for the magnitudes of a part of the whole clean image, all frames,
 /// in pieces that it may overwrite.
 void for_clean_magnitudes(const Context& context, Where where, std::int64_t part,
@@ -29,7 +28,7 @@ void for_clean_magnitudes(const Context& context, Where where, std::int64_t part
 template <typename State, typename Body>
 std::vector<State> scan_clean_magnitudes(const Context& context, Where where, const State& start,
                                          Body body) {
-  const auto parts = (count(context.volume.shape()) + scan_part - 1) / scan_part;
+  const auto parts = parts_of(count(context.volume.shape()));
   std::vector<State> states(static_cast<std::size_t>(parts), start);
   parallel_for(context.threads, parts, [&](std::int64_t part) {
     auto& state = states[static_cast<std::size_t>(part)];

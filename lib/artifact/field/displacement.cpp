@@ -16,10 +16,11 @@ namespace mr::artifact {
 namespace {
 
 /// In lanes, since compilers do not reorder maxima. n  a multiple of the lanes
-using Lanes = std::array<float, 16>;
+using LanePeaks = std::array<float, 16>;
 
-MR_SIMD void add_peak(const std::uint8_t* mask, const float* values, std::int64_t n, Lanes& peak) {
-  Lanes most = peak;
+MR_SIMD void add_peak(const std::uint8_t* mask, const float* values, std::int64_t n,
+                      LanePeaks& peak) {
+  LanePeaks most = peak;
   for (std::int64_t first = 0; first < n; first += static_cast<std::int64_t>(most.size()))
     for (std::size_t l = 0; l < most.size(); ++l) {
       const float size = std::fabs(values[first + static_cast<std::int64_t>(l)]);
@@ -32,17 +33,16 @@ MR_SIMD void add_peak(const std::uint8_t* mask, const float* values, std::int64_
 /// Largest magnitude of a map within the foreground of any frame.
 double peak_of(const image::Volume& map, const Context& context) {
   const auto mask = foreground_of_any_frame(context);
-  constexpr std::int64_t part = 1 << 18;
   const auto of_part = [&](std::int64_t index) {
-    Lanes peak{};
-    const auto first = index * part, end = std::min(first + part, mask.size());
+    LanePeaks peak{};
+    const auto first = index * scan_part, end = std::min(first + scan_part, mask.size());
     const auto whole = first + (end - first) / 16 * 16;
     add_peak(mask.data() + first, map.voxels.data() + first, whole - first, peak);
     for (auto i = whole; i < end; ++i)
       if (mask[i]) peak[0] = std::max(peak[0], std::fabs(map.voxels[i]));
     return *std::max_element(peak.begin(), peak.end());
   };
-  const auto peaks = parallel_map(context.threads, (mask.size() + part - 1) / part, of_part);
+  const auto peaks = parallel_map(context.threads, parts_of(mask.size()), of_part);
   return static_cast<double>(*std::max_element(peaks.begin(), peaks.end()));
 }
 

@@ -47,10 +47,9 @@ std::vector<Voxel> voxels_of(const Array<std::uint8_t>& mask) {
 
 Array<std::uint8_t> foreground_of_any_frame(const Context& context) {
   const auto& volume = context.volume;
-  if (!context.facts.object.empty()) return context.facts.object;
-  Array<std::uint8_t> lone({volume.length(2), volume.length(1), volume.length(0)});
-  std::copy(context.facts.foreground.begin(), context.facts.foreground.end(), lone.begin());
-  return lone;
+  Array<std::uint8_t> any({volume.length(2), volume.length(1), volume.length(0)});
+  std::copy_n(context.facts.of_any_frame().begin(), any.size(), any.begin());
+  return any;
 }
 
 Voxel draw_foreground_voxel(const Context& context, RandomKey key) {

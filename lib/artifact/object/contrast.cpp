@@ -47,10 +47,9 @@ MR_SIMD void look_up_eights(const float* tissue, const float* table, std::int64_
 
 /// In pieces, whose number of voxels fits the counter.
 bool all_known(const Array<float>& tissue, int threads) {
-  constexpr std::int64_t piece = 1 << 18;
-  const auto known = parallel_map(threads, (tissue.size() + piece - 1) / piece, [&](auto index) {
-    const auto n = std::min(piece, tissue.size() - index * piece);
-    return count_known(tissue.data() + index * piece, n) == n ? 1 : 0;
+  const auto known = parallel_map(threads, parts_of(tissue.size()), [&](auto part) {
+    const auto first = part * scan_part, n = std::min(scan_part, tissue.size() - first);
+    return count_known(tissue.data() + first, n) == n ? 1 : 0;
   });
   return std::count(known.begin(), known.end(), 0) == 0;
 }
