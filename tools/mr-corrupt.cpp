@@ -511,8 +511,9 @@ void run(Options o, mr::Run this_run, const mr::Messages& messages) {
   const auto recipe = recipe_of(o);
   if (!o.seed_given && recipe.seed) this_run.seed = o.seed = *recipe.seed;
   if (o.input != "-") {
-    const bool manifest =
-        mr::exists(o.input) && !mr::is_folder(o.input) && is_manifest(mr::read_prefix(o.input, 64));
+    const bool manifest =  // a pipe can be looked at only by reading it, and counts as an image
+        mr::exists(o.input) && !mr::is_folder(o.input) && !mr::is_device(o.input) &&
+        is_manifest(mr::read_prefix(o.input, 64));
     if (!manifest && mr::image::is_raw(o.input))
       return corrupt_one(nullptr, o.input, o, recipe, this_run);
     if (!manifest) {

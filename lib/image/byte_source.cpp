@@ -52,18 +52,16 @@ struct ByteSource::Unpacker {
 };
 
 ByteSource::ByteSource(const std::string& path) : name_(path) {
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor_ < 0)
-    throw MissingInputError(path + ": " + std::generic_category().message(errno));
   struct stat status {};
-  if (::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) {
-    unread_ = static_cast<std::uint64_t>(status.st_size);
-    buffer_.resize(std::min<std::uint64_t>(block_bytes, unread_ + 1));
-  } else {  // a pipe tells its length only by ending
-    ::close(descriptor_);
-    descriptor_ = -1;
-    buffer_ = read_all(path);
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    buffer_ = read_all(path);  // a pipe tells its length only by ending, and opens once
     end_ = buffer_.size();
+  } else {
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor_ < 0)
+      throw MissingInputError(path + ": " + std::generic_category().message(errno));
+    if (::fstat(descriptor_, &status) == 0) unread_ = static_cast<std::uint64_t>(status.st_size);
+    buffer_.resize(std::min<std::uint64_t>(block_bytes, unread_ + 1));
   }
   recognise();
 }

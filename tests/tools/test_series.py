@@ -217,6 +217,16 @@ def test_an_entry_may_be_a_pipe(run, tmp_path):
         assert results[0] == results[1]
 
 
+def test_a_lone_image_may_be_a_pipe(run, tmp_path):
+    source = save(tmp_path / "in.nii.gz", series().astype(np.int16))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    feeder = subprocess.Popen(["dd", f"if={source}", f"of={pipe}", "status=none"])
+    piped = run(["mr-corrupt", "-a", "rician:2", pipe], timeout=20).stdout
+    assert feeder.wait(10) == 0
+    assert piped == run(["mr-corrupt", "-a", "rician:2", source]).stdout
+
+
 def peak_memory_mib(source, out, *options):
     """From a small process, since a child counts the memory of the one that it was forked from."""
     code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
