@@ -31,18 +31,6 @@ void erode(const Array<std::uint8_t>& mask, int axis, Array<std::uint8_t>& inner
   }
 }
 
-std::vector<Voxel> voxels_of(const Array<std::uint8_t>& mask) {
-  std::vector<Voxel> found;
-  const auto* row = mask.data();
-  const auto n = mask.shape(2);
-  for (std::int64_t k = 0; k < mask.shape(0); ++k)
-    for (std::int64_t j = 0; j < mask.shape(1); ++j, row += n)
-      for (const auto* at = std::find(row, row + n, 1); at != row + n;
-           at = std::find(at + 1, row + n, 1))
-        found.push_back({at - row, j, k});
-  return found;
-}
-
 }  // namespace
 
 Array<std::uint8_t> foreground_of_any_frame(const Context& context) {
@@ -52,22 +40,30 @@ Array<std::uint8_t> foreground_of_any_frame(const Context& context) {
   return any;
 }
 
-Voxel draw_foreground_voxel(const Context& context, RandomKey key) {
-  const auto mask = foreground_of_any_frame(context);
-  const auto n = mask.shape(2);
+namespace {
+
+std::optional<Voxel> draw_voxel(const Array<std::uint8_t>& mask, RandomKey key) {
   const Ones ones(mask.data(), mask.size());
+  if (ones.count() == 0) return std::nullopt;
   const auto at =
       ones.at(static_cast<std::int64_t>(below(key, 0, static_cast<std::uint64_t>(ones.count()))));
-  return {at % n, at / n % mask.shape(1), at / n / mask.shape(1)};
+  const auto n = mask.shape(2);
+  return Voxel{at % n, at / n % mask.shape(1), at / n / mask.shape(1)};
 }
 
-std::vector<Voxel> foreground_rim(const Context& context) {
+}  // namespace
+
+Voxel draw_foreground_voxel(const Context& context, RandomKey key) {
+  return *draw_voxel(foreground_of_any_frame(context), key);
+}
+
+std::optional<Voxel> draw_rim_voxel(const Context& context, RandomKey key) {
   auto rim = foreground_of_any_frame(context);
   auto inner = rim;
   for (const int axis : {context.roles.phase_encode, context.roles.readout})
     erode(rim, axis, inner);
   take_away(inner.data(), inner.size(), rim.data());
-  return voxels_of(rim);
+  return draw_voxel(rim, key);
 }
 
 }  // namespace mr::artifact

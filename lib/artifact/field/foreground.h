@@ -1,7 +1,7 @@
 // Voxels of the object, as places where a source may lie.
 #pragma once
 #include <array>
-#include <vector>
+#include <optional>
 
 #include "artifact/engine.h"
 
@@ -15,7 +15,8 @@ Array<std::uint8_t> foreground_of_any_frame(const Context& context);
 /// One of the foreground of any frame, each as likely as another.
 Voxel draw_foreground_voxel(const Context& context, RandomKey key);
 
-/// Those with a neighbour within their slice that is not foreground, or that the image ends at.
-std::vector<Voxel> foreground_rim(const Context& context);
+/// One of those with a neighbour within their slice that is not foreground, or that the image ends
+/// at; nothing where there is none.
+std::optional<Voxel> draw_rim_voxel(const Context& context, RandomKey key);
 
 }  // namespace mr::artifact

@@ -47,15 +47,14 @@ MR_SIMD void dephase(float peak, const float* turns, std::int64_t n, float* valu
 }
 
 Source draw_source(const Context& context, double width) {
-  const auto rim = foreground_rim(context);
-  if (rim.empty()) throw DataError("susceptibility: found no border between object and air");
   const auto key = context.stream("source");
-  const auto voxel = rim[static_cast<std::size_t>(below(key, 0, rim.size()))];
+  const auto voxel = draw_rim_voxel(context, key);
+  if (!voxel) throw DataError("susceptibility: found no border between object and air");
   Source source;
   double fov_mm = 0;
   for (std::size_t a = 0; a < 3; ++a) {
     const double spacing = context.volume.spacing_mm[a];
-    source.worst_mm[a] = static_cast<double>(voxel[a]) * spacing;
+    source.worst_mm[a] = static_cast<double>((*voxel)[a]) * spacing;
     if (static_cast<int>(a) != context.roles.slice)
       fov_mm = std::max(fov_mm,
                         static_cast<double>(context.volume.length(static_cast<int>(a))) * spacing);

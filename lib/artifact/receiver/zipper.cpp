@@ -2,6 +2,7 @@
 
 #include "artifact/engine.h"
 #include "base/simd.h"
+#include "base/threads.h"
 #include "kspace/axes.h"
 
 namespace mr::artifact {
@@ -16,10 +17,10 @@ struct Wave {
 };
 
 /// The image of what k-space has along one or two axes, by unitary transforms of those.
-void to_image(Wave& wave) {
+void to_image(Wave& wave, int threads) {
   for (int axis = 0; axis < 3; ++axis)
     if (wave.re.shape(axis) > 1)
-      kspace::transform_axis(wave.re, wave.im, axis, kspace::Direction::to_image, 1);
+      kspace::transform_axis(wave.re, wave.im, axis, kspace::Direction::to_image, threads);
 }
 
 /// exp(2 pi i f t) along the readout, f t = column k / N: a point at -column, or a sinc around it.
@@ -30,20 +31,23 @@ Wave tone(double column, std::int64_t n) {
     wave.re[x] = static_cast<float>(std::cos(angle));
     wave.im[x] = static_cast<float>(std::sin(angle));
   }
-  to_image(wave);
+  to_image(wave, 1);
   return wave;
 }
 
 /// exp(i phase) of each line, which is that of the first one plus a share of a random turn.
-Wave lines_of(RandomKey key, double phase_spread, std::int64_t slices, std::int64_t lines) {
+Wave lines_of(RandomKey key, double phase_spread, std::int64_t slices, std::int64_t lines,
+              int threads) {
   Wave wave{Plane({slices, lines, 1}), Plane({slices, lines, 1})};
-  for (std::int64_t i = 0; i < wave.re.size(); ++i) {
-    const double turns =
-        uniform(key, 0) + phase_spread * uniform(key, static_cast<std::uint64_t>(i) + 1);
-    wave.re[i] = static_cast<float>(std::cos(2 * pi * turns));
-    wave.im[i] = static_cast<float>(std::sin(2 * pi * turns));
-  }
-  to_image(wave);
+  parallel_for(threads, slices, [&](std::int64_t slice) {
+    for (auto i = slice * lines; i < (slice + 1) * lines; ++i) {
+      const double turns =
+          uniform(key, 0) + phase_spread * uniform(key, static_cast<std::uint64_t>(i) + 1);
+      wave.re[i] = static_cast<float>(std::cos(2 * pi * turns));
+      wave.im[i] = static_cast<float>(std::sin(2 * pi * turns));
+    }
+  });
+  to_image(wave, threads);
   return wave;
 }
 
@@ -82,7 +86,7 @@ Drawn draw(const Context& context, const Values& values) {
   drawn.values.set("amplitude", amplitude).set("column", column);
   const auto along = tone(column, readout);
   if (context.is_3d()) {
-    const auto all = lines_of(key, spread, slices, lines);
+    const auto all = lines_of(key, spread, slices, lines, context.threads);
     drawn.apply = [amplitude, along, all, lines](Block& block, int threads) {
       block.make_complex();
       for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
@@ -95,7 +99,7 @@ Drawn draw(const Context& context, const Values& values) {
       block.make_complex();
       for_slices(block, threads, [&](float* re, float* im, std::int64_t slice) {
         const auto own =
-            lines_of(sub_key(key, static_cast<std::uint64_t>(slice)), spread, 1, lines);
+            lines_of(sub_key(key, static_cast<std::uint64_t>(slice)), spread, 1, lines, 1);
         add_product(static_cast<float>(amplitude), own.re.data(), own.im.data(), along, lines, re,
                     im);
       });
