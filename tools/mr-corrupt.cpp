@@ -419,7 +419,8 @@ void corrupt_frames(Lone lone, mr::image::ImageReader& image, const mr::Run& run
   if (!o.datatype.empty()) mr::image::set_datatype(like, o.datatype, lone.name);
   mr::Sha256 hash;
   auto facts = mr::dataset::measure_series(
-      image, lone.name, [&](const mr::image::Volume& frame) { hash.add(voxel_bytes(frame)); });
+      image, lone.name, threads_of(o),
+      [&](const mr::image::Volume& frame) { hash.add(voxel_bytes(frame)); });
   lone.input_hash = hash.hex();
   const auto draw = lone.draw();
   const bool to_file = !lone.to_stdout() && !mr::is_device(o.output);

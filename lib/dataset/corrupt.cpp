@@ -98,7 +98,7 @@ Written write_corrupted(const ImageEntry& entry, const CorruptOptions& options,
   if (source.has_value() != entry.source.empty() && goes_by_frames(reader, clean, entry, recipe)) {
     out.done = corrupt_series(
         {reader, clean, entry,
-         clean ? measure_series(*clean, entry.source) : measure_series(reader, entry.file),
+         clean ? measure_series(*clean, entry.source, 1) : measure_series(reader, entry.file, 1),
          read_maps(entry, used), options.datatype, true},
         recipe, draw, 1, true,
         [&](const image::Volume& first, const image::NextFrame& next, const Json& artifacts) {

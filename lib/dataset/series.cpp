@@ -1,5 +1,6 @@
 #include "dataset/series.h"
 
+#include <future>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -17,27 +18,53 @@ struct DoesNotFit {
   image::Storage storage;  // that can
 };
 
+/// The frames from the first on; with several threads the next one is read in the meantime.
+class Frames {
+ public:
+  Frames(image::ImageReader& image, int threads)
+      : image_(image), left_(image.header().shape[0]), ahead_(threads > 1) {
+    image_.rewind();
+  }
+
+  image::Volume next() {
+    throw_if_stopped();
+    auto frame = waiting_.valid() ? waiting_.get() : image_.next_frame();
+    if (--left_ > 0 && ahead_)
+      waiting_ = std::async(std::launch::async, [this] { return image_.next_frame(); });
+    return frame;
+  }
+
+ private:
+  image::ImageReader& image_;
+  std::int64_t left_;
+  bool ahead_;
+  std::future<image::Volume> waiting_;  // whose end waits for it
+};
+
 /// All frames on their way through the recipe once.
 class Round {
  public:
   /// storage  of the numbers written; unset: the file's own
   Round(Series& series, const artifact::Recipe& recipe, artifact::Draw draw, int threads,
         std::optional<image::Storage> storage)
-      : s_(series), recipe_(recipe), draw_(std::move(draw)), threads_(threads), storage_(storage) {
+      : s_(series),
+        recipe_(recipe),
+        draw_(std::move(draw)),
+        threads_(threads),
+        storage_(storage),
+        frames_(s_.image, threads) {
     draw_.first_frame = 0;
     draw_.series_frames = s_.image.header().shape[0];
-    s_.image.rewind();
-    if (s_.source) s_.source->rewind();
+    if (s_.source) sources_.emplace(*s_.source, threads);
   }
 
   /// throws DoesNotFit behind the last frame
   bool next(image::Volume& frame) {
-    throw_if_stopped();
     if (draw_.first_frame == draw_.series_frames) {
       if (fit_.storage() != *storage_) throw DoesNotFit{fit_.storage()};
       return false;
     }
-    frame = read(s_.image);
+    frame = read(frames_);
     if (!s_.datatype.empty()) image::set_datatype(frame, s_.datatype, s_.entry.file);
     if (!storage_) storage_ = frame.storage;
     try {
@@ -53,8 +80,8 @@ class Round {
   const Json& artifacts() const { return artifacts_; }
 
  private:
-  image::Volume read(image::ImageReader& from) const {
-    auto frame = from.next_frame();
+  image::Volume read(Frames& from) const {
+    auto frame = from.next();
     frame.acquisition =
         image::merge_acquisition(frame.acquisition, s_.entry.acquisition, s_.entry.file);
     return frame;
@@ -62,8 +89,8 @@ class Round {
 
   void corrupt(image::Volume& frame) {
     image::Volume clean;
-    if (s_.source)
-      clean = read(*s_.source);
+    if (sources_)
+      clean = read(*sources_);
     else if (s_.compared)
       clean = frame;
     artifact::find_foreground(s_.source ? clean : frame, s_.facts);
@@ -82,6 +109,8 @@ class Round {
   artifact::Draw draw_;
   int threads_;
   std::optional<image::Storage> storage_;
+  Frames frames_;
+  std::optional<Frames> sources_;
   image::StorageFit fit_;
   artifact::FidelityMeter fidelity_;
   Json artifacts_ = Json::array();
@@ -99,9 +128,10 @@ bool goes_by_frames(const image::ImageReader& image, const image::ImageReader* s
   return acquisition.dim4 != "coil";
 }
 
-artifact::Facts measure_series(image::ImageReader& image, const std::string& name,
+artifact::Facts measure_series(image::ImageReader& image, const std::string& name, int threads,
                                const std::function<void(const image::Volume&)>& see) {
   const auto& shape = image.header().shape;
+  threads = useful_threads(threads, shape);
   artifact::FactsMeter meter(count(shape));
   const auto next_pass = [&] {
     try {
@@ -111,10 +141,9 @@ artifact::Facts measure_series(image::ImageReader& image, const std::string& nam
     }
   };
   for (bool first = true; next_pass(); first = false) {
-    image.rewind();
+    Frames frames(image, threads);
     for (std::int64_t frame = 0; frame < shape[0]; ++frame) {
-      throw_if_stopped();
-      const auto volume = image.next_frame();
+      const auto volume = frames.next();
       meter.add(volume);
       if (first && see) see(volume);
     }

@@ -19,7 +19,7 @@ bool goes_by_frames(const image::ImageReader& image, const image::ImageReader* s
 /// Facts of a series, without its foreground.
 /// name  for messages
 /// see   called with every frame, once and in order
-artifact::Facts measure_series(image::ImageReader& image, const std::string& name,
+artifact::Facts measure_series(image::ImageReader& image, const std::string& name, int threads,
                                const std::function<void(const image::Volume&)>& see = {});
 
 struct Series {
