@@ -12,6 +12,12 @@
 namespace mr::image {
 namespace {
 
+/// Are pixels written as they are? DCMTK 3.6.9 deprecates the question that 3.6.7 answers.
+bool is_native(E_TransferSyntax syntax) {
+  return syntax == EXS_LittleEndianImplicit || syntax == EXS_LittleEndianExplicit ||
+         syntax == EXS_BigEndianExplicit || syntax == EXS_DeflatedLittleEndianExplicit;
+}
+
 /// Bits above those stored are undefined: taken off, and the sign bit spread over them.
 template <typename T>
 void clean(const PixelFormat& format, T* pixels, std::int64_t n) {
@@ -172,8 +178,7 @@ void read_frame(const DicomFile& file, int frame, std::vector<char>& pixels) {
   } else if (syntax == EXS_RLELossless) {
     if (!decode_rle(fragments_of(*pixel_data, frame, file.frames), n, pixel_bytes, pixels.data()))
       fail("damaged or cut off");
-  } else if (!DcmXfer(syntax)
-                  .isEncapsulated()) {  // past DCMTK's frames, which look up the size anew
+  } else if (is_native(syntax)) {  // past DCMTK's frames, which look up the size anew
     const auto end = (static_cast<std::uint64_t>(frame) + 1) * frame_bytes;
     if (end > pixel_data->getLength())
       fail("cut off: " + std::to_string(pixel_data->getLength()) + " bytes of at least " +
