@@ -218,7 +218,7 @@ torch::Tensor Networks::logits(const Variant& variant, const c10::IValue& output
 
 void Networks::run(const Variant& variant, Module network, const torch::Tensor& input,
                    std::size_t n, std::vector<float>& scores) const {
-  const torch::NoGradGuard no_gradient;
+  const c10::InferenceMode inference;  // as for_inference wants it
   try {
     const auto output = logits(variant, network.forward({input}), n);
     const auto* values = output.data_ptr<float>();

@@ -48,9 +48,10 @@ Model decode_model(const std::string& bytes, const std::string& name,
                    c10::Device device = c10::kCPU);
 
 /// A copy to score with, whose weights are constants: batch norm is folded into the convolution
-/// before it where nothing lies between them, and on a CPU oneDNN's own layout is kept from layer to
-/// layer where it is faster. Scores agree to float32's rounding. `network` is in evaluation mode and
-/// stays as it is.
+/// before it where nothing lies between them, and on a CPU oneDNN's own layout is kept from layer
+/// to layer where it is faster. Scores agree to float32's rounding. `network` is in evaluation mode
+/// and stays as it is. The copy runs under c10::InferenceMode: from LibTorch 2 on, batch norm in
+/// that layout has no other way.
 torch::jit::Module for_inference(const torch::jit::Module& network);
 
 /// Bytes of the model file: the same model, the same bytes.

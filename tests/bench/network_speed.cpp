@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
     const auto bytes =
         mr::nn::encode_model({mr::nn::make_network(architecture, 1), {{"schema", "mr-model/1"}}});
     auto frozen = mr::nn::for_inference(mr::nn::decode_model(bytes, argv[i]).network);
-    const torch::NoGradGuard no_grad;
+    const c10::InferenceMode in_inference;
     const double inference = median_ms(5, [&] { frozen.forward({x}); });
     std::cout << mr::Json({{"norm", argv[i]},
                            {"width", architecture.width},

@@ -37,6 +37,11 @@ torch::Tensor run(const torch::jit::Module& network, const torch::Tensor& x) {
   return network.get_method("forward")({x}).toTensor();
 }
 
+torch::Tensor scored(const torch::jit::Module& frozen, const torch::Tensor& x) {
+  const c10::InferenceMode inference;
+  return frozen.get_method("forward")({x}).toTensor();
+}
+
 double distance(const torch::Tensor& a, const torch::Tensor& b) {
   return (a - b).abs().max().item<double>();
 }
@@ -534,7 +539,7 @@ TEST_CASE("a network of volumes to score with gives the same scores") {
       auto network = evaluated(a);
       const auto x = images(10, 16, 12).reshape({2, 1, 5, 16, 12}).repeat({1, 1, 2, 1, 1});
       auto frozen = for_inference(network);
-      CHECK(distance(run(frozen, x), run(network, x)) < 1e-5);
+      CHECK(distance(scored(frozen, x), run(network, x)) < 1e-5);
     }
 }
 
@@ -560,9 +565,9 @@ TEST_CASE("a network to score with gives the same scores, and leaves its source"
       const auto want = run(network, x);
       const auto bytes = encode_model({network, {{"schema", "mr-model/1"}}});
       auto frozen = for_inference(decode_model(bytes, "m.pt").network);
-      const auto got = run(frozen, x);
+      const auto got = scored(frozen, x);
       CHECK(distance(got, want) < 1e-5 * std::max(1.0, want.abs().max().item<double>()));
       CHECK(run(network, x).equal(want));
-      CHECK(run(frozen, x.slice(0, 1, 2)).sizes() == torch::IntArrayRef({1, 3}));
+      CHECK(scored(frozen, x.slice(0, 1, 2)).sizes() == torch::IntArrayRef({1, 3}));
     }
 }
