@@ -53,11 +53,6 @@ std::string bids_root(const ImageEntry& entry) {
   return entry.file.substr(0, at);
 }
 
-image::Volume with_acquisition(image::Volume volume, const ImageEntry& entry) {
-  volume.acquisition = image::merge_acquisition(volume.acquisition, entry.acquisition, entry.file);
-  return volume;
-}
-
 /// What became of the image of an entry, and where it lies.
 struct Written {
   std::string path;
@@ -231,6 +226,11 @@ CorruptedImage corrupt_in_place(CleanImage clean, const artifact::Recipe& recipe
 
 void add_phase(CleanImage& clean, const std::string& path) {
   clean.complex_image = kspace::with_phase(clean.volume, image::read_phase(path), path);
+}
+
+image::Volume with_acquisition(image::Volume volume, const ImageEntry& entry) {
+  volume.acquisition = image::merge_acquisition(volume.acquisition, entry.acquisition, entry.file);
+  return volume;
 }
 
 image::Volume read_finished(const ImageEntry& entry) {

@@ -52,6 +52,9 @@ int useful_threads(int threads, const Shape& shape);
 /// Gives a magnitude image its measured phase. throws DataError as kspace::with_phase
 void add_phase(CleanImage& clean, const std::string& path);
 
+/// The same image, of which is known what the entry says too.
+image::Volume with_acquisition(image::Volume volume, const ImageEntry& entry);
+
 /// The image of an entry alone, k-space reconstructed, with the manifest's acquisition.
 image::Volume read_finished(const ImageEntry& entry);
 

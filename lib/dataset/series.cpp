@@ -80,12 +80,7 @@ class Round {
   const Json& artifacts() const { return artifacts_; }
 
  private:
-  image::Volume read(Frames& from) const {
-    auto frame = from.next();
-    frame.acquisition =
-        image::merge_acquisition(frame.acquisition, s_.entry.acquisition, s_.entry.file);
-    return frame;
-  }
+  image::Volume read(Frames& from) const { return with_acquisition(from.next(), s_.entry); }
 
   void corrupt(image::Volume& frame) {
     image::Volume clean;

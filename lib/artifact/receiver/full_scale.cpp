@@ -6,6 +6,7 @@
 #include <complex>
 #include <numeric>
 
+#include "artifact/rows.h"
 #include "base/simd.h"
 #include "base/threads.h"
 #include "kspace/axes.h"
@@ -66,11 +67,11 @@ class Frame {
   std::int64_t first_;
 };
 
-using Lanes = std::array<double, 8>;  // sums in an order that no machine changes
+using LaneSums = std::array<double, sum_lanes>;
 
 /// n  a multiple of the lanes
-MR_SIMD void add_row(const float* values, std::int64_t n, Lanes& sums) {
-  Lanes row = sums;
+MR_SIMD void add_row(const float* values, std::int64_t n, LaneSums& sums) {
+  LaneSums row = sums;
   for (std::int64_t first = 0; first < n; first += static_cast<std::int64_t>(row.size()))
     for (std::size_t l = 0; l < row.size(); ++l)
       row[l] += static_cast<double>(values[first + static_cast<std::int64_t>(l)]);
@@ -80,10 +81,10 @@ MR_SIMD void add_row(const float* values, std::int64_t n, Lanes& sums) {
 /// Of `depth` slices that share a transform: |K(k)| <= sum |I| / sqrt(N), met at k = 0 where I >=
 /// 0.
 double of_magnitudes(const Frame& frame, std::int64_t first, std::int64_t depth, int threads) {
-  const auto padded = (frame.readout + 7) / 8 * 8;
+  const auto padded = whole_lanes(frame.readout);
   const auto of_slice = [&](std::int64_t s) {
     std::vector<float> row(static_cast<std::size_t>(padded));
-    Lanes sums{};
+    LaneSums sums{};
     for (std::int64_t y = 0; y < frame.lines; ++y) {
       frame.copy_row(first + s, y, row.data());
       add_row(row.data(), padded, sums);
