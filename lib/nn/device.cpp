@@ -1,13 +1,19 @@
 #include "nn/device.h"
 
-#ifdef MR_JEMALLOC
-#include <jemalloc/jemalloc.h>
-#endif
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/cuda.h>
 #include <torch/utils.h>
 
 #include "base/error.h"
+#include "nn/convolution.h"
+
+#ifdef MR_JEMALLOC
+/// What jemalloc reads as it starts. A step frees what it allocates, and the next allocates the
+/// same again: what keep_freed_memory() asks of malloc, whose heap falls into fragments with blocks
+/// of this size. Asked for later, it would not hold for the arenas that exist.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
+#endif
 
 namespace mr::nn {
 namespace {
@@ -27,20 +33,6 @@ c10::Device choose_device(const std::string& name) {
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
-/// A step frees what it allocates, and the next allocates the same again: what keep_freed_memory()
-/// asks of malloc, whose heap falls into fragments with blocks of this size.
-void keep_memory_in_jemalloc() {
-#ifdef MR_JEMALLOC
-#define MR_TEXT_OF(x) #x
-#define MR_TEXT(x) MR_TEXT_OF(x)
-  const std::string existing = "arena." MR_TEXT(MALLCTL_ARENAS_ALL), later = "arenas";
-  ssize_t never = -1;
-  for (const auto& arenas : {existing, later})
-    for (const auto& pages : {".dirty_decay_ms", ".muzzy_decay_ms"})
-      mallctl((arenas + pages).c_str(), nullptr, nullptr, &never, sizeof never);
-#endif
-}
-
 }  // namespace
 
 c10::Device configure_torch(const std::string& device, int threads) {
@@ -48,7 +40,7 @@ c10::Device configure_torch(const std::string& device, int threads) {
   torch::jit::getProfilingMode() = false;
   torch::jit::getExecutorMode() = false;
   configure_thread(threads);
-  keep_memory_in_jemalloc();
+  use_winograd();
   at::globalContext().setDeterministicCuDNN(true);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setAllowTF32CuDNN(false);

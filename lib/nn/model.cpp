@@ -1,10 +1,12 @@
 #include "nn/model.h"
 
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
 #include <sstream>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -15,6 +17,27 @@ namespace {
 
 const char* const info_file = "mr.json";
 
+std::vector<torch::jit::Node*> nodes_of(torch::jit::Graph& graph, c10::Symbol kind) {
+  return torch::jit::findAllNodes(graph, kind, true);
+}
+
+/// Whether most of a frozen network's filters are 3x3 of stride 1, of maps that no pooling made
+/// small: those that winograd.h does faster than oneDNN.
+bool suits_own_convolutions(torch::jit::Graph& graph) {
+  using c10::Symbol;
+  if (!nodes_of(graph, Symbol::aten("max_pool2d")).empty()) return false;
+  std::int64_t own = 0, all = 0;
+  for (const auto* node : nodes_of(graph, Symbol::aten("conv2d"))) {
+    const auto weight = torch::jit::toIValue(node->input(1));
+    const auto stride = torch::jit::toIValue(node->input(3));
+    if (!weight || !stride) return false;
+    const auto& w = weight->toTensor();
+    all += w.numel();
+    if (w.size(2) == 3 && w.size(3) == 3 && stride->toIntVector().at(0) == 1) own += w.numel();
+  }
+  return 3 * own > 2 * all;
+}
+
 /// Whether a frozen network is convolutions and what oneDNN has in its blocked layout: batch norm,
 /// ReLU, sums. Others would leave that layout and return to it at each norm, which takes longer
 /// than what it gains.
@@ -23,14 +46,14 @@ bool suits_blocked_layout(torch::jit::Graph& graph) {
   for (const auto& kind :
        {Symbol::aten("group_norm"), Symbol::aten("layer_norm"), Symbol::aten("instance_norm"),
         Symbol::aten("mean"), Symbol::aten("var"), c10::prim::GetAttr})
-    if (!torch::jit::findAllNodes(graph, kind, true).empty()) return false;
-  return true;
+    if (!nodes_of(graph, kind).empty()) return false;
+  return !suits_own_convolutions(graph);
 }
 
 void use_blocked_layout(std::shared_ptr<torch::jit::Graph> graph) {
   // oneDNN's own adaptive pooling takes only sizes that divide.
   for (const std::string pool : {"adaptive_avg_pool2d", "adaptive_avg_pool3d"})
-    for (auto* node : torch::jit::findAllNodes(*graph, c10::Symbol::aten(pool), true)) {
+    for (auto* node : nodes_of(*graph, c10::Symbol::aten(pool))) {
       node->replaceWithNewSymbol(c10::Symbol::aten("_" + pool));
       node->destroy();
     }
