@@ -3,9 +3,9 @@
 
 namespace mr::nn {
 
-/// From now on this process computes the 3x3 convolutions on a CPU that suits_winograd() as
-/// winograd.h does, in networks of whatever origin; all others as before. To be called once or
-/// more, by one thread.
+/// From now on this process computes the convolutions on a CPU that suits_winograd() as winograd.h
+/// does, in networks of whatever origin, and their gradients; all others as before. May be called
+/// again.
 void use_winograd();
 
 }  // namespace mr::nn

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "nn/winograd.h"
 
 namespace mr::nn {
 namespace {
@@ -21,20 +22,30 @@ std::vector<torch::jit::Node*> nodes_of(torch::jit::Graph& graph, c10::Symbol ki
   return torch::jit::findAllNodes(graph, kind, true);
 }
 
-/// Whether most of a frozen network's filters are 3x3 of stride 1, of maps that no pooling made
-/// small: those that winograd.h does faster than oneDNN.
+/// Whether most of a frozen network's filters are those that winograd.h does faster than oneDNN,
+/// unless a pooling after the first has made the maps small.
 bool suits_own_convolutions(torch::jit::Graph& graph) {
   using c10::Symbol;
   if (!nodes_of(graph, Symbol::aten("max_pool2d")).empty()) return false;
+  constexpr std::int64_t side = 64;  // of maps that are large enough
   std::int64_t own = 0, all = 0;
-  for (const auto* node : nodes_of(graph, Symbol::aten("conv2d"))) {
-    const auto weight = torch::jit::toIValue(node->input(1));
-    const auto stride = torch::jit::toIValue(node->input(3));
-    if (!weight || !stride) return false;
-    const auto& w = weight->toTensor();
-    all += w.numel();
-    if (w.size(2) == 3 && w.size(3) == 3 && stride->toIntVector().at(0) == 1) own += w.numel();
-  }
+  for (const auto& kind : {Symbol::aten("conv2d"), Symbol::aten("_convolution")})
+    for (const auto* node : nodes_of(graph, kind)) {
+      const auto weight = torch::jit::toIValue(node->input(1));
+      if (!weight || !weight->isTensor()) return false;
+      const auto& w = weight->toTensor();
+      all += w.numel();
+      const auto ones = [&](std::size_t input) {
+        const auto value = torch::jit::toIValue(node->input(input));
+        return value && value->isIntList() &&
+               value->toIntVector() == std::vector<std::int64_t>{1, 1};
+      };
+      const bool square = w.dim() == 4 && w.size(2) == 3 && w.size(3) == 3;
+      const auto groups = torch::jit::toIValue(node->input(kind == Symbol::aten("conv2d") ? 6 : 8));
+      if (square && ones(3) && ones(4) && ones(5) && groups && groups->toInt() == 1 &&
+          suits_winograd({1, w.size(1), w.size(0), side, side}))
+        own += w.numel();
+    }
   return 3 * own > 2 * all;
 }
 

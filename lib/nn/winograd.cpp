@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <mutex>
@@ -118,8 +119,8 @@ struct Units {
   Index bands_per_unit, all_bands;
 
   /// The fewest vectors in all, of which some are padding: a unit has a multiple of `at_once`, and
-  /// `most` unless a row of tiles has more. Of cuts alike in this the one whose units have nearest
-  /// to `wanted`, but not more.
+  /// at most `most` unless a row of tiles has more. Of cuts alike in this the one whose units have
+  /// nearest to `wanted`, but not more.
   Units(const Convolution3x3& c, Index lanes, Index at_once, Index wanted, Index most)
       : tiles_x((c.width + 1) / 2), tiles_y((c.height + 1) / 2), all_bands(0) {
     double least = 0;
@@ -144,17 +145,32 @@ struct Units {
   Index first_row(Index band) const { return band % bands * rows; }
 };
 
+/// Bytes of a vector of tiles, transformed, in all channels.
 template <typename Isa>
-Units convolution_units(const Convolution3x3& c) {
-  const Index vector_bytes = points * Isa::lanes * Index{sizeof(float)} * c.in;
-  return {c, Isa::lanes, Isa::vectors, near_bytes / vector_bytes,
-          std::max(Isa::vectors, 4 * near_bytes / vector_bytes)};
+Index vector_bytes(const Convolution3x3& c) {
+  return points * Isa::lanes * Index{sizeof(float)} * c.in;
+}
+
+/// Vectors of tiles, as many as each of `threads` gets.
+template <typename Isa>
+Index share(const Convolution3x3& c, int threads) {
+  const Index tiles = c.images * ((c.height + 1) / 2) * ((c.width + 1) / 2);
+  return tiles / (Isa::lanes * threads);
+}
+
+template <typename Isa>
+Units convolution_units(const Convolution3x3& c, int threads) {
+  const Index wanted =
+      std::min(share<Isa>(c, threads), std::max(Isa::vectors, near_bytes / vector_bytes<Isa>(c)));
+  return {c, Isa::lanes, Isa::vectors, wanted,
+          std::max(Isa::vectors, std::min(4 * wanted, 4 * near_bytes / vector_bytes<Isa>(c)))};
 }
 
 /// A sum over the lanes costs what three products do: several vectors share it.
 template <typename Isa>
-Units gradient_units(const Convolution3x3& c) {
-  return {c, Isa::lanes, 1, 16, 20};
+Units gradient_units(const Convolution3x3& c, int threads) {
+  const Index wanted = std::clamp<Index>(share<Isa>(c, threads), 4, 16);
+  return {c, Isa::lanes, 1, wanted, wanted + 4};
 }
 
 template <typename Isa>
@@ -256,18 +272,18 @@ struct Kernel {
       r0[j] = m[j * step] + m1 + m2;
       r1[j] = m1 - m2 - m[(12 + j) * step];
     }
-    const auto row = [&](const Vector* r, float* out) {
-      const Vector left = r[0] + r[1] + r[2] + bias, right = r[1] - r[2] - r[3] + bias;
-      store(out, Isa::low(left, right));
-      store(out + lanes, Isa::high(left, right));
-    };
-    row(r0, upper);
-    row(r1, lower);
+    store_row(r0, bias, upper);
+    store_row(r1, bias, lower);
+  }
+  static MR_INLINE void store_row(const Vector* r, float bias, float* out) {
+    const Vector left = r[0] + r[1] + r[2] + bias, right = r[1] - r[2] - r[3] + bias;
+    store(out, Isa::low(left, right));
+    store(out + lanes, Isa::high(left, right));
   }
 
-  static MR_INLINE void convolve(const Convolution3x3& c, const float* x, const float* filters,
-                                 const float* bias, float* y, Index first, Index last) {
-    const auto u = convolution_units<Isa>(c);
+  static MR_INLINE void convolve(const Convolution3x3& c, const Units& u, const float* x,
+                                 const float* filters, const float* bias, float* y, Index first,
+                                 Index last) {
     const Index groups = up_to(u.bands_per_unit * u.vectors, Isa::vectors) / Isa::vectors;
     const Index map = c.height * c.width, filter_step = mr::nn::filter_step(c.in);
     Pixels pixels(u);
@@ -323,17 +339,16 @@ struct Kernel {
   /// A dy A^T of the tiles of a vector.
   static MR_INLINE void transform_gradient(const float* upper, const float* lower, Vector* out,
                                            Index step) {
+    const Vector u0 = load(upper), u1 = load(upper + lanes);
+    const Vector l0 = load(lower), l1 = load(lower + lanes);
+    const Vector a[2] = {Isa::even(u0, u1), Isa::odd(u0, u1)};
+    const Vector b[2] = {Isa::even(l0, l1), Isa::odd(l0, l1)};
     Vector t[4][2];
     for (Index j = 0; j < 2; ++j) {
-      const auto part = [&](const float* row) {
-        const Vector a = load(row), b = load(row + lanes);
-        return j == 0 ? Isa::even(a, b) : Isa::odd(a, b);
-      };
-      const Vector a = part(upper), b = part(lower);
-      t[0][j] = a;
-      t[1][j] = a + b;
-      t[2][j] = a - b;
-      t[3][j] = -b;
+      t[0][j] = a[j];
+      t[1][j] = a[j] + b[j];
+      t[2][j] = a[j] - b[j];
+      t[3][j] = -b[j];
     }
     for (Index i = 0; i < 4; ++i) {
       out[4 * i * step] = t[i][0];
@@ -360,17 +375,18 @@ struct Kernel {
     store(sum, load(sum) + s[0]);
   }
 
-  static MR_INLINE void gradient(const Convolution3x3& c, const float* x, const float* dy,
-                                 float* sum, Index first, Index last) {
-    const auto u = gradient_units<Isa>(c);
+  /// Of the maps [first_map, first_map + maps).
+  static MR_INLINE void gradient(const Convolution3x3& c, const Units& u, const float* x,
+                                 const float* dy, Index first_map, Index maps, float* sum,
+                                 Index first, Index last) {
     const Index vectors = u.bands_per_unit * u.vectors;
-    const Index outs = up_to(c.out, Isa::rows), ins = up_to(c.in, Isa::columns);
+    const Index outs = up_to(maps, Isa::rows), ins = up_to(c.in, Isa::columns);
     const Index map = c.height * c.width;
     Pixels pixels(u);
     const Index in_step = apart(ins * vectors), out_step = apart(outs * vectors);
-    Vectors input(points * in_step), gradients(points * out_step);  // 0 where unused
+    Vectors input(points * in_step), gradients(points * out_step);
     const Index row_size = u.vectors * 2 * lanes;
-    Floats rows(static_cast<std::size_t>(2 * row_size));
+    Floats rows(static_cast<std::size_t>(2 * row_size));  // 0 beyond the tiles
     for (Index unit = first; unit < last; ++unit) {
       const Index band0 = unit * u.bands_per_unit;
       const Index bands = std::min(u.bands_per_unit, u.all_bands - band0);
@@ -382,13 +398,12 @@ struct Kernel {
           for (Index v = 0; v < u.vectors; ++v)
             transform_input(pixels, v, input.at(channel * vectors + b * u.vectors + v), in_step);
         }
-        for (Index k = 0; k < c.out; ++k) {
-          const float* plane = dy + (image * c.out + k) * map;
+        for (Index k = 0; k < maps; ++k) {
+          const float* plane = dy + (image * c.out + first_map + k) * map;
           for (Index r = 0; r < 2 * u.rows; ++r) {
             float* to = rows.data() + r % 2 * row_size + r / 2 * pixels.pitch;
-            const Index taken = 2 * row0 + r < c.height ? c.width : 0;
-            std::copy_n(plane + (2 * row0 + r) * c.width, taken, to);
-            std::fill(to + taken, to + pixels.pitch, 0.F);
+            std::fill_n(to, pixels.pitch, 0.F);
+            if (2 * row0 + r < c.height) std::copy_n(plane + (2 * row0 + r) * c.width, c.width, to);
           }
           for (Index v = 0; v < u.vectors; ++v)
             transform_gradient(rows.data() + v * 2 * lanes, rows.data() + row_size + v * 2 * lanes,
@@ -405,21 +420,24 @@ struct Kernel {
   }
 };
 
-MR_AVX512 void convolve_avx512(const Convolution3x3& c, const float* x, const float* filters,
-                               const float* bias, float* y, Index first, Index last) {
-  Kernel<Avx512>::convolve(c, x, filters, bias, y, first, last);
+MR_AVX512 void convolve_avx512(const Convolution3x3& c, const Units& u, const float* x,
+                               const float* filters, const float* bias, float* y, Index first,
+                               Index last) {
+  Kernel<Avx512>::convolve(c, u, x, filters, bias, y, first, last);
 }
-MR_AVX2 void convolve_avx2(const Convolution3x3& c, const float* x, const float* filters,
-                           const float* bias, float* y, Index first, Index last) {
-  Kernel<Avx2>::convolve(c, x, filters, bias, y, first, last);
+MR_AVX2 void convolve_avx2(const Convolution3x3& c, const Units& u, const float* x,
+                           const float* filters, const float* bias, float* y, Index first,
+                           Index last) {
+  Kernel<Avx2>::convolve(c, u, x, filters, bias, y, first, last);
 }
-MR_AVX512 void gradient_avx512(const Convolution3x3& c, const float* x, const float* dy, float* sum,
+MR_AVX512 void gradient_avx512(const Convolution3x3& c, const Units& u, const float* x,
+                               const float* dy, Index first_map, Index maps, float* sum,
                                Index first, Index last) {
-  Kernel<Avx512>::gradient(c, x, dy, sum, first, last);
+  Kernel<Avx512>::gradient(c, u, x, dy, first_map, maps, sum, first, last);
 }
-MR_AVX2 void gradient_avx2(const Convolution3x3& c, const float* x, const float* dy, float* sum,
-                           Index first, Index last) {
-  Kernel<Avx2>::gradient(c, x, dy, sum, first, last);
+MR_AVX2 void gradient_avx2(const Convolution3x3& c, const Units& u, const float* x, const float* dy,
+                           Index first_map, Index maps, float* sum, Index first, Index last) {
+  Kernel<Avx2>::gradient(c, u, x, dy, first_map, maps, sum, first, last);
 }
 
 /// G w G^T of the blocks [first, last) of [K, C] filters, each [points, C, filters of a block];
@@ -452,23 +470,26 @@ void transform_filters(Index out, Index in, const Filter& filter, Index next, In
 /// `filter` and `next` as above.
 template <typename Filter>
 void convolve(const Convolution3x3& c, const float* x, const Filter& filter, Index next,
-              const float* bias, float* y, const ParallelRanges& parallel) {
+              const float* bias, float* y, const Threads& threads) {
   const Index blocks = up_to(c.out, filter_block()) / filter_block();
   Floats filters(static_cast<std::size_t>(blocks * points * filter_step(c.in)));
-  parallel(blocks, [&](Index first, Index last) {
+  threads.ranges(blocks, [&](Index first, Index last) {
     transform_filters(c.out, c.in, filter, next, first, last, filters.data());
   });
-  const auto units = has_avx512() ? convolution_units<Avx512>(c) : convolution_units<Avx2>(c);
-  parallel(units.count(), [&](Index first, Index last) {
-    (has_avx512() ? convolve_avx512 : convolve_avx2)(c, x, filters.data(), bias, y, first, last);
+  const auto units = has_avx512() ? convolution_units<Avx512>(c, threads.count)
+                                  : convolution_units<Avx2>(c, threads.count);
+  threads.ranges(units.count(), [&](Index first, Index last) {
+    (has_avx512() ? convolve_avx512 : convolve_avx2)(c, units, x, filters.data(), bias, y, first,
+                                                     last);
   });
 }
 
-/// G^T s G of the filters [first, last) of a sum of gradients.
-void transform_sum(const Convolution3x3& c, const float* sum, float* dw, Index first, Index last) {
+/// G^T s G of the filters [first, last) of a sum of gradients of `maps` maps.
+void transform_sum(const Convolution3x3& c, Index maps, const float* sum, float* dw, Index first,
+                   Index last) {
   const Index rows = has_avx512() ? Avx512::rows : Avx2::rows;
   const Index columns = has_avx512() ? Avx512::columns : Avx2::columns;
-  const Index outs = up_to(c.out, rows), ins = up_to(c.in, columns);
+  const Index outs = up_to(maps, rows), ins = up_to(c.in, columns);
   dw += first * c.in * 9;
   for (Index k = first; k < last; ++k)
     for (Index channel = 0; channel < c.in; ++channel) {
@@ -492,45 +513,59 @@ void transform_sum(const Convolution3x3& c, const float* sum, float* dw, Index f
 }  // namespace
 
 bool suits_winograd(const Convolution3x3& c) {
-  constexpr Index few = 8;  // channels, of which the transforms cost more than the products
+  constexpr Index few = 8;               // channels, of which the transforms cost most
+  constexpr Index far_bytes = 16 << 20;  // of a row of tiles
   const Index lanes = has_avx512() ? Avx512::lanes : Avx2::lanes;
-  const Index tiles = up_to((c.height + 1) / 2 * ((c.width + 1) / 2), lanes);
+  const Index bytes = has_avx512() ? vector_bytes<Avx512>(c) : vector_bytes<Avx2>(c);
+  const Index tiles_x = (c.width + 1) / 2, tiles_y = (c.height + 1) / 2;
   return has_avx2() && c.in >= few && c.out >= few &&
-         4 * points * tiles < 3 * 9 * c.height * c.width;
+         up_to(tiles_x, lanes) / lanes * bytes <= far_bytes &&
+         4 * points * up_to(tiles_y * tiles_x, lanes) < 3 * 9 * c.height * c.width;
 }
 
 void winograd_convolve(const Convolution3x3& c, const float* x, const float* w, const float* bias,
-                       float* y, const ParallelRanges& parallel) {
+                       float* y, const Threads& threads) {
   convolve(
       c, x, [&](Index k, Index channel) { return w + (k * c.in + channel) * 9; }, 1, bias, y,
-      parallel);
+      threads);
 }
 
 void winograd_image_gradient(const Convolution3x3& c, const float* dy, const float* w, float* dx,
-                             const ParallelRanges& parallel) {
+                             const Threads& threads) {
   convolve(
       {c.images, c.out, c.in, c.height, c.width}, dy,
       [&](Index channel, Index k) { return w + (k * c.in + channel) * 9 + 8; }, -1, nullptr, dx,
-      parallel);
+      threads);
 }
 
 void winograd_filter_gradient(const Convolution3x3& c, const float* x, const float* dy, float* dw,
-                              const ParallelRanges& parallel) {
-  const auto units = has_avx512() ? gradient_units<Avx512>(c) : gradient_units<Avx2>(c);
-  const Index size = points * up_to(c.out, Avx512::rows) * up_to(c.in, Avx512::columns);
-  std::map<Index, Floats> sums;  // by the first unit: added in order
-  std::mutex adding;
-  parallel(units.count(), [&](Index first, Index last) {
-    Floats sum(static_cast<std::size_t>(size));
-    (has_avx512() ? gradient_avx512 : gradient_avx2)(c, x, dy, sum.data(), first, last);
-    const std::lock_guard<std::mutex> lock(adding);
-    sums.emplace(first, std::move(sum));
-  });
-  auto& total = sums.begin()->second;
-  for (auto part = std::next(sums.begin()); part != sums.end(); ++part)
-    std::transform(total.begin(), total.end(), part->second.begin(), total.begin(), std::plus<>());
-  parallel(c.out,
-           [&](Index first, Index last) { transform_sum(c, total.data(), dw, first, last); });
+                              const Threads& threads) {
+  const auto units = has_avx512() ? gradient_units<Avx512>(c, threads.count)
+                                  : gradient_units<Avx2>(c, threads.count);
+  // Some maps at a time: each thread has a sum of its own.
+  constexpr Index sums_size = 1 << 26;
+  const Index map_size = points * up_to(c.in, Avx512::columns) * threads.count;
+  const Index step = std::max(Avx512::rows, sums_size / map_size / Avx512::rows * Avx512::rows);
+  for (Index first_map = 0; first_map < c.out; first_map += step) {
+    const Index maps = std::min(step, c.out - first_map);
+    const Index size = points * up_to(maps, Avx512::rows) * up_to(c.in, Avx512::columns);
+    std::map<Index, Floats> sums;  // by the first unit: added in order
+    std::mutex adding;
+    threads.ranges(units.count(), [&](Index first, Index last) {
+      Floats sum(static_cast<std::size_t>(size));
+      (has_avx512() ? gradient_avx512 : gradient_avx2)(c, units, x, dy, first_map, maps, sum.data(),
+                                                       first, last);
+      const std::lock_guard<std::mutex> lock(adding);
+      sums.emplace(first, std::move(sum));
+    });
+    auto& total = sums.begin()->second;
+    for (auto part = std::next(sums.begin()); part != sums.end(); ++part)
+      std::transform(total.begin(), total.end(), part->second.begin(), total.begin(),
+                     std::plus<>());
+    threads.ranges(maps, [&](Index first, Index last) {
+      transform_sum(c, maps, total.data(), dw + first_map * c.in * 9, first, last);
+    });
+  }
 }
 
 #else
@@ -539,11 +574,11 @@ bool suits_winograd(const Convolution3x3&) {
   return false;
 }
 void winograd_convolve(const Convolution3x3&, const float*, const float*, const float*, float*,
-                       const ParallelRanges&) {}
+                       const Threads&) {}
 void winograd_image_gradient(const Convolution3x3&, const float*, const float*, float*,
-                             const ParallelRanges&) {}
+                             const Threads&) {}
 void winograd_filter_gradient(const Convolution3x3&, const float*, const float*, float*,
-                              const ParallelRanges&) {}
+                              const Threads&) {}
 
 #endif
 

@@ -24,20 +24,37 @@ void set_autocast(c10::Device device, bool on, at::ScalarType type) {
 #endif
 }
 
-#if !MR_TORCH_AT_LEAST(2, 0)
-/// On the CPU LibTorch 1.13 hands group norm bfloat16 images and float32 weights, which it then
-/// refuses; on CUDA autocast runs it in float32, and so does this.
+// Norms compute in float32. On the CPU autocast would leave them bfloat16 images: batch norm then
+// loses clean AUROC, and group norm of LibTorch 1.13 refuses images and weights of two types.
+
+torch::Tensor batch_norm(const torch::Tensor& images, const nn::OptionalTensor& weight,
+                         const nn::OptionalTensor& bias, const nn::OptionalTensor& running_mean,
+                         const nn::OptionalTensor& running_var, bool training, double momentum,
+                         double eps, bool cudnn) {
+  const c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);
+  return at::batch_norm(images.to(at::kFloat), weight, bias, running_mean, running_var, training,
+                        momentum, eps, cudnn);
+}
+
 torch::Tensor group_norm(const torch::Tensor& images, std::int64_t groups,
-                         const c10::optional<torch::Tensor>& weight,
-                         const c10::optional<torch::Tensor>& bias, double eps, bool cudnn) {
+                         const nn::OptionalTensor& weight, const nn::OptionalTensor& bias,
+                         double eps, bool cudnn) {
   const c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);
   return at::group_norm(images.to(at::kFloat), groups, weight, bias, eps, cudnn);
 }
 
-TORCH_LIBRARY_IMPL(aten, AutocastCPU, library) {
-  library.impl("group_norm", group_norm);
+torch::Tensor layer_norm(const torch::Tensor& images, at::IntArrayRef shape,
+                         const nn::OptionalTensor& weight, const nn::OptionalTensor& bias,
+                         double eps, bool cudnn) {
+  const c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);
+  return at::layer_norm(images.to(at::kFloat), shape, weight, bias, eps, cudnn);
 }
-#endif
+
+TORCH_LIBRARY_IMPL(aten, AutocastCPU, library) {
+  library.impl("batch_norm", batch_norm);
+  library.impl("group_norm", group_norm);
+  library.impl("layer_norm", layer_norm);
+}
 
 bool cpu_has_bfloat16() {
 #if defined(__x86_64__)
