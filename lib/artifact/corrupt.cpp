@@ -378,16 +378,22 @@ MR_SIMD void take_magnitude(float* re, const float* im, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) re[i] = __builtin_sqrtf(re[i] * re[i] + im[i] * im[i]);
 }
 
-void corrupt_slices(image::Volume& volume, const Plan& plan, std::int64_t frame, std::int64_t first,
-                    std::int64_t depth, int threads) {
-  const Window window(volume, plan.roles, frame);
-  auto block = window.gather(volume, first, depth, threads);
+/// Of the slices [first, first + depth).
+Block corrupted(const image::Volume& volume, const Plan& plan, std::int64_t frame,
+                std::int64_t first, std::int64_t depth, int threads) {
+  auto block = Window(volume, plan.roles, frame).gather(volume, first, depth, threads);
   for (const auto& pass : plan.frames[static_cast<std::size_t>(frame)]) pass(block, threads);
   if (!volume.is_complex() && !block.is_real() && !plan.real_part)
     for_slices(block, threads, [&](float* re, const float* im, std::int64_t) {
       take_magnitude(re, im, block.plane_size());
     });
-  window.scatter(block, volume, threads);
+  return block;
+}
+
+void corrupt_in_place(image::Volume& volume, const Plan& plan, std::int64_t frame,
+                      std::int64_t first, std::int64_t depth, int threads) {
+  const auto block = corrupted(volume, plan, frame, first, depth, threads);
+  Window(volume, plan.roles, frame).scatter(block, volume, threads);
 }
 
 }  // namespace
@@ -466,10 +472,10 @@ Json corrupt(image::Volume& volume, const Recipe& recipe, const Facts& facts, co
   const auto depth = volume.length(plan.roles.slice);
   for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
     if (plan.needs_volume)
-      corrupt_slices(volume, plan, frame, 0, depth, threads);
+      corrupt_in_place(volume, plan, frame, 0, depth, threads);
     else
       parallel_for(threads, depth,
-                   [&](std::int64_t slice) { corrupt_slices(volume, plan, frame, slice, 1, 1); });
+                   [&](std::int64_t slice) { corrupt_in_place(volume, plan, frame, slice, 1, 1); });
   }
   return plan.record;
 }
@@ -499,20 +505,37 @@ bool in_plane(const Recipe& recipe, const image::Volume& volume) {
   });
 }
 
-Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
-                   const Facts& facts, const Draw& draw, const Maps& maps) {
-  auto plan = make_plan(volume, recipe, facts, draw, maps, 1);
+image::Volume corrupt_slices(const image::Volume& volume, const std::vector<std::int64_t>& slices,
+                             const Recipe& recipe, const Facts& facts, const Draw& draw,
+                             const Maps& maps) {
+  const auto plan = make_plan(volume, recipe, facts, draw, maps, 1);
   if (plan.needs_volume)
-    throw DataError("a slice alone cannot be corrupted: the recipe acts on the volume");
+    throw DataError("slices alone cannot be corrupted: the recipe acts on the volume");
   const auto depth = volume.length(plan.roles.slice);
-  if (slice < 0 || slice >= depth)
-    throw DataError("slice " + std::to_string(slice) + ": want 0.." + std::to_string(depth - 1));
-  if (plan.acts())
-    for (std::int64_t frame = 0; frame < volume.frames(); ++frame)
-      corrupt_slices(volume, plan, frame, slice, 1, 1);
-  for (auto& record : plan.record)
-    if (record["slices"] == "all") record["slices"] = Json::array({slice});
-  return plan.record;
+  for (const auto slice : slices)
+    if (slice < 0 || slice >= depth)
+      throw DataError("slice " + std::to_string(slice) + ": want 0.." + std::to_string(depth - 1));
+  image::Volume out;
+  out.affine = volume.affine;
+  out.spacing_mm = volume.spacing_mm;
+  out.acquisition = volume.acquisition;
+  out.storage = volume.storage;
+  auto shape = volume.shape();
+  shape[static_cast<std::size_t>(3 - plan.roles.slice)] = static_cast<std::int64_t>(slices.size());
+  if (volume.is_complex())
+    out.complex_voxels = Array<image::Complex>(shape);
+  else
+    out.voxels = Array<float>(shape);
+  for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
+    const Window place(out, plan.roles, frame);
+    for (std::size_t i = 0; i < slices.size(); ++i) {
+      auto block = plan.acts() ? corrupted(volume, plan, frame, slices[i], 1, 1)
+                               : Window(volume, plan.roles, frame).gather(volume, slices[i], 1, 1);
+      block.first_slice = static_cast<std::int64_t>(i);
+      place.scatter(block, out, 1);
+    }
+  }
+  return out;
 }
 
 }  // namespace mr::artifact

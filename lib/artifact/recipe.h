@@ -169,10 +169,12 @@ image::Volume kspace_image(const image::Volume& volume);
 /// Whether all steps act slice by slice along roles_of(volume).slice.
 bool in_plane(const Recipe& recipe, const image::Volume& volume);
 
-/// Same draws and bits as corrupt() for one slice along roles_of(volume).slice; the other slices
-/// are neither computed nor changed. throws DataError unless in_plane(), or no such slice
-Json corrupt_slice(image::Volume& volume, std::int64_t slice, const Recipe& recipe,
-                   const Facts& facts, const Draw& draw, const Maps& maps = {});
+/// Slices along roles_of(volume).slice alone, in the given order, each with the draws and bits that
+/// corrupt() gives it within its volume; no other is computed or copied. throws DataError unless
+/// in_plane(), or no such slice
+image::Volume corrupt_slices(const image::Volume& volume, const std::vector<std::int64_t>& slices,
+                             const Recipe& recipe, const Facts& facts, const Draw& draw,
+                             const Maps& maps = {});
 
 /// What has a gain of its own: "volume" in 3-D, "slice" in 2-D.
 const char* gain_unit(const image::Volume& volume);

@@ -5,7 +5,7 @@
 #include <deque>
 #include <exception>
 #include <future>
-#include <set>
+#include <map>
 
 #include "base/error.h"
 #include "dataset/corrupt.h"
@@ -71,84 +71,99 @@ struct Decoded {
   std::size_t bytes = 0;
 };
 
-/// Decoded images, the least recently used dropped beyond a number of bytes. An image that two
-/// threads want at once is read once.
-class ImageCache {
- public:
-  using Entry = std::shared_ptr<const Decoded>;
-  ImageCache(std::size_t bytes, std::function<Decoded(std::size_t)> decode)
-      : limit_(bytes), decode_(std::move(decode)) {}
+/// An image under the augmentation of a pass.
+struct Augmented {
+  std::optional<image::Volume> volume;  // unset where slices of it are made one by one
+  Scaling scaling;
+  std::size_t bytes = 0;
+};
 
-  Entry get(std::size_t image) {
+/// What was made for a key, the least recently used dropped beyond a number of bytes. What two
+/// threads want at once is made once.
+template <typename Key, typename Value>
+class Cache {
+ public:
+  using Entry = std::shared_ptr<const Value>;
+  Cache(std::size_t bytes, std::function<Value(const Key&)> make)
+      : limit_(bytes), make_(std::move(make)) {}
+
+  Entry get(const Key& key) {
     std::promise<Entry> promise;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      const auto found = index_.find(image);
+      const auto found = index_.find(key);
       if (found != index_.end()) {
         recent_.splice(recent_.begin(), recent_, found->second);
         const auto future = recent_.front().entry;
         lock.unlock();
         return future.get();
       }
-      recent_.push_front({image, promise.get_future().share(), 0});
-      index_[image] = recent_.begin();
+      recent_.push_front({key, promise.get_future().share(), 0});
+      index_[key] = recent_.begin();
     }
     try {
-      auto decoded = std::make_shared<const Decoded>(decode_(image));
-      promise.set_value(decoded);
-      keep(image, decoded->bytes);
-      return decoded;
-    } catch (...) {  // every thread that waits for this image gets the error
+      auto made = std::make_shared<const Value>(make_(key));
+      promise.set_value(made);
+      keep(key, made->bytes);
+      return made;
+    } catch (...) {  // every thread that waits for it gets the error
       promise.set_exception(std::current_exception());
-      forget(image);
+      forget(key);
       throw;
     }
   }
 
  private:
   struct Slot {
-    std::size_t image;
+    Key key;
     std::shared_future<Entry> entry;
     std::size_t bytes;
   };
 
-  void forget(std::size_t image) {
+  void forget(const Key& key) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = index_.find(image);
+    const auto found = index_.find(key);
     if (found == index_.end()) return;
     recent_.erase(found->second);
     index_.erase(found);
   }
 
-  void keep(std::size_t image, std::size_t bytes) {
+  void keep(const Key& key, std::size_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = index_.find(image);
+    const auto found = index_.find(key);
     if (found == index_.end()) return;
     found->second->bytes = bytes;
     used_ += bytes;
     while (used_ > limit_ && recent_.size() > 1 && recent_.back().bytes > 0) {
       used_ -= recent_.back().bytes;
-      index_.erase(recent_.back().image);
+      index_.erase(recent_.back().key);
       recent_.pop_back();
     }
   }
 
   std::size_t limit_, used_ = 0;
-  std::function<Decoded(std::size_t)> decode_;
+  std::function<Value(const Key&)> make_;
   std::mutex mutex_;
   std::list<Slot> recent_;
-  std::unordered_map<std::size_t, std::list<Slot>::iterator> index_;
+  std::map<Key, typename std::list<Slot>::iterator> index_;
 };
+
+std::size_t bytes_of(const image::Volume& v) {
+  return static_cast<std::size_t>(count(v.shape())) * (v.is_complex() ? 8 : 4);
+}
 
 }  // namespace
 
 struct BatchLoader::State {
+  using ImageOfPass = std::pair<std::int64_t, std::size_t>;
+
   State(const SampleSet& s, const Preprocess& p, LoaderOptions o)
       : samples(s),
         preprocess(p),
         options(std::move(o)),
         pixels(input_elements(p)),
-        cache(options.cache_bytes, [this](std::size_t image) { return decode(image); }) {
+        cache(options.cache_bytes, [this](std::size_t image) { return decode(image); }),
+        augmented(options.cache_bytes, [this](const ImageOfPass& key) { return augment(key); }) {
     for (int t = 0; t < std::max(1, options.threads); ++t) pool.emplace_back([this] { work(); });
   }
 
@@ -174,9 +189,6 @@ struct BatchLoader::State {
                                     : read_unaugmented(entry);
     const auto& volume = decoded.clean.volume;
     decoded.scaling = measure_scaling(volume, preprocess);
-    const auto bytes_of = [](const image::Volume& v) {
-      return static_cast<std::size_t>(count(v.shape())) * (v.is_complex() ? 8 : 4);
-    };
     decoded.bytes = bytes_of(volume) + 1024;
     const auto bytes_of_masks = [](const artifact::Facts& facts) {
       return static_cast<std::size_t>(facts.foreground.size() + facts.object.size());
@@ -194,42 +206,75 @@ struct BatchLoader::State {
     return decoded;
   }
 
+  artifact::Draw draw_in(std::int64_t pass, const ImageEntry& entry) const {
+    auto draw = draw_of(entry, *options.augment, options.seed);
+    draw.epoch = pass;
+    return draw;
+  }
+
+  /// Whether the recipe corrupts the slices that samples of the image show one by one.
+  bool slice_by_slice(const CleanImage& clean, const ImageEntry& entry) const {
+    const auto axis = artifact::roles_of(clean.volume).slice;
+    return !clean.measured && !clean.complex_image &&
+           artifact::in_plane(*options.augment, clean.volume) &&
+           std::all_of(entry.samples.begin(), entry.samples.end(), [&](const Sample& sample) {
+             return sample.slice && sample.slice->axis == axis;
+           });
+  }
+
+  Augmented augment(const ImageOfPass& key) {
+    const auto& [pass, image] = key;
+    const auto& entry = samples.images()[image];
+    const auto clean = cache.get(image);
+    Augmented made;
+    made.bytes = 1024;
+    const bool slices = slice_by_slice(clean->clean, entry);
+    if (slices && !scales_by_image(preprocess)) {
+      made.scaling = clean->scaling;
+      return made;
+    }
+    image::Volume volume;
+    apply_recipe(clean->clean, *options.augment, draw_in(pass, entry), volume);
+    made.scaling = measure_scaling(volume, preprocess);
+    if (slices) return made;
+    made.bytes += bytes_of(volume);
+    made.volume = std::move(volume);
+    return made;
+  }
+
+  /// As evaluation would show it under the same draw, but for the rounding of a file: an image is
+  /// corrupted, then standardised. Where that looks at the image it is done once a pass, its slices
+  /// after that one by one.
   void fill(std::size_t sample, std::int64_t pass, float* out) {
-    const auto& entry = samples.images()[samples.image_of(sample)];
+    const auto image = samples.image_of(sample);
+    const auto& entry = samples.images()[image];
     const auto& slice = samples.sample(sample).slice;
-    const auto decoded = cache.get(samples.image_of(sample));
+    const auto decoded = cache.get(image);
     try {
+      const auto& clean = decoded->clean;
       if (!options.augment) {
-        extract(decoded->clean.volume, slice, decoded->scaling, preprocess, out);
+        extract(clean.volume, slice, decoded->scaling, preprocess, out);
         return;
       }
-      auto draw = draw_of(entry, *options.augment, options.seed);
-      draw.epoch = pass;
-      const auto& clean = decoded->clean;
-      image::Volume volume;
-      if (!clean.measured && !clean.complex_image && slice &&
-          artifact::in_plane(*options.augment, clean.volume) &&
-          slice->axis == artifact::roles_of(clean.volume).slice) {
-        volume = clean.volume;
-        for (const auto index : stored_indices(volume, slice))
-          artifact::corrupt_slice(volume, index, *options.augment, clean.facts, draw, clean.maps);
-      } else {
-        apply_recipe(clean, *options.augment, draw, volume);
+      const auto made = augmented.get({pass, image});
+      if (made->volume) {
+        extract(*made->volume, slice, made->scaling, preprocess, out);
+        return;
       }
-      extract(volume, slice, measure_scaling(volume, preprocess), preprocess, out);
+      auto shown = input_slices(clean.volume, slice, preprocess);
+      std::vector<std::int64_t> indices;
+      for (auto& one : shown) {
+        indices.push_back(one->index);
+        one->index = static_cast<std::int64_t>(indices.size()) - 1;
+      }
+      const auto alone = artifact::corrupt_slices(clean.volume, indices, *options.augment,
+                                                  clean.facts, draw_in(pass, entry), clean.maps);
+      extract(alone, shown, made->scaling, preprocess, out);
     } catch (const DataError& e) {
       const std::string what = e.what();
       if (what.rfind(entry.file, 0) == 0) throw;
       throw DataError(entry.file + ": " + what);
     }
-  }
-
-  /// Slices that a sample shows, each once.
-  std::set<std::int64_t> stored_indices(const image::Volume& volume,
-                                        const std::optional<Slice>& slice) const {
-    std::set<std::int64_t> indices;
-    for (const auto& shown : input_slices(volume, slice, preprocess)) indices.insert(shown->index);
-    return indices;
   }
 
   Batch make(std::vector<std::size_t> wanted, std::int64_t pass) {
@@ -276,7 +321,8 @@ struct BatchLoader::State {
   const Preprocess preprocess;
   const LoaderOptions options;
   const std::size_t pixels;
-  ImageCache cache;
+  Cache<std::size_t, Decoded> cache;
+  Cache<ImageOfPass, Augmented> augmented;
   std::vector<std::size_t> order;
   std::size_t position = 0;
   int batch_size = 1;

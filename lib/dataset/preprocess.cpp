@@ -267,9 +267,13 @@ Preprocess preprocess_from_json(const Json& object, const std::string& name) {
   return preprocess;
 }
 
+bool scales_by_image(const Preprocess& preprocess) {
+  return preprocess.standardisation == Standardisation::volume_percentile;
+}
+
 Scaling measure_scaling(const image::Volume& volume, const Preprocess& preprocess) {
   if (preprocess.standardisation == Standardisation::scale) return {0, preprocess.scale};
-  if (preprocess.standardisation != Standardisation::volume_percentile) return {0, 1};
+  if (!scales_by_image(preprocess)) return {0, 1};
   std::vector<float> values(static_cast<std::size_t>(frame_size(volume)));
   for (std::size_t i = 0; i < values.size(); ++i)
     values[i] = magnitude_at(volume, static_cast<std::int64_t>(i));
@@ -318,11 +322,16 @@ std::vector<std::optional<Slice>> input_slices(const image::Volume& volume,
   return slices;
 }
 
-void extract(const image::Volume& volume, const std::optional<Slice>& wanted,
+void extract(const image::Volume& volume, const std::optional<Slice>& slice, const Scaling& scaling,
+             const Preprocess& preprocess, float* out) {
+  extract(volume, input_slices(volume, slice, preprocess), scaling, preprocess, out);
+}
+
+void extract(const image::Volume& volume, const std::vector<std::optional<Slice>>& slices,
              const Scaling& scaling, const Preprocess& preprocess, float* out) {
   const auto pixels =
       static_cast<std::size_t>(preprocess.size[0]) * static_cast<std::size_t>(preprocess.size[1]);
-  for (const auto& slice : input_slices(volume, wanted, preprocess)) {
+  for (const auto& slice : slices) {
     if (slice)
       extract_slice(volume, *slice, scaling, preprocess, out);
     else

@@ -40,6 +40,7 @@ struct Scaling {
   double offset = 0, factor = 1;
 };
 Scaling measure_scaling(const image::Volume& volume, const Preprocess& preprocess);
+bool scales_by_image(const Preprocess& preprocess);  // whether it looks at the image
 
 /// Stored slices that a sample is made of, in the order of the input: towards right, anterior or
 /// superior. Beside the first and the last slice of an image stands that slice again; a whole image
@@ -57,6 +58,10 @@ std::vector<std::optional<Slice>> input_slices(const image::Volume& volume,
 /// (radiological). out has input_elements(preprocess) elements. Errors as input_slices.
 void extract(const image::Volume& volume, const std::optional<Slice>& slice, const Scaling& scaling,
              const Preprocess& preprocess, float* out);
+
+/// The same of the slices that input_slices gave, which may be of another volume on the same axes.
+void extract(const image::Volume& volume, const std::vector<std::optional<Slice>>& slices,
+             const Scaling& scaling, const Preprocess& preprocess, float* out);
 
 /// Rows and columns of the picture that extract() makes before resampling, cropping and padding,
 /// and their voxel size. Errors as extract.

@@ -117,7 +117,7 @@ TEST_CASE("one slice alone has the bits it has within its volume") {
       const auto plane = image.shape()[2] * image.shape()[3];
       for (const std::int64_t slice : {0, 3, 5}) {
         auto alone = image;
-        corrupt_slice(alone, slice, r, facts, {1, "a", std::nullopt}, maps(image));
+        samples::corrupt_slice(alone, slice, r, facts, {1, "a", std::nullopt}, maps(image));
         CHECK(std::equal(alone.voxels.begin() + slice * plane,
                          alone.voxels.begin() + (slice + 1) * plane,
                          whole.voxels.begin() + slice * plane));

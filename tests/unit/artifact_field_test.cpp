@@ -824,7 +824,8 @@ TEST_CASE("other modes and proxies: any threads, any slice alone, any gain, any 
       CHECK(distance(whole, corrupted(bright, r).volume, 1000) < 1e-5 * norm(bright));
       if (!in_plane(r, image)) continue;
       auto alone = image;
-      corrupt_slice(alone, 3, r, measure_facts(image), {1, "a", std::nullopt}, maps(image));
+      samples::corrupt_slice(alone, 3, r, measure_facts(image), {1, "a", std::nullopt},
+                             maps(image));
       const auto plane = image.shape()[2] * image.shape()[3];
       CHECK(std::equal(alone.voxels.begin() + 3 * plane, alone.voxels.begin() + 4 * plane,
                        whole.voxels.begin() + 3 * plane));

@@ -44,6 +44,19 @@ inline Volume phantom(const mr::Shape& shape, double peak = 1000, std::uint64_t 
   return v;
 }
 
+/// Puts that slice, corrupted alone, in its place.
+inline void corrupt_slice(Volume& v, std::int64_t slice, const mr::artifact::Recipe& recipe,
+                          const mr::artifact::Facts& facts, const mr::artifact::Draw& draw,
+                          const mr::artifact::Maps& maps = {}) {
+  const auto alone = mr::artifact::corrupt_slices(v, {slice}, recipe, facts, draw, maps);
+  const auto axis = static_cast<std::size_t>(3 - mr::artifact::roles_of(v).slice);
+  const auto& shape = v.shape();
+  std::int64_t inner = 1;
+  for (std::size_t a = axis + 1; a < 4; ++a) inner *= shape[a];
+  for (std::int64_t i = 0; i < alone.voxels.size(); ++i)
+    v.voxels[(i / inner * shape[axis] + slice) * inner + i % inner] = alone.voxels[i];
+}
+
 inline Volume two_d(const mr::Shape& shape = {1, 6, 24, 35}, double peak = 1000) {
   auto v = phantom(shape, peak);
   v.spacing_mm = {0.8, 1.1, 4};
