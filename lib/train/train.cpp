@@ -190,8 +190,7 @@ World world_of(const Settings& settings, const Files& files) {
 Before look_back(const Files& files, const Parallel& parallel) {
   std::string checkpoint, finished;
   parallel.on_first([&] {
-    if (files.resume && files.overwrite == Overwrite::no && exists(files.model) &&
-        !exists(files.checkpoint)) {
+    if (files.resume && files.overwrite == Overwrite::no && exists(files.model)) {
       finished = nn::load_model(files.model).info.dump();
     } else if (check_outputs(files)) {
       checkpoint = read_all(files.checkpoint);
@@ -232,11 +231,19 @@ void train(const Settings& asked, const Files& files, const Run& run,
   settings.architecture.labels = static_cast<int>(training.label_names().size());
   if (settings.epoch_samples == 0)
     settings.epoch_samples = static_cast<std::int64_t>(training.size());
-  const auto last = settings.epoch_samples % settings.batch;  // images of an epoch's last batch
+  const auto left = settings.epoch_samples % settings.batch;  // images of an epoch's last batch
+  const auto last = left == 0 ? settings.batch : left;
+  // Where batch norm is local, a process's share is its batch; a share of none is left out.
+  const auto smallest =
+      settings.sync_batch_norm ? last : std::max<std::int64_t>(1, last / parallel.size());
   const auto& size = settings.preprocess.size;
   std::vector<int> pixels(size.begin(), size.end());
   if (settings.architecture.dimensions == 3) pixels.push_back(*settings.preprocess.depth);
-  nn::require_trainable(settings.architecture, pixels, last == 0 ? settings.batch : last);
+  try {
+    nn::require_trainable(settings.architecture, pixels, smallest);
+  } catch (const UsageError& e) {
+    throw UsageError(parallel.once(e.what()));
+  }
 
   const auto description = describe(settings, training, parallel.size());
   if (!before.finished.is_null()) {
@@ -244,6 +251,8 @@ void train(const Settings& asked, const Files& files, const Run& run,
       throw CannotCreateError(parallel.once(
           files.model +
           ": exists, and is of a run with other settings or data; --force begins anew"));
+    // The last thing that a run does; it may have been killed before.
+    parallel.on_first([&] { ::unlink(files.checkpoint.c_str()); });
     messages.inform(files.model + ": was finished before");
     return;
   }

@@ -26,13 +26,11 @@ std::vector<torch::Tensor> as_vector(const List& tensors) {
   return out;
 }
 
-/// "2: fc.weight, fc.bias", of a few at most.
+/// "2: fc.weight, fc.bias"
 std::string listed(const std::vector<std::string>& names) {
-  constexpr std::size_t most = 6;
   std::string text = std::to_string(names.size());
-  for (std::size_t i = 0; i < std::min(most, names.size()); ++i)
-    text += (i == 0 ? ": " : ", ") + names[i];
-  return text + (names.size() > most ? ", ..." : "");
+  for (std::size_t i = 0; i < names.size(); ++i) text += (i == 0 ? ": " : ", ") + names[i];
+  return text;
 }
 
 void begin_with(torch::jit::Module& network, const std::string& path, const Messages& messages) {

@@ -437,7 +437,16 @@ def test_a_stopped_run_exits_75_and_resumes_to_the_same_bytes(
     state = json.loads(checkpoint.read_bytes().split(b"\n")[0])["state"]
     assert len(state["epochs"]) >= 2
     fails(train(manifest, model, *LONG), 73, "m.pt.checkpoint", "--resume")
-    fails(train(manifest, model, *LONG, "--resume", "--lr", "0.5"), 65, "other settings")
+    for option, other in (("--norm", "instance"), ("--width", "8"), ("--blocks", "1")):
+        command = train(manifest, model, *LONG, "--resume")
+        command[command.index(option) + 1] = other
+        fails(command, 65, "other settings")
+    for options in (["--lr", "0.5"], ["--arch", "resnet18"]):
+        fails(train(manifest, model, *LONG, "--resume", *options), 65, "other settings")
+    good = checkpoint.read_bytes()
+    checkpoint.write_bytes(good.replace(b"mr-checkpoint/1", b"mr-checkpoint/2", 1))
+    fails(train(manifest, model, *LONG, "--resume"), 65, "m.pt.checkpoint", "mr-checkpoint/2")
+    checkpoint.write_bytes(good)
     run(train(manifest, model, *LONG, "--resume", "-q", "--threads", "2"))  # recorded: 1
     assert model.read_bytes() == undisturbed.read_bytes()
     assert untimed(log_of(model)) == untimed(log_of(undisturbed))
@@ -450,6 +459,10 @@ def test_a_finished_run_has_nothing_to_resume(run, fails, manifest, tmp_path):
     before = model.stat().st_mtime_ns, model.read_bytes()
     assert b"was finished before" in run(train(manifest, model, "--resume", "--threads", "2")).stderr
     assert (model.stat().st_mtime_ns, model.read_bytes()) == before
+    left = tmp_path / "m.pt.checkpoint"  # killed as its model was there
+    left.write_text("of the last epoch")
+    assert b"was finished before" in run(train(manifest, model, "--resume")).stderr
+    assert (model.stat().st_mtime_ns, model.read_bytes()) == before and not left.exists()
     fails(train(manifest, model), 73, "m.pt", "exists")
     fails(train(manifest, model, "--resume", "--lr", "0.5"), 73, "m.pt", "other settings or data")
     other = manifest.with_name("other.json")
@@ -579,6 +592,18 @@ def test_processes_that_share_batches_step_as_one_process(run, partly_unknown, s
     assert largest_difference(tmp_path / "three.pt", tmp_path / "nine.pt") < 1e-5
 
 
+def test_one_step_of_two_processes_has_the_gradient_of_one(run, images, tmp_path):
+    """Of 2 x 16 images and of 32: plain gradient descent at rate 1 steps by the gradient."""
+    folder, entries = images
+    entries = [{**e, "split": "train" if e["split"] != "val" else "val"} for e in entries]
+    many = write_manifest(folder / "many.json", entries)
+    step = ["--norm", "group", "--groups", "2", "--optimiser", "sgd", "--wd", "0",
+            "--lr", "1", "--epochs", "1", "--epoch-samples", "32", "--batch", "32", "-q"]
+    run(train(many, tmp_path / "one.pt", *step))
+    train_parallel(2, many, tmp_path / "two.pt", *step)
+    assert 0 < largest_difference(tmp_path / "two.pt", tmp_path / "one.pt") < 1e-5
+
+
 def test_synchronised_batch_norm_steps_as_one_process(run, partly_unknown, schema, tmp_path):
     steps = ["batch" if word == "group" else word for word in STEPS]
     run(train(partly_unknown, tmp_path / "one.pt", *steps, "--batch", "9"))
@@ -587,6 +612,9 @@ def test_synchronised_batch_norm_steps_as_one_process(run, partly_unknown, schem
     assert largest_difference(tmp_path / "sync.pt", tmp_path / "one.pt") < 1e-5
     assert largest_difference(tmp_path / "local.pt", tmp_path / "one.pt") > 1e-3
     assert info(tmp_path / "sync.pt")["training"]["batch_norm"] == "synchronised"
+    assert info(tmp_path / "local.pt")["training"]["batch_norm"] == "local"
+    header = json.loads((tmp_path / "local.pt.log.jsonl").read_text().split("\n")[0])
+    assert header["training"]["batch_norm"] == "local"
     schema("mr-model")(info(tmp_path / "sync.pt"))
     ours, theirs = (log_of(tmp_path / name)[1] for name in ("sync.pt", "one.pt"))
     assert np.isclose(ours["val_loss"], theirs["val_loss"], rtol=1e-5)
@@ -649,7 +677,8 @@ def test_what_stops_all_processes_is_said_once(manifest, tmp_path):
     model.write_text("precious")
     for options, status, part in (
             (["-q"], 73, "m.pt: exists"),
-            (["-f", "-q", "--optimiser", "sgd", "--lr", "1e30"], 65, "not finite")):
+            (["-f", "-q", "--optimiser", "sgd", "--lr", "1e30"], 65, "not finite"),
+            (["-f", "-q", "--norm", "cnsn", "--batch", "2"], 64, "batch of 1")):
         statuses, messages = ends(start_processes(2, manifest, model, *options))
         assert statuses == [status, status]
         assert part in messages[0] and messages[0].count("\n") == 1 and messages[1] == ""
@@ -781,6 +810,7 @@ def test_a_loss_that_is_not_finite_names_the_samples(fails, manifest, tmp_path):
     (["--norm", "group", "--groups", "3"], "3 groups"),
     (["--size", "16"], "--size"),
     (["--size", "16x0"], "--size"),
+    (["--arch", "resnet18", "--size", "7x64"], "at least 8 pixels"),
     (["--standardise", "zscore"], "zscore"),
     (["--operating-rule", "best"], "operating rule"),
     (["--device", "gpu"], "--device"),
@@ -910,9 +940,16 @@ def test_the_list_of_schemes_is_that_of_the_man_page_and_of_the_networks(run, ma
     names = [scheme["name"] for scheme in listed]
     assert len(names) == 13 and run(["mr-train", "norms"]).stdout.decode().count("source:") == 13
     page = (ROOT / "man" / "mr-train.1").read_text().replace("\\-", "-")
+    section = page.split(".SS Normalization")[1].split(".PP")[0]
+    entries = {lines[0].split()[1]: " ".join(lines[1:])
+               for lines in (entry.strip().split("\n") for entry in section.split(".TP\n")[1:])}
+    assert list(entries) == names
     for scheme in listed:
-        assert f".BR {scheme['name']}" in page or f".B {scheme['name']}" in page, scheme["name"]
-        assert scheme["source"].split(",")[0] in page.replace("\n", " "), scheme["source"]
+        entry = entries[scheme["name"]]
+        defaults = ", ".join(f"{p['name']}={p['default']:g}" for p in scheme["parameters"])
+        assert scheme["summary"].split(": ", 1)[-1].lower() in entry.lower()
+        assert entry.endswith(f"{scheme['formula']}. {scheme['source']}." +
+                              (f" Parameters: {defaults}." if defaults else "")), entry
 
 
 def test_crossnorm_is_drawn_from_the_seed(run, manifest, tmp_path):
@@ -1092,3 +1129,11 @@ def test_pretrained_torchvision_weights_load_by_name(run, manifest, tmp_path):
     for name, tensor in state.items():
         if not name.startswith("fc") and not name.endswith("num_batches_tracked"):
             assert torch.allclose(got[name], tensor, rtol=1e-6, atol=1e-7), name
+
+
+def test_a_log_is_a_table_to_pandas(models):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_json(f"{models['batch']}.log.jsonl", lines=True)
+    epochs = table[table["epoch"].notna()]
+    assert list(epochs["epoch"]) == list(range(1, len(epochs) + 1)) and len(epochs) > 0
+    assert epochs["train_loss"].notna().all() and epochs["val_loss"].notna().all()

@@ -63,6 +63,34 @@ TEST_CASE("the published network has 11,574,472 parameters, whatever its norm") 
   }
 }
 
+/// Parameters of a pre-activation ResNet, counted from the paper's figure: no norm after the last
+/// block, an average pool to 10 x 10 before the heads.
+std::int64_t counted(const std::vector<int>& blocks, bool bottleneck, std::int64_t labels) {
+  std::int64_t in = 64, sum = 9 * in;
+  for (std::size_t s = 0; s < blocks.size(); ++s)
+    for (int b = 0; b < blocks[s]; ++b) {
+      const std::int64_t c = 64 << s, out = bottleneck ? 4 * c : c;
+      sum += bottleneck ? in * c + 9 * c * c + c * out : 9 * in * c + 9 * c * c;
+      sum += 2 * (bottleneck ? in + 2 * c : in + c);  // norms before the convolutions
+      if (in != out) sum += in * out;
+      in = out;
+    }
+  return sum + 2 * labels * (100 * in + 1);
+}
+
+TEST_CASE("deeper pre-activation networks have the parameters of their layers") {
+  for (const auto& [shape, blocks, bottleneck] :
+       {std::tuple<std::string, std::vector<int>, bool>{"preact-resnet18", {2, 2, 2, 2}, false},
+        {"preact-resnet34", {3, 4, 6, 3}, false},
+        {"preact-resnet50", {3, 4, 6, 3}, true}}) {
+    CAPTURE(shape);
+    auto a = find_architecture(shape);
+    a.labels = 4;
+    CHECK(count_parameters(make_network(a, 1)) == counted(blocks, bottleneck, 4));
+  }
+  CHECK(counted({2, 2, 2, 2}, false, 4) == 11574472);
+}
+
 TEST_CASE("batch norm alone has buffers: a mean and a variance per channel") {
   const auto count = [](const std::string& kind) {
     std::int64_t n = 0;
@@ -208,7 +236,11 @@ TEST_CASE("a batch-free scheme scores an image in training as in a batch; the ta
   for (const auto& scheme : schemes()) {
     CAPTURE(scheme.name);
     auto network = make_network(small(scheme.name), 1);
-    if (scheme.name == "fixup") continue;  // its first scores are 0
+    for (const auto& p : network.named_parameters())  // fixup's first scores are 0
+      if (scheme.name == "fixup" && p.value.dim() > 1) {
+        const torch::NoGradGuard no_grad;
+        p.value.add_(0.01);
+      }
     const auto whole = run(network, x).slice(0, 2, 4);
     const double change = distance(whole, run(network, x.slice(0, 2, 4)));
     CHECK((change < 1e-5) == scheme.batch_free);
@@ -236,10 +268,11 @@ TEST_CASE("names of schemes: parameters said come back, others are left out, gro
 namespace {
 
 /// One norm layer of a small network, in training mode.
-torch::jit::Module layer(const std::string& scheme, int groups = 2) {
+torch::jit::Module layer(const std::string& scheme, int groups = 2,
+                         const std::string& place = "norm1") {
   auto a = small(scheme);
   set_groups(a.normalization, groups);
-  return make_network(a, 1).attr("stage1_block1").toModule().attr("norm1").toModule();
+  return make_network(a, 1).attr("stage1_block1").toModule().attr(place).toModule();
 }
 
 torch::Tensor features(double scale = 1) {
@@ -279,16 +312,20 @@ TEST_CASE("invariance to a gain and to an offset of the input, exact where a sch
   };
   for (const Row& row :
        {Row{"batch", true, true}, Row{"group", true, true}, Row{"layer_chw", true, true},
-        Row{"layer_c", true, true}, Row{"instance", true, true}, Row{"frn", true, false},
-        Row{"evonorm-s0", false, false}, Row{"nf", false, false}, Row{"fixup", false, false}}) {
+        Row{"layer_c", true, true}, Row{"instance", true, true}, Row{"ws+group", true, true},
+        Row{"ibn", true, true}, Row{"cnsn", true, true}, Row{"batch-renorm", false, false},
+        Row{"frn", true, false}, Row{"evonorm-s0", false, false}, Row{"nf", false, false},
+        Row{"fixup", false, false}}) {
     CAPTURE(row.scheme);
-    // eps is small beside a variance of 1e6; a sigmoid is not a step for values about 1.
-    const auto x = features(row.gain ? 1e3 : 1);
-    auto norm = layer(row.scheme);  // batch norm in training: statistics of the batch
+    // eps is little beside a variance of up to 1e6; a sigmoid is not a step for values about 1.
+    const auto x = features(row.gain ? 1e3 : 1).to(torch::kDouble);
+    // Batch norms in training: statistics of the batch. IBN-a has its own after a convolution.
+    auto norm = layer(row.scheme, 2, row.scheme == "ibn" ? "norm2" : "norm1");
+    norm.to(torch::kDouble);
     const auto y = run(norm, x);
     const double size = y.abs().max().item<double>();
-    CHECK((distance(run(norm, 3 * x), y) < 1e-4 * size) == row.gain);
-    CHECK((distance(run(norm, x + (row.gain ? 500 : 0.5)), y) < 1e-3 * size) == row.offset);
+    CHECK((distance(run(norm, 3 * x), y) < 1e-7 * size) == row.gain);
+    CHECK((distance(run(norm, x + (row.gain ? 500 : 0.5)), y) < 1e-9 * size) == row.offset);
   }
 }
 
