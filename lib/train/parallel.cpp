@@ -81,9 +81,7 @@ c10::intrusive_ptr<c10d::Store> open_store(const World& world) {
   options.port = static_cast<std::uint16_t>(world.port);
   options.isServer = world.rank == 0 && world.prefix.empty();
   if (world.prefix.empty()) options.numWorkers = static_cast<std::size_t>(world.size);
-#if MR_TORCH_AT_LEAST(2, 4)
-  options.useLibUV = false;  // every build has the other server, and both talk alike
-#endif
+  nn::use_plain_server(options);
   auto store = c10::make_intrusive<c10d::TCPStore>(world.address, options);
   if (world.prefix.empty()) return store;
   return c10::make_intrusive<c10d::PrefixStore>(world.prefix, store);

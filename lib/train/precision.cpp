@@ -1,6 +1,5 @@
 #include "train/precision.h"
 
-#include <ATen/autocast_mode.h>
 #include <torch/library.h>
 
 #include "base/error.h"
@@ -8,21 +7,6 @@
 
 namespace mr::train {
 namespace {
-
-void set_autocast(c10::Device device, bool on, at::ScalarType type) {
-#if MR_TORCH_AT_LEAST(2, 4)
-  at::autocast::set_autocast_dtype(device.type(), type);
-  at::autocast::set_autocast_enabled(device.type(), on);
-#else
-  if (device.is_cuda()) {
-    at::autocast::set_autocast_gpu_dtype(type);
-    at::autocast::set_enabled(on);
-  } else {
-    at::autocast::set_autocast_cpu_dtype(type);
-    at::autocast::set_cpu_enabled(on);
-  }
-#endif
-}
 
 // Norms compute in float32. On the CPU autocast would leave them bfloat16 images: batch norm then
 // loses clean AUROC, and group norm of LibTorch 1.13 refuses images and weights of two types.
@@ -93,12 +77,12 @@ std::string check_precision(Precision precision, c10::Device device) {
 
 Autocast::Autocast(Precision precision, c10::Device device)
     : on_(precision != Precision::float32), device_(device) {
-  if (on_) set_autocast(device_, true, type_of(precision));
+  if (on_) nn::set_autocast(device_, true, type_of(precision));
 }
 
 Autocast::~Autocast() {
   if (!on_) return;
-  set_autocast(device_, false, at::kBFloat16);
+  nn::set_autocast(device_, false, at::kBFloat16);
   at::autocast::clear_cache();  // of weights, which the next step changes
 }
 
