@@ -460,7 +460,7 @@ void convert(const ConvertOptions& o, const mr::Run& run, const mr::Messages& me
 
 std::string norms(bool as_json) {
   mr::Json list = mr::Json::array();
-  std::string text;
+  std::string text = std::string(mr::nn::scheme_symbols) + "\n\n";
   for (const auto& scheme : mr::nn::schemes()) {
     mr::Json parameters = mr::Json::array();
     text += scheme.name + ": " + scheme.summary + "\n  " + scheme.formula +

@@ -80,7 +80,7 @@ std::vector<Scheme> make_schemes() {
        "m_i) "
        "/ s_i + m_j for a permutation j of the images; SelfNorm: y = x sigmoid(batch(u m + v s)); "
        "m, s: "
-       "mean and standard deviation over (H, W)",
+       "mean and standard deviation over (H, W); u, v per channel, uniform in +-1/sqrt(2) at first",
        "Tang et al. 2021, eq. 3 and 5, with one gate as in the authors' program",
        false,
        true,
@@ -135,7 +135,7 @@ std::vector<Scheme> make_schemes() {
        "blocks of m "
        "convolutions; the last one and the heads: 0; a scalar bias before each convolution and "
        "ReLU, a "
-       "scalar multiplier at the end of each branch",
+       "scalar multiplier at the end of each branch, 0 and 1 at first",
        "Zhang et al. 2019, section 3",
        true,
        false,
@@ -160,6 +160,11 @@ double parse_value(const std::string& where, const SchemeParameter& p, const std
 }
 
 }  // namespace
+
+const char* const scheme_symbols =
+    "x is [N, C, H, W], y the output, w and b a weight and a bias per channel that begin as 1 and "
+    "0. Running means and variances begin as 0 and 1, the weights of convolutions Kaiming normal "
+    "by fan-out.";
 
 const std::vector<Scheme>& schemes() {
   static const std::vector<Scheme> all = make_schemes();

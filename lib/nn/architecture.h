@@ -23,8 +23,7 @@ struct SchemeParameter {
 struct Scheme {
   std::string name;
   std::string summary;  // a line
-  std::string formula;  // plain text; x is [N, C, H, W], y the output, w and b a weight and a bias
-                        // per channel that begin as 1 and 0
+  std::string formula;  // plain text, in the symbols of scheme_symbols
   std::string source;   // author, year, equation
   bool batch_free;      // in training, one image alone gives what it gives in a batch
   bool running;         // keeps running statistics: what can be adapted at test time
@@ -32,6 +31,8 @@ struct Scheme {
 };
 
 const std::vector<Scheme>& schemes();
+/// What their formulas' symbols mean, and what all of them begin with.
+extern const char* const scheme_symbols;
 std::vector<std::string> scheme_names();
 /// throws UsageError with the nearest name
 const Scheme& find_scheme(const std::string& name);

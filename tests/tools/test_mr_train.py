@@ -944,6 +944,8 @@ def test_the_list_of_schemes_is_that_of_the_man_page_and_of_the_networks(run, ma
     entries = {lines[0].split()[1]: " ".join(lines[1:])
                for lines in (entry.strip().split("\n") for entry in section.split(".TP\n")[1:])}
     assert list(entries) == names
+    symbols = run(["mr-train", "norms"]).stdout.decode().split("\n")[0]
+    assert symbols in section.replace("\n", " ")
     for scheme in listed:
         entry = entries[scheme["name"]]
         defaults = ", ".join(f"{p['name']}={p['default']:g}" for p in scheme["parameters"])
@@ -1116,18 +1118,20 @@ def test_bad_files_of_weights(fails, manifest, tmp_path):
     fails(train(manifest, out, *UNTRAINED, "--init", tmp_path / "absent", "-q"), 66, "absent")
 
 
-def test_pretrained_torchvision_weights_load_by_name(run, manifest, tmp_path):
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "densenet121"])
+def test_pretrained_torchvision_weights_load_by_name(run, manifest, tmp_path, arch):
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(3)
-    state = torchvision.models.resnet18(weights=None).state_dict()
-    path = write_safetensors(tmp_path / "resnet18.safetensors", state)
-    p = run(["mr-train", "--arch", "resnet18", "--neighbours", "3", "--size", "32x32", *UNTRAINED,
+    state = getattr(torchvision.models, arch)(weights=None).state_dict()
+    path = write_safetensors(tmp_path / "weights.safetensors", state)
+    p = run(["mr-train", "--arch", arch, "--neighbours", "3", "--size", "32x32", *UNTRAINED,
              "--epoch-samples", "2", "--batch", "2", "-t", "1", "--norm", "batch:momentum=0", "--init", path,
              manifest, "-o", tmp_path / "m.pt"])
-    assert b"of another shape 2: fc.weight" in p.stderr and b"not in it" not in p.stderr
+    head = "classifier" if arch == "densenet121" else "fc"
+    assert f"of another shape 2: {head}.weight".encode() in p.stderr and b"not in it" not in p.stderr
     got = torch.jit.load(str(tmp_path / "m.pt")).state_dict()
     for name, tensor in state.items():
-        if not name.startswith("fc") and not name.endswith("num_batches_tracked"):
+        if not name.startswith(head) and not name.endswith("num_batches_tracked"):
             assert torch.allclose(got[name], tensor, rtol=1e-6, atol=1e-7), name
 
 
