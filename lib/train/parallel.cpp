@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <iostream>
 #include <vector>
 
 #include "base/error.h"
@@ -126,6 +127,15 @@ std::shared_ptr<Group> group_of(const c10::intrusive_ptr<Backend>& backend) {
 }
 
 #ifdef MR_GLOO
+/// Of std::cerr, where Gloo from 2025 on tells that it has connected.
+struct Silence {
+  std::streambuf* const kept = std::cerr.rdbuf(nullptr);
+  Silence() = default;
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+  ~Silence() { std::cerr.rdbuf(kept); }
+};
+
 /// The network interface: GLOO_SOCKET_IFNAME, as in PyTorch; processes that meet at the loopback
 /// address stay there.
 std::shared_ptr<::gloo::transport::Device> network_device(const World& world) {
@@ -149,8 +159,10 @@ std::shared_ptr<Group> open_group([[maybe_unused]] const World& world, c10::Devi
   if (device.is_cpu()) {
     auto options = c10d::ProcessGroupGloo::Options::create();
     options->devices.push_back(network_device(world));
-    return group_of<Group>(c10::make_intrusive<c10d::ProcessGroupGloo>(
-        open_store(world), world.rank, world.size, options));
+    const auto store = open_store(world);
+    const Silence silence;
+    return group_of<Group>(
+        c10::make_intrusive<c10d::ProcessGroupGloo>(store, world.rank, world.size, options));
   }
 #endif
   throw UsageError(std::string("--parallel: this build lacks ") +
