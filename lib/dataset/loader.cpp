@@ -71,6 +71,12 @@ struct Decoded {
   std::size_t bytes = 0;
 };
 
+/// What a network sees of a sample that is not augmented.
+struct Picture {
+  std::vector<float> pixels;
+  std::size_t bytes = 0;
+};
+
 /// An image under the augmentation of a pass.
 struct Augmented {
   std::optional<image::Volume> volume;  // unset where slices of it are made one by one
@@ -163,6 +169,7 @@ struct BatchLoader::State {
         options(std::move(o)),
         pixels(input_elements(p)),
         cache(options.cache_bytes, [this](std::size_t image) { return decode(image); }),
+        pictures(options.cache_bytes, [this](std::size_t sample) { return picture(sample); }),
         augmented(options.cache_bytes, [this](const ImageOfPass& key) { return augment(key); }) {
     for (int t = 0; t < std::max(1, options.threads); ++t) pool.emplace_back([this] { work(); });
   }
@@ -206,6 +213,31 @@ struct BatchLoader::State {
     return decoded;
   }
 
+  /// What is wrong with an image's sample names the image's file.
+  template <typename Body>
+  static void naming(const ImageEntry& entry, const Body& body) {
+    try {
+      body();
+    } catch (const DataError& e) {
+      const std::string what = e.what();
+      if (what.rfind(entry.file, 0) == 0) throw;
+      throw DataError(entry.file + ": " + what);
+    }
+  }
+
+  Picture picture(std::size_t sample) {
+    const auto image = samples.image_of(sample);
+    const auto decoded = cache.get(image);
+    Picture made;
+    made.pixels.resize(pixels);
+    made.bytes = 4 * pixels + 256;
+    naming(samples.images()[image], [&] {
+      extract(decoded->clean.volume, samples.sample(sample).slice, decoded->scaling, preprocess,
+              made.pixels.data());
+    });
+    return made;
+  }
+
   artifact::Draw draw_in(std::int64_t pass, const ImageEntry& entry) const {
     auto draw = draw_of(entry, *options.augment, options.seed);
     draw.epoch = pass;
@@ -245,22 +277,15 @@ struct BatchLoader::State {
   /// As evaluation would show it under the same draw, but for the rounding of a file: an image is
   /// corrupted, then standardised. Where that looks at the image it is done once a pass, its slices
   /// after that one by one.
-  void fill(std::size_t sample, std::int64_t pass, float* out) {
+  void show_augmented(std::size_t sample, std::int64_t pass, float* out) {
     const auto image = samples.image_of(sample);
     const auto& entry = samples.images()[image];
     const auto& slice = samples.sample(sample).slice;
     const auto decoded = cache.get(image);
-    try {
-      const auto& clean = decoded->clean;
-      if (!options.augment) {
-        extract(clean.volume, slice, decoded->scaling, preprocess, out);
-        return;
-      }
+    const auto& clean = decoded->clean;
+    naming(entry, [&] {
       const auto made = augmented.get({pass, image});
-      if (made->volume) {
-        extract(*made->volume, slice, made->scaling, preprocess, out);
-        return;
-      }
+      if (made->volume) return extract(*made->volume, slice, made->scaling, preprocess, out);
       auto shown = input_slices(clean.volume, slice, preprocess);
       std::vector<std::int64_t> indices;
       for (auto& one : shown) {
@@ -270,11 +295,13 @@ struct BatchLoader::State {
       const auto alone = artifact::corrupt_slices(clean.volume, indices, *options.augment,
                                                   clean.facts, draw_in(pass, entry), clean.maps);
       extract(alone, shown, made->scaling, preprocess, out);
-    } catch (const DataError& e) {
-      const std::string what = e.what();
-      if (what.rfind(entry.file, 0) == 0) throw;
-      throw DataError(entry.file + ": " + what);
-    }
+    });
+  }
+
+  void fill(std::size_t sample, std::int64_t pass, float* out) {
+    if (options.augment) return show_augmented(sample, pass, out);
+    const auto made = pictures.get(sample);
+    std::copy(made->pixels.begin(), made->pixels.end(), out);
   }
 
   Batch make(std::vector<std::size_t> wanted, std::int64_t pass) {
@@ -322,6 +349,7 @@ struct BatchLoader::State {
   const LoaderOptions options;
   const std::size_t pixels;
   Cache<std::size_t, Decoded> cache;
+  Cache<std::size_t, Picture> pictures;
   Cache<ImageOfPass, Augmented> augmented;
   std::vector<std::size_t> order;
   std::size_t position = 0;

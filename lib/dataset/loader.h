@@ -71,9 +71,10 @@ struct Batch {
 
 struct LoaderOptions {
   int threads = 1;
-  std::optional<artifact::Recipe> augment;         // a fresh draw per sample and epoch
-  std::uint64_t seed = 0;                          // of the augmentation
-  std::size_t cache_bytes = std::size_t{1} << 30;  // of images, and again of augmented ones
+  std::optional<artifact::Recipe> augment;  // a fresh draw per sample and epoch
+  std::uint64_t seed = 0;                   // of the augmentation
+  std::size_t cache_bytes = std::size_t{1}
+                            << 30;  // of images, and again of pictures or augmented images
 };
 
 /// Gives batches in the order asked for; decoding, corruption and preprocessing run in threads.

@@ -58,10 +58,12 @@ struct Images {
     std::vector<float> pixels;
     for (std::size_t i = set.size(); i-- > 0;) {
       const auto& entry = set.images()[set.image_of(i)];
-      auto draw = draw_of(entry, *options.augment, options.seed);
-      draw.epoch = epoch;
-      mr::image::Volume volume;
-      apply_recipe(read_clean(entry, {}), *options.augment, draw, volume);
+      auto volume = read_clean(entry, {}).volume;
+      if (options.augment) {
+        auto draw = draw_of(entry, *options.augment, options.seed);
+        draw.epoch = epoch;
+        apply_recipe(read_clean(entry, {}), *options.augment, draw, volume);
+      }
       std::vector<float> one(input_elements(preprocess));
       extract(volume, set.sample(i).slice, measure_scaling(volume, preprocess), preprocess,
               one.data());
@@ -121,4 +123,27 @@ TEST_CASE("an augmented whole image is the one that evaluation makes of the same
   LoaderOptions options;
   options.augment = samples::recipe({"rician:4"});
   CHECK(images.loaded(preprocess, options, 1) == images.expected(preprocess, options, 1));
+}
+
+TEST_CASE("pictures are the same from a cache, from one that keeps nothing, and made anew") {
+  for (const int neighbours : {1, 3}) {
+    const Images images(false);
+    Preprocess preprocess;
+    preprocess.size = {20, 24};
+    preprocess.spacing_mm = 1.3;
+    preprocess.neighbours = neighbours;
+    LoaderOptions options;
+    options.threads = 2;
+    const auto expected = images.expected(preprocess, options, 1);
+    CHECK(images.loaded(preprocess, options, 1) == expected);
+    options.cache_bytes = 1;
+    CHECK(images.loaded(preprocess, options, 1) == expected);
+    BatchLoader loader(images.set, preprocess, {});
+    Batch first, again;
+    for (auto* batch : {&first, &again}) {
+      loader.start({1, 0, 1}, 3, 1);
+      REQUIRE(loader.next(*batch));
+    }
+    CHECK(first.pixels == again.pixels);
+  }
 }
