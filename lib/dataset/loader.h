@@ -73,8 +73,8 @@ struct LoaderOptions {
   int threads = 1;
   std::optional<artifact::Recipe> augment;  // a fresh draw per sample and epoch
   std::uint64_t seed = 0;                   // of the augmentation
-  std::size_t cache_bytes = std::size_t{1}
-                            << 30;  // of images, and again of pictures or augmented images
+  // Of decoded images, and again of pictures or of augmented images.
+  std::size_t cache_bytes = std::size_t{1} << 29;
 };
 
 /// Gives batches in the order asked for; decoding, corruption and preprocessing run in threads.
