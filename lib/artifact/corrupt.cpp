@@ -529,8 +529,7 @@ image::Volume corrupt_slices(const image::Volume& volume, const std::vector<std:
   for (std::int64_t frame = 0; frame < volume.frames(); ++frame) {
     const Window place(out, plan.roles, frame);
     for (std::size_t i = 0; i < slices.size(); ++i) {
-      auto block = plan.acts() ? corrupted(volume, plan, frame, slices[i], 1, 1)
-                               : Window(volume, plan.roles, frame).gather(volume, slices[i], 1, 1);
+      auto block = corrupted(volume, plan, frame, slices[i], 1, 1);
       block.first_slice = static_cast<std::int64_t>(i);
       place.scatter(block, out, 1);
     }

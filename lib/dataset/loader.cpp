@@ -288,8 +288,8 @@ struct BatchLoader::State {
       if (made->volume) return extract(*made->volume, slice, made->scaling, preprocess, out);
       auto shown = input_slices(clean.volume, slice, preprocess);
       std::vector<std::int64_t> indices;
-      for (auto& one : shown) {
-        indices.push_back(one->index);
+      for (auto& one : shown) {  // beside the last slice of an image stands that slice again
+        if (indices.empty() || indices.back() != one->index) indices.push_back(one->index);
         one->index = static_cast<std::int64_t>(indices.size()) - 1;
       }
       const auto alone = artifact::corrupt_slices(clean.volume, indices, *options.augment,

@@ -99,14 +99,17 @@ constexpr Index up_to(Index n, Index step) {
   return (n + step - 1) / step * step;
 }
 
-Index filter_block() {
-  return has_avx512() ? Avx512::filters : Avx2::filters;
+/// What body(Avx512{}) or body(Avx2{}) gives, whichever this machine has.
+template <typename Body>
+auto on_this_machine(const Body& body) {
+  return has_avx512() ? body(Avx512{}) : body(Avx2{});
 }
 
 /// Numbers from one point of a block of filters to the next: not a multiple of 4 KiB, which would
 /// have all points in the same lines of the cache.
+template <typename Isa>
 Index filter_step(Index in) {
-  return in * filter_block() + 16;
+  return in * Isa::filters + 16;
 }
 
 /// How images are cut into units. A tile is 2x2 outputs; tiles are counted along rows. A band is
@@ -285,7 +288,7 @@ struct Kernel {
                                  const float* filters, const float* bias, float* y, Index first,
                                  Index last) {
     const Index groups = up_to(u.bands_per_unit * u.vectors, Isa::vectors) / Isa::vectors;
-    const Index map = c.height * c.width, filter_step = mr::nn::filter_step(c.in);
+    const Index map = c.height * c.width, filter_step = mr::nn::filter_step<Isa>(c.in);
     Pixels pixels(u);
     const Index step = apart(groups * c.in * Isa::vectors);
     Vectors input(points * step);
@@ -420,33 +423,34 @@ struct Kernel {
   }
 };
 
-MR_AVX512 void convolve_avx512(const Convolution3x3& c, const Units& u, const float* x,
-                               const float* filters, const float* bias, float* y, Index first,
-                               Index last) {
+MR_AVX512 void convolve_units(Avx512, const Convolution3x3& c, const Units& u, const float* x,
+                              const float* filters, const float* bias, float* y, Index first,
+                              Index last) {
   Kernel<Avx512>::convolve(c, u, x, filters, bias, y, first, last);
 }
-MR_AVX2 void convolve_avx2(const Convolution3x3& c, const Units& u, const float* x,
-                           const float* filters, const float* bias, float* y, Index first,
-                           Index last) {
+MR_AVX2 void convolve_units(Avx2, const Convolution3x3& c, const Units& u, const float* x,
+                            const float* filters, const float* bias, float* y, Index first,
+                            Index last) {
   Kernel<Avx2>::convolve(c, u, x, filters, bias, y, first, last);
 }
-MR_AVX512 void gradient_avx512(const Convolution3x3& c, const Units& u, const float* x,
-                               const float* dy, Index first_map, Index maps, float* sum,
-                               Index first, Index last) {
+MR_AVX512 void gradient_of_units(Avx512, const Convolution3x3& c, const Units& u, const float* x,
+                                 const float* dy, Index first_map, Index maps, float* sum,
+                                 Index first, Index last) {
   Kernel<Avx512>::gradient(c, u, x, dy, first_map, maps, sum, first, last);
 }
-MR_AVX2 void gradient_avx2(const Convolution3x3& c, const Units& u, const float* x, const float* dy,
-                           Index first_map, Index maps, float* sum, Index first, Index last) {
+MR_AVX2 void gradient_of_units(Avx2, const Convolution3x3& c, const Units& u, const float* x,
+                               const float* dy, Index first_map, Index maps, float* sum,
+                               Index first, Index last) {
   Kernel<Avx2>::gradient(c, u, x, dy, first_map, maps, sum, first, last);
 }
 
 /// G w G^T of the blocks [first, last) of [K, C] filters, each [points, C, filters of a block];
 /// filter(k, c) gives the first of the nine numbers of a filter, which lie `next` apart.
-template <typename Filter>
+template <typename Isa, typename Filter>
 void transform_filters(Index out, Index in, const Filter& filter, Index next, Index first,
                        Index last, float* all) {
   const auto half = [](float p, float q, float r) { return .5F * (p + q + r); };
-  const Index block = filter_block(), step = filter_step(in);
+  const Index block = Isa::filters, step = filter_step<Isa>(in);
   for (Index k = first * block; k < std::min(out, last * block); ++k)
     for (Index c = 0; c < in; ++c) {
       const float* w = filter(k, c);
@@ -468,27 +472,25 @@ void transform_filters(Index out, Index in, const Filter& filter, Index next, In
 }
 
 /// `filter` and `next` as above.
-template <typename Filter>
+template <typename Isa, typename Filter>
 void convolve(const Convolution3x3& c, const float* x, const Filter& filter, Index next,
               const float* bias, float* y, const Threads& threads) {
-  const Index blocks = up_to(c.out, filter_block()) / filter_block();
-  Floats filters(static_cast<std::size_t>(blocks * points * filter_step(c.in)));
+  const Index blocks = up_to(c.out, Isa::filters) / Isa::filters;
+  Floats filters(static_cast<std::size_t>(blocks * points * filter_step<Isa>(c.in)));
   threads.ranges(blocks, [&](Index first, Index last) {
-    transform_filters(c.out, c.in, filter, next, first, last, filters.data());
+    transform_filters<Isa>(c.out, c.in, filter, next, first, last, filters.data());
   });
-  const auto units = has_avx512() ? convolution_units<Avx512>(c, threads.count)
-                                  : convolution_units<Avx2>(c, threads.count);
+  const auto units = convolution_units<Isa>(c, threads.count);
   threads.ranges(units.count(), [&](Index first, Index last) {
-    (has_avx512() ? convolve_avx512 : convolve_avx2)(c, units, x, filters.data(), bias, y, first,
-                                                     last);
+    convolve_units(Isa{}, c, units, x, filters.data(), bias, y, first, last);
   });
 }
 
 /// G^T s G of the filters [first, last) of a sum of gradients of `maps` maps.
+template <typename Isa>
 void transform_sum(const Convolution3x3& c, Index maps, const float* sum, float* dw, Index first,
                    Index last) {
-  const Index rows = has_avx512() ? Avx512::rows : Avx2::rows;
-  const Index columns = has_avx512() ? Avx512::columns : Avx2::columns;
+  const Index rows = Isa::rows, columns = Isa::columns;
   const Index outs = up_to(maps, rows), ins = up_to(c.in, columns);
   dw += first * c.in * 9;
   for (Index k = first; k < last; ++k)
@@ -510,51 +512,22 @@ void transform_sum(const Convolution3x3& c, Index maps, const float* sum, float*
     }
 }
 
-}  // namespace
-
-bool suits_winograd(const Convolution3x3& c) {
-  constexpr Index few = 8;               // channels, of which the transforms cost most
-  constexpr Index far_bytes = 16 << 20;  // of a row of tiles
-  const Index lanes = has_avx512() ? Avx512::lanes : Avx2::lanes;
-  const Index bytes = has_avx512() ? vector_bytes<Avx512>(c) : vector_bytes<Avx2>(c);
-  const Index tiles_x = (c.width + 1) / 2, tiles_y = (c.height + 1) / 2;
-  return has_avx2() && c.in >= few && c.out >= few &&
-         up_to(tiles_x, lanes) / lanes * bytes <= far_bytes &&
-         4 * points * up_to(tiles_y * tiles_x, lanes) < 3 * 9 * c.height * c.width;
-}
-
-void winograd_convolve(const Convolution3x3& c, const float* x, const float* w, const float* bias,
-                       float* y, const Threads& threads) {
-  convolve(
-      c, x, [&](Index k, Index channel) { return w + (k * c.in + channel) * 9; }, 1, bias, y,
-      threads);
-}
-
-void winograd_image_gradient(const Convolution3x3& c, const float* dy, const float* w, float* dx,
-                             const Threads& threads) {
-  convolve(
-      {c.images, c.out, c.in, c.height, c.width}, dy,
-      [&](Index channel, Index k) { return w + (k * c.in + channel) * 9 + 8; }, -1, nullptr, dx,
-      threads);
-}
-
-void winograd_filter_gradient(const Convolution3x3& c, const float* x, const float* dy, float* dw,
-                              const Threads& threads) {
-  const auto units = has_avx512() ? gradient_units<Avx512>(c, threads.count)
-                                  : gradient_units<Avx2>(c, threads.count);
+template <typename Isa>
+void filter_gradient(const Convolution3x3& c, const float* x, const float* dy, float* dw,
+                     const Threads& threads) {
+  const auto units = gradient_units<Isa>(c, threads.count);
   // Some maps at a time: each thread has a sum of its own.
   constexpr Index sums_size = 1 << 26;
-  const Index map_size = points * up_to(c.in, Avx512::columns) * threads.count;
-  const Index step = std::max(Avx512::rows, sums_size / map_size / Avx512::rows * Avx512::rows);
+  const Index map_size = points * up_to(c.in, Isa::columns) * threads.count;
+  const Index step = std::max(Isa::rows, sums_size / map_size / Isa::rows * Isa::rows);
   for (Index first_map = 0; first_map < c.out; first_map += step) {
     const Index maps = std::min(step, c.out - first_map);
-    const Index size = points * up_to(maps, Avx512::rows) * up_to(c.in, Avx512::columns);
+    const Index size = points * up_to(maps, Isa::rows) * up_to(c.in, Isa::columns);
     std::map<Index, Floats> sums;  // by the first unit: added in order
     std::mutex adding;
     threads.ranges(units.count(), [&](Index first, Index last) {
       Floats sum(static_cast<std::size_t>(size));
-      (has_avx512() ? gradient_avx512 : gradient_avx2)(c, units, x, dy, first_map, maps, sum.data(),
-                                                       first, last);
+      gradient_of_units(Isa{}, c, units, x, dy, first_map, maps, sum.data(), first, last);
       const std::lock_guard<std::mutex> lock(adding);
       sums.emplace(first, std::move(sum));
     });
@@ -563,9 +536,41 @@ void winograd_filter_gradient(const Convolution3x3& c, const float* x, const flo
       std::transform(total.begin(), total.end(), part->second.begin(), total.begin(),
                      std::plus<>());
     threads.ranges(maps, [&](Index first, Index last) {
-      transform_sum(c, maps, total.data(), dw + first_map * c.in * 9, first, last);
+      transform_sum<Isa>(c, maps, total.data(), dw + first_map * c.in * 9, first, last);
     });
   }
+}
+
+}  // namespace
+
+bool suits_winograd(const Convolution3x3& c) {
+  constexpr Index few = 8;               // channels, of which the transforms cost most
+  constexpr Index far_bytes = 16 << 20;  // of a row of tiles
+  const Index lanes = on_this_machine([](auto isa) { return Index{isa.lanes}; });
+  const Index bytes = on_this_machine([&](auto isa) { return vector_bytes<decltype(isa)>(c); });
+  const Index tiles_x = (c.width + 1) / 2, tiles_y = (c.height + 1) / 2;
+  return has_avx2() && c.in >= few && c.out >= few &&
+         up_to(tiles_x, lanes) / lanes * bytes <= far_bytes &&
+         4 * points * up_to(tiles_y * tiles_x, lanes) < 3 * 9 * c.height * c.width;
+}
+
+void winograd_convolve(const Convolution3x3& c, const float* x, const float* w, const float* bias,
+                       float* y, const Threads& threads) {
+  const auto filter = [&](Index k, Index channel) { return w + (k * c.in + channel) * 9; };
+  on_this_machine([&](auto isa) { convolve<decltype(isa)>(c, x, filter, 1, bias, y, threads); });
+}
+
+void winograd_image_gradient(const Convolution3x3& c, const float* dy, const float* w, float* dx,
+                             const Threads& threads) {
+  const Convolution3x3 transposed{c.images, c.out, c.in, c.height, c.width};
+  const auto last = [&](Index channel, Index k) { return w + (k * c.in + channel) * 9 + 8; };
+  on_this_machine(
+      [&](auto isa) { convolve<decltype(isa)>(transposed, dy, last, -1, nullptr, dx, threads); });
+}
+
+void winograd_filter_gradient(const Convolution3x3& c, const float* x, const float* dy, float* dw,
+                              const Threads& threads) {
+  on_this_machine([&](auto isa) { filter_gradient<decltype(isa)>(c, x, dy, dw, threads); });
 }
 
 #else
